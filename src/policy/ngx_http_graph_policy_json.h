@@ -1,0 +1,58 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_JSON_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_JSON_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* Meta's trace ids are echoed only up to this length, in bytes */
+#define NGX_HTTP_GRAPH_POLICY_TRACE_LEN  64
+
+/* levels of nesting past which a body counts as unreadable */
+#define NGX_HTTP_GRAPH_POLICY_JSON_DEPTH  32
+
+
+typedef struct {
+    /* valid where has_code, has_subcode; never negative */
+    int64_t       code;
+    int64_t       subcode;
+
+    /* error.fbtrace_id if it is of [A-Za-z0-9_-]{1,64}, else trace_len 0 */
+    u_char        trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
+    size_t        trace_len;
+
+    unsigned      has_code:1;
+    unsigned      has_subcode:1;
+    unsigned      transient:1;      /* is_transient is true */
+} ngx_http_graph_policy_facts_t;
+
+
+/*
+ * The bytes of scratch memory that parsing a body of "len" bytes may need in
+ * the worst case.  yajl crashes when its allocator fails, so the caller
+ * provides all of it beforehand and the allocator never fails.
+ */
+size_t ngx_http_graph_policy_json_arena(size_t len);
+
+/*
+ * Reads one complete error body.  "arena" is at least json_arena(len) bytes,
+ * aligned as malloc() aligns, owned by the caller and free after the return.
+ * The body isn't changed.
+ *
+ * Returns NGX_OK if the body is one whole JSON document; "facts" then holds
+ * what its error object says, all absent if there is none.  Returns
+ * NGX_DECLINED if it is anything else (truncated, not JSON, invalid UTF-8,
+ * nested too deep); all facts are then absent.
+ */
+ngx_int_t ngx_http_graph_policy_json_parse(u_char *body, size_t len,
+    void *arena, ngx_http_graph_policy_facts_t *facts);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_JSON_H_INCLUDED_ */

@@ -1,0 +1,185 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_RULES_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_RULES_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_json.h"
+
+
+/* the order is that of gravity; values are stored in shared memory */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_FATAL = 0,
+    NGX_HTTP_GRAPH_POLICY_TEMPORARY,
+    NGX_HTTP_GRAPH_POLICY_CONTEXT,
+    NGX_HTTP_GRAPH_POLICY_REQUEST,
+    NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED,
+    NGX_HTTP_GRAPH_POLICY_IGNORE,
+    NGX_HTTP_GRAPH_POLICY_NCATEGORIES
+} ngx_http_graph_policy_category_e;
+
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL = 0,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST,
+    NGX_HTTP_GRAPH_POLICY_NSCOPES
+} ngx_http_graph_policy_scope_e;
+
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_TOKEN_INVALID = 0,
+    NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED,
+    NGX_HTTP_GRAPH_POLICY_BILLING,
+    NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED,
+    NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED,      /* derived, never stored */
+    NGX_HTTP_GRAPH_POLICY_RATE_LIMIT,
+    NGX_HTTP_GRAPH_POLICY_PAIR_RATE_LIMIT,
+    NGX_HTTP_GRAPH_POLICY_MAINTENANCE,
+    NGX_HTTP_GRAPH_POLICY_SERVER_ERROR,
+    NGX_HTTP_GRAPH_POLICY_SERVICE_UNAVAILABLE,
+    NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED,
+    NGX_HTTP_GRAPH_POLICY_UNDELIVERABLE,
+    NGX_HTTP_GRAPH_POLICY_SPAM_QUALITY,
+    NGX_HTTP_GRAPH_POLICY_MEDIA_DOWNLOAD,
+    NGX_HTTP_GRAPH_POLICY_MEDIA_UPLOAD,
+    NGX_HTTP_GRAPH_POLICY_OTHER,
+    NGX_HTTP_GRAPH_POLICY_NREASONS
+} ngx_http_graph_policy_reason_e;
+
+
+/*
+ * What a human is told of a reason.  The texts are printable ASCII without
+ * quotation mark or backslash, so that they stand in JSON as they are.
+ */
+
+typedef struct {
+    ngx_str_t     slug;
+    ngx_str_t     title;
+    ngx_str_t     action;
+    int64_t       code;             /* the reason's first code, or -1 */
+} ngx_http_graph_policy_reason_t;
+
+
+/* a row of the built-in table; sorted by "first", rows don't overlap */
+
+typedef struct {
+    int64_t       first;            /* codes, both ends included */
+    int64_t       last;
+    int64_t       subcode;          /* -1: the row names none */
+    uint8_t       category;
+    uint8_t       scope;
+    uint8_t       reason;
+    unsigned      bound:1;          /* credential-bound, see below */
+    unsigned      messages:1;       /* only answers of "messages" set a state */
+    unsigned      retry:1;          /* a temporary row that may be re-sent */
+    unsigned      refused:1;        /* proof that Meta did not send it */
+    uint32_t      wait;             /* milliseconds, 0 if Meta names none */
+    char         *title;            /* Meta's own title of the code */
+} ngx_http_graph_policy_row_t;
+
+
+/* one element of the CODES argument of graph_policy_rule */
+
+typedef struct {
+    int64_t       first;
+    int64_t       last;
+    int64_t       subcode;          /* -1: any, also none */
+    unsigned      any:1;            /* an asterisk stands for the code */
+} ngx_http_graph_policy_codes_t;
+
+
+#define NGX_HTTP_GRAPH_POLICY_UNSET  0xff
+
+/* a rule of the configuration; what was omitted comes from the table's row */
+
+typedef struct {
+    ngx_http_graph_policy_codes_t  *codes;
+    ngx_uint_t                      ncodes;
+    ngx_msec_t                      hold;     /* 0: the location's */
+    ngx_msec_t                      wait;     /* NGX_CONF_UNSET_MSEC */
+    uint8_t                         category;
+    uint8_t                         scope;    /* or UNSET, so below */
+    uint8_t                         reason;
+    uint8_t                         retry;
+    uint8_t                         refused;
+    uint8_t                         dry_run;  /* 0 or 1 */
+} ngx_http_graph_policy_rule_t;
+
+
+/* what the rules say of an answer */
+
+typedef struct {
+    uint8_t       category;
+    uint8_t       scope;            /* valid where matched */
+    uint8_t       reason;           /* likewise */
+    unsigned      matched:1;        /* some row or rule knew the code */
+
+    /*
+     * The code doesn't prove access to the phone, so what it sets covers
+     * only requests that bear the same credential.
+     */
+    unsigned      bound:1;
+    unsigned      messages:1;
+    unsigned      retry:1;
+    unsigned      refused:1;
+    unsigned      dry_run:1;
+    ngx_msec_t    wait;
+    ngx_msec_t    hold;             /* 0: the location's */
+} ngx_http_graph_policy_verdict_t;
+
+
+/*
+ * Classifies the facts of an answer: the rules in their order, first match
+ * wins, then the built-in table, where a row that names the subcode wins over
+ * one that doesn't.  An unknown code with is_transient is temporary with the
+ * reason "other" and the scope "request".  "rules" may be NULL if "n" is 0.
+ */
+void ngx_http_graph_policy_rules_decide(
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_rule_t *rules, ngx_uint_t n,
+    ngx_http_graph_policy_verdict_t *verdict);
+
+/*
+ * Parses the element of CODES that starts at *p and moves *p behind it and
+ * behind the comma that follows.  Returns NGX_OK, NGX_DONE at the end of the
+ * text, or NGX_ERROR if the element is malformed: not one of "N", "N-M" with
+ * N <= M, "N/S" and "asterisk/S", each number decimal and below 2^53; or an
+ * empty element.
+ */
+ngx_int_t ngx_http_graph_policy_rules_codes(u_char **p, u_char *last,
+    ngx_http_graph_policy_codes_t *codes);
+
+/* Look up a word of the configuration; NGX_ERROR if there is no such word. */
+ngx_int_t ngx_http_graph_policy_rules_category(ngx_str_t *name);
+ngx_int_t ngx_http_graph_policy_rules_scope(ngx_str_t *name);
+/* "phones-disconnected" is derived and so is not found here */
+ngx_int_t ngx_http_graph_policy_rules_reason(ngx_str_t *name);
+
+/* The built-in row of a code, NULL if there is none; subcode -1 is absent. */
+ngx_http_graph_policy_row_t *ngx_http_graph_policy_rules_row(int64_t code,
+    int64_t subcode);
+
+
+extern ngx_http_graph_policy_row_t     ngx_http_graph_policy_table[];
+extern ngx_uint_t                      ngx_http_graph_policy_table_n;
+
+/* rows that name a subcode; first == -1 stands for any code */
+extern ngx_http_graph_policy_row_t     ngx_http_graph_policy_subcodes[];
+extern ngx_uint_t                      ngx_http_graph_policy_subcodes_n;
+
+extern ngx_http_graph_policy_reason_t  ngx_http_graph_policy_reasons[];
+extern ngx_str_t                       ngx_http_graph_policy_categories[];
+extern ngx_str_t                       ngx_http_graph_policy_scopes[];
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_RULES_H_INCLUDED_ */
