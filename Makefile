@@ -1,0 +1,118 @@
+# graph_policy: build, test, install.  "make help" lists the targets.
+
+SHELL = /bin/bash
+.DEFAULT_GOAL = build
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+TOP := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+TOOLS := $(TOP)/t/tools
+
+# What can be set on the command line:
+
+# the nginx that loads the module, and its source tree
+NGINX_BINARY ?= nginx
+NGX_SRC ?= /usr/share/nginx/src
+# test files to run, all by default: make test T=t/gate.t
+T ?=
+# test files at a time
+JOBS ?= 1
+# put before the paths of "make install"
+DESTDIR ?=
+# where nginx looks for modules; asked of nginx by default
+MODULES_PATH ?=
+# seconds for each fuzz target
+FUZZ_SECONDS ?= 60
+# Debian suites of "make test-matrix"
+SUITES ?= bookworm trixie sid
+
+BUILD := $(TOP)/.build
+
+# a compiler that is not the machine's default has its own build directory
+ifeq ($(origin CC),default)
+OUT ?= $(BUILD)/nginx
+else
+OUT ?= $(BUILD)/nginx-$(notdir $(firstword $(CC)))
+endif
+
+NAME := ngx_http_graph_policy_module
+MODULE := $(OUT)/$(NAME).so
+
+# nginx's headers, for what is built without its makefile
+NGX_INC := $(patsubst %,-I$(OUT).tree/src/%,core event event/modules \
+	event/quic os/unix) -I$(OUT)
+
+export CC NGINX_BINARY NGX_SRC
+
+.PHONY: help build check-warnings test test-unit test-asan test-valgrind \
+	test-matrix install uninstall run bench fuzz clean
+
+
+##@ Building
+
+help: ## list the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
+	    $(firstword $(MAKEFILE_LIST))
+	@printf '\nSettings: %s\n' 'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, \
+	MODULES_PATH, FUZZ_SECONDS, SUITES.'
+
+build: ## build the module for the nginx of this machine
+	@$(TOOLS)/need build
+	@OUT=$(OUT) $(TOOLS)/build
+	@echo "built $(patsubst $(TOP)/%,%,$(MODULE))"
+
+check-warnings: ## build with gcc and with clang, warnings are errors
+	@$(TOOLS)/need build clang
+	@$(MAKE) build CC=gcc
+	@$(MAKE) build CC=clang
+
+
+##@ Testing
+
+test: build ## run every test, or those of T=t/some.t
+	@$(TOOLS)/need test
+	@MODULE=$(MODULE) OUT=$(OUT) JOBS=$(JOBS) $(TOOLS)/suite $(T)
+
+test-unit: build ## run the unit tests alone
+	@$(TOOLS)/need test
+	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
+
+test-asan: ## the tests under AddressSanitizer and UBSan
+test-valgrind: ## the tests under valgrind
+test-asan test-valgrind: test-%:
+	@$(TOOLS)/need build test source $(filter valgrind,$*)
+	@KIND=$* OUT=$(BUILD)/$* $(TOOLS)/build-whole
+	@KIND=$* OUT=$(BUILD)/$* MODULE=$(BUILD)/$*/$(NAME).so \
+	    NGINX_BINARY=$(BUILD)/$*/nginx $(TOOLS)/suite $(T)
+
+test-matrix: ## the tests on several Debian suites, each with its nginx (root)
+	@$(TOOLS)/need matrix
+	@T='$(T)' $(TOOLS)/matrix $(SUITES)
+
+bench: build ## measure what the module costs
+	@$(TOOLS)/need bench
+	@MODULE=$(MODULE) $(TOP)/t/bench/run
+
+fuzz: build ## run the fuzz targets, FUZZ_SECONDS each
+	@$(TOOLS)/need fuzz
+	@$(MAKE) -C $(TOP)/t/fuzz run CC=clang OUT=$(BUILD)/fuzz \
+	    NGX_INC='$(NGX_INC)' NGX_OBJS=$(OUT) FUZZ_SECONDS=$(FUZZ_SECONDS)
+
+
+##@ Using
+
+run: build ## run the quickstart example
+	@MODULE=$(MODULE) exec $(TOP)/examples/quickstart/run
+
+install: build ## install the module for the nginx of this machine
+	@MODULE=$(MODULE) DESTDIR=$(DESTDIR) MODULES_PATH=$(MODULES_PATH) \
+	    $(TOOLS)/install-module install
+
+uninstall: ## take the module away again
+	@DESTDIR=$(DESTDIR) MODULES_PATH=$(MODULES_PATH) \
+	    $(TOOLS)/install-module uninstall
+
+clean: ## remove what was built
+	@$(TOOLS)/clean

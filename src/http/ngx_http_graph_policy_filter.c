@@ -1,0 +1,721 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * After the upstream: hold an error's header, collect its body, classify,
+ * record, tag, release.  First in both filter chains.  What isn't an error
+ * passes without a look at its body.
+ *
+ * Lock rule: none of its own.  Memory: the copy of the body belongs to the
+ * request's pool; what parsing needs is freed before the answer goes on.
+ * Bodies are hostile: bounded by graph_policy_buffer_size, never unpacked in
+ * place, never trusted to be what their headers say.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_inflate.h"
+#include "ngx_http_graph_policy_request.h"
+
+
+/* scratch memory on the stack, enough for bodies of the usual size */
+#define NGX_HTTP_GRAPH_POLICY_SMALL  16384
+
+/* Retry-After is believed up to a day */
+#define NGX_HTTP_GRAPH_POLICY_MAX_WAIT  86400
+
+
+static ngx_int_t ngx_http_graph_policy_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_no_error(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
+static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_body_filter(ngx_http_request_t *r,
+    ngx_chain_t *in);
+static ngx_int_t ngx_http_graph_policy_collect(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);
+static ngx_int_t ngx_http_graph_policy_release(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_chain_t *in);
+
+static void ngx_http_graph_policy_classify(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_read(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, size_t bound);
+static ngx_int_t ngx_http_graph_policy_parse(ngx_http_request_t *r,
+    u_char *body, size_t size, ngx_http_graph_policy_facts_t *facts);
+static void ngx_http_graph_policy_record(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_finish(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_strip(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
+static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
+static time_t ngx_http_graph_policy_wait(ngx_str_t *value);
+
+
+#define ngx_http_graph_policy_is_coding(value, literal)                       \
+    ((value)->len == sizeof(literal) - 1                                      \
+     && ngx_strncasecmp((value)->data, (u_char *) literal,                    \
+                        sizeof(literal) - 1)                                  \
+        == 0)
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+static ngx_http_output_body_filter_pt    ngx_http_next_body_filter;
+
+
+ngx_int_t
+ngx_http_graph_policy_filter_init(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_graph_policy_header_filter;
+
+    ngx_http_next_body_filter = ngx_http_top_body_filter;
+    ngx_http_top_body_filter = ngx_http_graph_policy_body_filter;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t               *u;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    if (glcf->zone == NULL || r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    if (r->headers_out.status < NGX_HTTP_BAD_REQUEST) {
+        return ngx_http_graph_policy_no_error(r, ctx, glcf);
+    }
+
+    if (ctx != NULL && ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    u = r->upstream;
+
+    /* the cleanup stands just while the upstream itself is answering */
+
+    if (u == NULL || u->cleanup == NULL || r->cached || r->header_only) {
+
+        if (ctx != NULL) {
+            ngx_http_graph_policy_settle(ctx,
+                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NULL);
+        }
+
+        return ngx_http_next_header_filter(r);
+    }
+
+    ctx = ngx_http_graph_policy_make_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->zone == NULL) {
+        ctx->zone = glcf->zone;
+        ctx->log_level = glcf->log_level;
+    }
+
+    if (r->headers_out.content_length_n > (off_t) glcf->buffer_size) {
+        return ngx_http_graph_policy_finish(r, ctx, glcf);
+    }
+
+    /* in a file the body would come past the buffers */
+
+    u->cacheable = 0;
+    u->store = 0;
+
+    ctx->hold = 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_no_error(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_uint_t  status;
+
+    if ((ctx == NULL || ctx->nrefs == 0)
+        && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
+    {
+        return ngx_http_next_header_filter(r);
+    }
+
+    status = r->headers_out.status;
+
+    if (r->upstream == NULL || r->upstream->cleanup == NULL || r->cached
+        || status < NGX_HTTP_OK || status >= NGX_HTTP_SPECIAL_RESPONSE)
+    {
+        if (ctx != NULL && status >= NGX_HTTP_OK) {
+            ngx_http_graph_policy_settle(ctx,
+                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NULL);
+        }
+
+        return ngx_http_next_header_filter(r);
+    }
+
+    ngx_http_graph_policy_registered(r, glcf);
+
+    if (ctx == NULL) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    ngx_http_graph_policy_accepted(r, ctx);
+
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE) {
+        ngx_http_graph_policy_strip(r, ctx);
+
+        if (ngx_http_graph_policy_tag_probe(r) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static void
+ngx_http_graph_policy_accepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    uint64_t                      now, sent;
+    ngx_uint_t                    i;
+    ngx_http_graph_policy_view_t  view;
+
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE) {
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_SUCCESS, NULL);
+        return;
+    }
+
+    if (ctx->status != NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN
+        || ctx->kind == NGX_HTTP_GRAPH_POLICY_READ)
+    {
+        return;
+    }
+
+    now = ngx_http_graph_policy_now();
+    sent = ngx_http_graph_policy_sent(r);
+
+    for (i = 0; i < ctx->nrefs; i++) {
+
+        /* an accepted upload says nothing of messages */
+
+        if (ctx->kind == NGX_HTTP_GRAPH_POLICY_SEND
+            && ctx->refs[i].kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL)
+        {
+            continue;
+        }
+
+        ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], sent, now,
+                                         &view);
+        ngx_http_graph_policy_log_state(ctx, &view);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_registered(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_http_graph_policy_ctx_t     *ctx;
+    ngx_http_graph_policy_target_t   target;
+
+    if (r->method != NGX_HTTP_POST) {
+        return;
+    }
+
+    ngx_http_graph_policy_target_of(r, glcf, &target);
+
+    if (!target.registration) {
+        return;
+    }
+
+    ctx = ngx_http_graph_policy_make_ctx(r);
+    if (ctx == NULL) {
+        return;
+    }
+
+    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
+    ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+
+    ngx_http_graph_policy_zone_hasten(glcf->zone, &ctx->identity,
+                                      ngx_http_graph_policy_now());
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
+{
+    ngx_buf_t                         *b;
+    ngx_uint_t                         last;
+    ngx_chain_t                       *cl;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
+
+    if (ctx == NULL || !ctx->hold || r != r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    for (cl = in; cl != NULL; cl = cl->next) {
+        b = cl->buf;
+
+        switch (ngx_http_graph_policy_collect(r, ctx, b, glcf->buffer_size)) {
+
+        case NGX_OK:
+            break;
+
+        case NGX_DECLINED:
+            return ngx_http_graph_policy_release(r, ctx, cl);
+
+        default:
+            return NGX_ERROR;
+        }
+
+        last = b->last_buf || b->last_in_chain;
+
+        /* a flush of a finalized upstream is all that comes of a torn body */
+
+        if (!last && !(b->flush && r->upstream->cleanup == NULL)) {
+            continue;
+        }
+
+        ngx_http_graph_policy_classify(r, ctx, glcf);
+
+        return ngx_http_graph_policy_release(r, ctx, cl);
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_DECLINED: the body isn't to be had whole, the buffer is untouched */
+
+static ngx_int_t
+ngx_http_graph_policy_collect(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound)
+{
+    off_t    length;
+    u_char  *p;
+    size_t   size, capacity;
+
+    if (ngx_buf_size(b) == 0) {
+        return NGX_OK;
+    }
+
+    if (!ngx_buf_in_memory(b) || ngx_buf_size(b) > (off_t) bound) {
+        return NGX_DECLINED;
+    }
+
+    size = b->last - b->pos;
+
+    if (size > bound - ctx->size) {
+        return NGX_DECLINED;
+    }
+
+    if (size > ctx->capacity - ctx->size) {
+        length = r->headers_out.content_length_n;
+
+        capacity = (length > 0) ? (size_t) length
+                                : ngx_max(2 * ctx->capacity, 1024);
+        capacity = ngx_max(capacity, ctx->size + size);
+
+        p = ngx_pnalloc(r->pool, capacity);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ctx->size != 0) {
+            ngx_memcpy(p, ctx->body, ctx->size);
+        }
+
+        ctx->body = p;
+        ctx->capacity = capacity;
+    }
+
+    ngx_memcpy(ctx->body + ctx->size, b->pos, size);
+    ctx->size += size;
+
+    b->pos = b->last;
+
+    if (b->in_file) {
+        b->file_pos = b->file_last;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the header, what was held, and the chain from "in" on */
+
+static ngx_int_t
+ngx_http_graph_policy_release(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_chain_t *in)
+{
+    ngx_int_t                          rc;
+    ngx_buf_t                         *b;
+    ngx_chain_t                        out;
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    ctx->hold = 0;
+
+    rc = ngx_http_graph_policy_finish(r, ctx, glcf);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    if (ctx->size == 0) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = ctx->body;
+    b->last = ctx->body + ctx->size;
+    b->start = b->pos;
+    b->end = b->last;
+    b->temporary = 1;
+
+    out.buf = b;
+    out.next = in;
+
+    if (in->next == NULL && ngx_buf_size(in->buf) == 0) {
+        b->last_buf = in->buf->last_buf;
+        b->last_in_chain = in->buf->last_in_chain;
+        b->flush = in->buf->flush;
+        b->sync = in->buf->sync;
+
+        out.next = NULL;
+    }
+
+    return ngx_http_next_body_filter(r, &out);
+}
+
+
+static void
+ngx_http_graph_policy_classify(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_http_graph_policy_rule_t  *rules;
+
+    if (ngx_http_graph_policy_read(r, ctx, glcf->buffer_size) != NGX_OK) {
+        ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
+    }
+
+    rules = (glcf->rules != NULL) ? glcf->rules->elts : NULL;
+
+    ngx_http_graph_policy_rules_decide(&ctx->facts, rules,
+                                       (rules != NULL) ? glcf->rules->nelts
+                                                       : 0,
+                                       &ctx->verdict);
+    ctx->classified = 1;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_read(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, size_t bound)
+{
+    u_char           *inflated;
+    ssize_t           n;
+    ngx_int_t         rc;
+    ngx_str_t        *coding;
+    ngx_table_elt_t  *h;
+
+    h = r->headers_out.content_encoding;
+
+    if (h == NULL || h->hash == 0 || h->value.len == 0) {
+        return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
+                                           &ctx->facts);
+    }
+
+    coding = &h->value;
+
+    if (!ngx_http_graph_policy_is_coding(coding, "gzip")
+        && !ngx_http_graph_policy_is_coding(coding, "x-gzip")
+        && !ngx_http_graph_policy_is_coding(coding, "deflate"))
+    {
+        if (ngx_http_graph_policy_is_coding(coding, "identity")) {
+            return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
+                                               &ctx->facts);
+        }
+
+        return NGX_DECLINED;
+    }
+
+    inflated = ngx_alloc(bound, r->connection->log);
+    if (inflated == NULL) {
+        return NGX_DECLINED;
+    }
+
+    n = ngx_http_graph_policy_inflate(ctx->body, ctx->size, inflated, bound);
+
+    rc = (n >= 0) ? ngx_http_graph_policy_parse(r, inflated, n, &ctx->facts)
+                  : NGX_DECLINED;
+
+    ngx_free(inflated);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_parse(ngx_http_request_t *r, u_char *body, size_t size,
+    ngx_http_graph_policy_facts_t *facts)
+{
+    void       *arena;
+    size_t      need;
+    uint64_t    small[NGX_HTTP_GRAPH_POLICY_SMALL / sizeof(uint64_t)];
+    ngx_int_t   rc;
+
+    need = ngx_http_graph_policy_json_arena(size);
+
+    if (need <= sizeof(small)) {
+        return ngx_http_graph_policy_json_parse(body, size, small, facts);
+    }
+
+    arena = ngx_alloc(need, r->connection->log);
+    if (arena == NULL) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_graph_policy_json_parse(body, size, arena, facts);
+
+    ngx_free(arena);
+
+    return rc;
+}
+
+
+/* only answers to sends set a state */
+
+static void
+ngx_http_graph_policy_record(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_target_t   target;
+    ngx_http_graph_policy_failure_t  failure;
+
+    if (ctx->verdict.category != NGX_HTTP_GRAPH_POLICY_FATAL
+        || ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST)
+    {
+        return;
+    }
+
+    ngx_http_graph_policy_target_of(r, glcf, &target);
+
+    if (!target.send || (ctx->verdict.messages && !target.messages)) {
+        return;
+    }
+
+    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
+    ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+
+    failure.verdict = &ctx->verdict;
+    failure.facts = &ctx->facts;
+    failure.status = r->headers_out.status;
+    failure.now = ngx_http_graph_policy_now();
+    failure.sent = ngx_http_graph_policy_sent(r);
+    failure.hold = (uint32_t) (ctx->verdict.hold != 0 ? ctx->verdict.hold
+                                                      : glcf->hold);
+    failure.max = (uint32_t) ngx_max(failure.hold, glcf->hold_max);
+
+    if (ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
+                                         &view)
+        == NGX_ERROR)
+    {
+        ngx_http_graph_policy_log_full(ctx);
+        return;
+    }
+
+    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
+    ngx_http_graph_policy_log_state(ctx, &view);
+}
+
+
+/* when the request that is being answered left for the upstream */
+
+static uint64_t
+ngx_http_graph_policy_sent(ngx_http_request_t *r)
+{
+    return ngx_http_graph_policy_now()
+           - (uint64_t) (ngx_current_msec - r->upstream->start_time);
+}
+
+
+/* everything is known: record, tag, and let the header go */
+
+static ngx_int_t
+ngx_http_graph_policy_finish(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_http_graph_policy_verdict_t  *verdict;
+
+    verdict = &ctx->verdict;
+
+    if (!ctx->classified) {
+        verdict->category = NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED;
+        ctx->classified = 1;
+    }
+
+    if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                     NULL);
+
+        return ngx_http_next_header_filter(r);
+    }
+
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                 verdict);
+    ngx_http_graph_policy_record(r, ctx, glcf);
+
+    ngx_http_graph_policy_strip(r, ctx);
+
+    if (ngx_http_graph_policy_tag(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+/* what the upstream sent under our names isn't ours */
+
+static void
+ngx_http_graph_policy_strip(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    time_t            wait;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    wait = 0;
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].hash == 0) {
+            continue;
+        }
+
+        if (h[i].key.len == sizeof("Retry-After") - 1
+            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
+                               sizeof("Retry-After") - 1)
+               == 0)
+        {
+            wait = ngx_max(wait, ngx_http_graph_policy_wait(&h[i].value));
+            h[i].hash = 0;
+
+        } else if (ngx_http_graph_policy_is_ours(&h[i].key)) {
+            h[i].hash = 0;
+        }
+    }
+
+    if (ctx->classified
+        && ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
+    {
+        ctx->retry_after = ngx_max(wait,
+                                   (time_t) (ctx->verdict.wait + 999) / 1000);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_is_ours(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("X-Graph-Error-Category"),
+        ngx_string("X-Graph-Error-Code"),
+        ngx_string("X-Graph-Error-Subcode"),
+        ngx_string("X-Graph-Error-Reason"),
+        ngx_string("X-Graph-Error-Scope"),
+        ngx_string("X-Graph-Policy"),
+        ngx_string("X-Graph-State"),
+        ngx_string("X-Graph-Attempts"),
+        ngx_null_string
+    };
+
+    if (name->len < sizeof("X-Graph-State") - 1
+        || ngx_strncasecmp(name->data, (u_char *) "X-Graph-",
+                           sizeof("X-Graph-") - 1)
+           != 0)
+    {
+        return 0;
+    }
+
+    for (i = 0; names[i].len != 0; i++) {
+
+        if (name->len == names[i].len
+            && ngx_strncasecmp(name->data, names[i].data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* RFC 9110, 10.2.3: seconds or a date; 0 if it is neither */
+
+static time_t
+ngx_http_graph_policy_wait(ngx_str_t *value)
+{
+    time_t  wait;
+
+    wait = ngx_atotm(value->data, value->len);
+
+    if (wait == NGX_ERROR) {
+        wait = ngx_parse_http_time(value->data, value->len);
+
+        if (wait == NGX_ERROR || wait <= ngx_time()) {
+            return 0;
+        }
+
+        wait -= ngx_time();
+    }
+
+    return ngx_min(wait, NGX_HTTP_GRAPH_POLICY_MAX_WAIT);
+}

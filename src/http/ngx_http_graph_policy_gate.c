@@ -1,0 +1,466 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Before the upstream: let through, let through as probe, or answer locally.
+ *
+ * Lock rule: none of its own, the zone is asked once.  Memory: the context
+ * and what hangs on it belong to the request's pool; the pool's cleanup gives
+ * back leases that nobody settled.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_request.h"
+
+
+/* room for one state in a line of the log, lengths of its parts and words */
+#define NGX_HTTP_GRAPH_POLICY_STATE_TEXT                                      \
+    (NGX_HTTP_GRAPH_POLICY_KEY_LEN + NGX_HTTP_GRAPH_POLICY_TRACE_LEN          \
+     + NGX_HTTP_GRAPH_POLICY_FP_LEN + 2 * NGX_INT64_LEN + 192)
+
+
+static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_cover_t *cover);
+static void ngx_http_graph_policy_plain_log(
+    ngx_http_graph_policy_ctx_t *ctx, ngx_log_t *log);
+static void ngx_http_graph_policy_log_request(
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_view_t *view,
+    const char *what);
+static u_char *ngx_http_graph_policy_write_state(u_char *p,
+    ngx_http_graph_policy_view_t *view);
+static void ngx_http_graph_policy_renew(ngx_event_t *ev);
+static void ngx_http_graph_policy_cleanup(void *data);
+
+
+const uint8_t  ngx_http_graph_policy_key_scopes[] = {
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE
+};
+
+
+ngx_int_t
+ngx_http_graph_policy_gate(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    if (glcf->zone == NULL || r != r->main) {
+        return NGX_DECLINED;
+    }
+
+    if (glcf->accept_encoding
+        && ngx_http_graph_policy_has_accept_encoding(r)
+        && ngx_http_graph_policy_narrow_encoding(r) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_graph_policy_zone_armed(glcf->zone) == 0) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_graph_policy_check(r, glcf);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_check(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_int_t                        rc;
+    ngx_http_graph_policy_ctx_t     *ctx;
+    ngx_http_graph_policy_view_t    *view;
+    ngx_http_graph_policy_cover_t    cover;
+    ngx_http_graph_policy_target_t   target;
+
+    ngx_http_graph_policy_target_of(r, glcf, &target);
+
+    if (!target.send && !target.read) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_graph_policy_make_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->gated) {
+        return NGX_DECLINED;
+    }
+
+    view = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_view_t));
+    if (view == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->gated = 1;
+    ctx->kind = target.kind;
+    ctx->zone = glcf->zone;
+    ctx->log_level = glcf->log_level;
+
+    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
+
+    if (ngx_http_graph_policy_zone_armed_bound(glcf->zone) != 0) {
+        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+    }
+
+    rc = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->identity,
+                                          target.kind,
+                                          ngx_http_graph_policy_now(), &cover,
+                                          view);
+    if (rc == NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_graph_policy_keep(ctx, &cover) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DONE) {
+        ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
+        ngx_http_graph_policy_log_request(ctx, view, "lets a probe pass");
+        ngx_add_timer(&ctx->renewal, NGX_HTTP_GRAPH_POLICY_RENEW);
+
+        return NGX_DECLINED;
+    }
+
+    ctx->view = view;
+
+    if (rc == NGX_ABORT || ngx_http_graph_policy_dry_run(r, glcf)) {
+        ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN;
+        ngx_http_graph_policy_log_request(ctx, view,
+                                          "would block a request");
+
+        return NGX_DECLINED;
+    }
+
+    ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED;
+    ngx_http_graph_policy_log_request(ctx, view, "blocks a request");
+
+    ngx_http_graph_policy_reply(r, ctx);
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_cover_t *cover)
+{
+    size_t  size;
+
+    size = cover->n * sizeof(ngx_http_graph_policy_ref_t);
+
+    ctx->refs = ngx_palloc(ctx->request->pool, size);
+    if (ctx->refs == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(ctx->refs, cover->refs, size);
+    ctx->nrefs = cover->n;
+
+    return NGX_OK;
+}
+
+
+ngx_http_graph_policy_ctx_t *
+ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
+
+    if (ctx != NULL || !r->internal || r != r->main) {
+        return ctx;
+    }
+
+    /* an internal redirect forgets contexts, not what they hold */
+
+    for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
+
+        if (cln->handler == ngx_http_graph_policy_cleanup) {
+            ngx_http_set_ctx(r, cln->data, ngx_http_graph_policy_module);
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_graph_policy_ctx_t *
+ngx_http_graph_policy_make_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+    if (ctx != NULL) {
+        return ctx;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_graph_policy_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_graph_policy_ctx_t));
+
+    ctx->request = r;
+    ctx->renewal.handler = ngx_http_graph_policy_renew;
+    ctx->renewal.data = ctx;
+    ctx->renewal.log = r->connection->log;
+
+    cln->handler = ngx_http_graph_policy_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_graph_policy_module);
+
+    return ctx;
+}
+
+
+uint64_t
+ngx_http_graph_policy_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_str_t  value;
+
+    if (glcf->dry_run == NULL) {
+        return 0;
+    }
+
+    /* in doubt nothing is blocked */
+
+    if (ngx_http_complex_value(r, glcf->dry_run, &value) != NGX_OK) {
+        return 1;
+    }
+
+    return value.len != 0 && (value.len != 1 || value.data[0] != '0');
+}
+
+
+void
+ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_outcome_e outcome,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    uint64_t                         now;
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_ref_t     *ref;
+    ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_outcome_e  each;
+
+    if (ctx->renewal.timer_set) {
+        ngx_del_timer(&ctx->renewal);
+    }
+
+    now = ngx_http_graph_policy_now();
+
+    for (i = 0; i < ctx->nrefs; i++) {
+        ref = &ctx->refs[i];
+
+        if (ref->lease == 0) {
+            continue;
+        }
+
+        each = outcome;
+
+        if (verdict != NULL && verdict->matched) {
+
+            if (verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL
+                && verdict->reason == ref->reason)
+            {
+                each = NGX_HTTP_GRAPH_POLICY_FAILURE;
+
+            } else if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL) {
+
+                /* whatever else is wrong, the token works */
+
+                each = NGX_HTTP_GRAPH_POLICY_SUCCESS;
+            }
+        }
+
+        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each, now, &view);
+        ngx_http_graph_policy_log_state(ctx, &view);
+
+        ref->lease = 0;
+    }
+}
+
+
+static void
+ngx_http_graph_policy_renew(ngx_event_t *ev)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ev->data;
+
+    ngx_http_graph_policy_zone_renew(ctx->zone, ctx->refs, ctx->nrefs,
+                                     ngx_http_graph_policy_now());
+
+    ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_RENEW);
+}
+
+
+static void
+ngx_http_graph_policy_cleanup(void *data)
+{
+    ngx_http_graph_policy_ctx_t *ctx = data;
+
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                 NULL);
+}
+
+
+/*
+ * The handler of a connection's log appends the request line, which may hold
+ * a token; a copy of the log without it doesn't.
+ */
+
+static void
+ngx_http_graph_policy_plain_log(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_log_t *log)
+{
+    *log = *ctx->request->connection->log;
+
+    log->handler = NULL;
+    log->action = NULL;
+}
+
+
+void
+ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view)
+{
+    u_char       *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
+    ngx_log_t     log;
+    ngx_uint_t    level;
+
+    static const char  *names[] = {
+        "",
+        "set",
+        "re-armed",
+        "cleared",
+        "probe told nothing",
+        "evicted"
+    };
+
+    if (view->transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        return;
+    }
+
+    level = (view->transition == NGX_HTTP_GRAPH_POLICY_FREED)
+            ? NGX_LOG_INFO : ctx->log_level;
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
+
+    if (log.log_level < level) {
+        return;
+    }
+
+    p = ngx_http_graph_policy_write_state(text, view);
+
+    ngx_log_error(level, &log, 0,
+                  "graph policy state %s, %*s, hold: %uDms, zone: \"%V\"",
+                  names[view->transition], (size_t) (p - text), text,
+                  view->hold, &ctx->zone->name);
+}
+
+
+void
+ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_log_t  log;
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
+
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
+                  "graph_policy_zone \"%V\" has no room for a state",
+                  &ctx->zone->name);
+}
+
+
+static void
+ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view, const char *what)
+{
+    u_char     *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
+    ngx_log_t   log;
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
+
+    if (log.log_level < NGX_LOG_INFO) {
+        return;
+    }
+
+    p = ngx_http_graph_policy_write_state(text, view);
+
+    ngx_log_error(NGX_LOG_INFO, &log, 0,
+                  "graph policy %s, %*s, zone: \"%V\"", what,
+                  (size_t) (p - text), text, &ctx->zone->name);
+}
+
+
+/* fingerprints and ids of phones and accounts: nothing secret */
+
+static u_char *
+ngx_http_graph_policy_write_state(u_char *p,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_str_t  *scope;
+
+    scope = &ngx_http_graph_policy_scopes[
+                            ngx_http_graph_policy_key_scopes[view->kind]];
+
+    p = ngx_sprintf(p, "scope: %V", scope);
+
+    if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE) {
+        p = ngx_sprintf(p, ", of phone: \"%*s\"", (size_t) view->key_len,
+                        view->key);
+
+    } else if (view->key_len != 0) {
+        p = ngx_sprintf(p, ", key: \"%*s\"", (size_t) view->key_len,
+                        view->key);
+    }
+
+    if (view->credential != 0) {
+        p = ngx_sprintf(p, ", credential: %016xL", view->credential);
+    }
+
+    p = ngx_sprintf(p, ", reason: %V, code: %L",
+                    &ngx_http_graph_policy_reasons[view->reason].slug,
+                    view->code);
+
+    if (view->subcode != -1) {
+        p = ngx_sprintf(p, "/%L", view->subcode);
+    }
+
+    if (view->trace_len != 0) {
+        p = ngx_sprintf(p, ", trace: \"%*s\"", (size_t) view->trace_len,
+                        view->trace);
+    }
+
+    return p;
+}

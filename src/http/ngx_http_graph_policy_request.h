@@ -1,0 +1,51 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_REQUEST_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_REQUEST_H_INCLUDED_
+
+
+#include "ngx_http_graph_policy_http.h"
+
+
+/* what the path and method say, without memory of their own */
+
+typedef struct {
+    ngx_str_t                        phone;     /* empty if there is none */
+    ngx_http_graph_policy_kind_e     kind;      /* valid if send or read */
+    unsigned                         send:1;
+    unsigned                         read:1;    /* a GET that may be paused */
+    unsigned                         messages:1;
+    unsigned                         registration:1;
+} ngx_http_graph_policy_target_t;
+
+
+void ngx_http_graph_policy_target_of(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_target_t *target);
+
+/*
+ * Fills ctx->identity, each part once: phone and account; the credential's
+ * fingerprint.  What can't be known is left empty.
+ */
+void ngx_http_graph_policy_identify(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_target_t *target);
+void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
+
+/* narrows Accept-Encoding to what can be inspected */
+ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r);
+
+/*
+ * $request with the values of access_token and appsecret_proof masked.
+ * NGX_ERROR if there is no memory.
+ */
+ngx_int_t ngx_http_graph_policy_mask_request(ngx_http_request_t *r,
+    ngx_str_t *masked);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_REQUEST_H_INCLUDED_ */

@@ -1,0 +1,349 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What the log, and other directives, may ask of a request.
+ *
+ * Lock rule: none, shared memory isn't touched but for the zone's key.
+ * Memory: values belong to the request's pool.  They may change while the
+ * request is served, so none is cached.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_request.h"
+
+
+/* the longest of what is written, not looked up */
+#define NGX_HTTP_GRAPH_POLICY_TEXT  NGX_HTTP_GRAPH_POLICY_TRACE_LEN
+
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_V_CATEGORY = 0,
+    NGX_HTTP_GRAPH_POLICY_V_CODE,
+    NGX_HTTP_GRAPH_POLICY_V_SUBCODE,
+    NGX_HTTP_GRAPH_POLICY_V_REASON,
+    NGX_HTTP_GRAPH_POLICY_V_SCOPE,
+    NGX_HTTP_GRAPH_POLICY_V_TRACE,
+    NGX_HTTP_GRAPH_POLICY_V_STATE,
+    NGX_HTTP_GRAPH_POLICY_V_RETRY_AFTER
+} ngx_http_graph_policy_error_variable_e;
+
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL = 0,
+    NGX_HTTP_GRAPH_POLICY_V_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_V_PHONE
+} ngx_http_graph_policy_identity_variable_e;
+
+
+static ngx_int_t ngx_http_graph_policy_variable_status(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_graph_policy_variable_attempts(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_graph_policy_variable_error(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_graph_policy_variable_identity(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_graph_policy_variable_request(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_graph_policy_set_value(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, u_char *data, size_t len);
+
+
+static ngx_http_variable_t  ngx_http_graph_policy_variables[] = {
+
+    { ngx_string("graph_policy_status"), NULL,
+      ngx_http_graph_policy_variable_status, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_attempts"), NULL,
+      ngx_http_graph_policy_variable_attempts, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_scope"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_SCOPE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_state"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_STATE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_retry_after"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_RETRY_AFTER, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_credential"), NULL,
+      ngx_http_graph_policy_variable_identity,
+      NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_account"), NULL,
+      ngx_http_graph_policy_variable_identity,
+      NGX_HTTP_GRAPH_POLICY_V_ACCOUNT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_phone"), NULL,
+      ngx_http_graph_policy_variable_identity,
+      NGX_HTTP_GRAPH_POLICY_V_PHONE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_request"), NULL,
+      ngx_http_graph_policy_variable_request, 0, 0, 0 },
+
+    { ngx_string("graph_error_category"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_CATEGORY, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_error_code"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_CODE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_error_subcode"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_SUBCODE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_error_reason"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_REASON, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_error_trace"), NULL,
+      ngx_http_graph_policy_variable_error,
+      NGX_HTTP_GRAPH_POLICY_V_TRACE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+static ngx_str_t  ngx_http_graph_policy_statuses[] = {
+    ngx_string("PASSED"),
+    ngx_string("PROBE"),
+    ngx_string("BLOCKED"),
+    ngx_string("BLOCKED_DRY_RUN")
+};
+
+
+ngx_int_t
+ngx_http_graph_policy_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_graph_policy_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_variable_status(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t                         *status;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+    ctx = ngx_http_graph_policy_get_ctx(r->main);
+
+    if (glcf->zone == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    status = &ngx_http_graph_policy_statuses[(ctx != NULL) ? ctx->status
+                                             : NGX_HTTP_GRAPH_POLICY_PASSED];
+
+    return ngx_http_graph_policy_set_value(r, v, status->data, status->len);
+}
+
+
+/* one try as soon as some upstream was asked, none for a local answer */
+
+static ngx_int_t
+ngx_http_graph_policy_variable_attempts(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    if (glcf->zone == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    return ngx_http_graph_policy_set_value(r, v,
+                             (u_char *) (r->upstream_states ? "1" : "0"), 1);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_variable_error(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                            *p, text[NGX_HTTP_GRAPH_POLICY_TEXT];
+    ngx_str_t                         *word;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_facts_t     *facts;
+    ngx_http_graph_policy_verdict_t   *verdict;
+
+    ctx = ngx_http_graph_policy_get_ctx(r->main);
+
+    if (ctx == NULL || !ctx->classified
+        || ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_IGNORE)
+    {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    facts = &ctx->facts;
+    verdict = &ctx->verdict;
+    word = NULL;
+    p = text;
+
+    switch (data) {
+
+    case NGX_HTTP_GRAPH_POLICY_V_CATEGORY:
+        word = &ngx_http_graph_policy_categories[verdict->category];
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_V_REASON:
+        if (verdict->matched) {
+            word = &ngx_http_graph_policy_reasons[verdict->reason].slug;
+        }
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_V_SCOPE:
+        if (verdict->matched) {
+            word = &ngx_http_graph_policy_scopes[verdict->scope];
+        }
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_V_CODE:
+        if (facts->has_code) {
+            p = ngx_sprintf(p, "%L", facts->code);
+        }
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_V_SUBCODE:
+        if (facts->has_subcode) {
+            p = ngx_sprintf(p, "%L", facts->subcode);
+        }
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_V_TRACE:
+        p = ngx_cpymem(p, facts->trace, facts->trace_len);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_V_STATE:
+        if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED) {
+            p = ngx_http_graph_policy_write_id(p, ctx->view);
+        }
+        break;
+
+    default: /* NGX_HTTP_GRAPH_POLICY_V_RETRY_AFTER */
+        if (ctx->retry_after != 0) {
+            p = ngx_sprintf(p, "%T", ctx->retry_after);
+        }
+        break;
+    }
+
+    if (word != NULL) {
+        return ngx_http_graph_policy_set_value(r, v, word->data, word->len);
+    }
+
+    return ngx_http_graph_policy_set_value(r, v, text, p - text);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                             fp[NGX_HTTP_GRAPH_POLICY_FP_LEN];
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_target_t     target;
+    ngx_http_graph_policy_identity_t  *id;
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    r = r->main;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    if (glcf->zone == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_graph_policy_make_ctx(r);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    id = &ctx->identity;
+
+    if (data == NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL) {
+        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+
+        if (id->credential == 0) {
+            return ngx_http_graph_policy_set_value(r, v, fp, 0);
+        }
+
+        ngx_sprintf(fp, "%016xL", id->credential);
+
+        return ngx_http_graph_policy_set_value(r, v, fp, sizeof(fp));
+    }
+
+    ngx_http_graph_policy_target_of(r, glcf, &target);
+    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
+
+    if (data == NGX_HTTP_GRAPH_POLICY_V_ACCOUNT) {
+        return ngx_http_graph_policy_set_value(r, v, id->account.data,
+                                               id->account.len);
+    }
+
+    return ngx_http_graph_policy_set_value(r, v, id->phone.data,
+                                           id->phone.len);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_variable_request(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  masked;
+
+    if (ngx_http_graph_policy_mask_request(r, &masked) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_graph_policy_set_value(r, v, masked.data, masked.len);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_set_value(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, u_char *data, size_t len)
+{
+    v->data = ngx_pnalloc(r->pool, len + 1);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(v->data, data, len);
+
+    v->len = len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}

@@ -1,0 +1,25 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_INFLATE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_INFLATE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/*
+ * Inflates one complete body, gzip (RFC 1952, several members too), zlib (RFC
+ * 1950) or, as some servers send it for "deflate", raw (RFC 1951), into "dst"
+ * of "size" bytes.  Returns the number of bytes written, or NGX_DECLINED if
+ * the body is corrupt, truncated, or larger than "size".
+ */
+ssize_t ngx_http_graph_policy_inflate(u_char *src, size_t len, u_char *dst,
+    size_t size);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_INFLATE_H_INCLUDED_ */

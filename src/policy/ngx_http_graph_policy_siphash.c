@@ -1,0 +1,91 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The keyed hash that stands for credentials and keys in shared memory.
+ * Pure: no lock, no memory of its own.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_siphash.h"
+
+
+#define ngx_http_graph_policy_rotl(x, b)                                      \
+    (uint64_t) (((x) << (b)) | ((x) >> (64 - (b))))
+
+
+static ngx_inline void
+ngx_http_graph_policy_sipround(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = ngx_http_graph_policy_rotl(v[1], 13) ^ v[0];
+    v[3] = ngx_http_graph_policy_rotl(v[3], 16) ^ v[2];
+    v[0] = ngx_http_graph_policy_rotl(v[0], 32);
+
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = ngx_http_graph_policy_rotl(v[1], 17) ^ v[2];
+    v[3] = ngx_http_graph_policy_rotl(v[3], 21) ^ v[0];
+    v[2] = ngx_http_graph_policy_rotl(v[2], 32);
+}
+
+
+static ngx_inline void
+ngx_http_graph_policy_sipword(uint64_t v[4], uint64_t m)
+{
+    v[3] ^= m;
+    ngx_http_graph_policy_sipround(v);
+    ngx_http_graph_policy_sipround(v);
+    v[0] ^= m;
+}
+
+
+uint64_t
+ngx_http_graph_policy_siphash(const uint64_t key[2], const u_char *data,
+    size_t len)
+{
+    size_t        n, i;
+    uint64_t      v[4], m;
+    const u_char  *p, *last;
+
+    v[0] = key[0] ^ 0x736f6d6570736575ULL;
+    v[1] = key[1] ^ 0x646f72616e646f6dULL;
+    v[2] = key[0] ^ 0x6c7967656e657261ULL;
+    v[3] = key[1] ^ 0x7465646279746573ULL;
+
+    n = len & 7;
+    last = data + (len - n);
+
+    for (p = data; p != last; p += 8) {
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+        ngx_memcpy(&m, p, 8);
+#else
+        for (m = 0, i = 0; i < 8; i++) {
+            m |= (uint64_t) p[i] << (8 * i);
+        }
+#endif
+
+        ngx_http_graph_policy_sipword(v, m);
+    }
+
+    for (m = (uint64_t) len << 56, i = 0; i < n; i++) {
+        m |= (uint64_t) p[i] << (8 * i);
+    }
+
+    ngx_http_graph_policy_sipword(v, m);
+
+    v[2] ^= 0xff;
+
+    for (i = 0; i < 4; i++) {
+        ngx_http_graph_policy_sipround(v);
+    }
+
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}

@@ -1,0 +1,24 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_SIPHASH_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_SIPHASH_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/*
+ * SipHash-2-4 of "len" bytes under a secret key of 128 bits, as published by
+ * Aumasson and Bernstein (SipHash: a fast short-input PRF, 2012).  Without the
+ * key nobody can find the input, nor two inputs of the same value.
+ */
+uint64_t ngx_http_graph_policy_siphash(const uint64_t key[2],
+    const u_char *data, size_t len);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_SIPHASH_H_INCLUDED_ */

@@ -1,0 +1,215 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_rules.h"
+
+
+/* Graph's ids are decimal; 20 digits hold any of 64 bits */
+#define NGX_HTTP_GRAPH_POLICY_PHONE_LEN    20
+#define NGX_HTTP_GRAPH_POLICY_KEY_LEN      64
+
+/* how a fingerprint is written, hexadecimal */
+#define NGX_HTTP_GRAPH_POLICY_FP_LEN       16
+
+/* a state's id: its key's hash and its reason, hexadecimal */
+#define NGX_HTTP_GRAPH_POLICY_ID_LEN       18
+
+/* milliseconds that a probe may stay silent; it renews its lease meanwhile */
+#define NGX_HTTP_GRAPH_POLICY_LEASE        30000
+#define NGX_HTTP_GRAPH_POLICY_RENEW        10000
+
+
+/*
+ * Whom a state covers.  An account's state covers the one phone that got it
+ * while the account is unknown; a bound one only the credential that got it.
+ */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL = 0,
+    NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
+    NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+    NGX_HTTP_GRAPH_POLICY_NKEYS
+} ngx_http_graph_policy_key_e;
+
+
+/* a state is set by the answer to a send, or later by other means */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0
+} ngx_http_graph_policy_source_e;
+
+
+/* how a request meets the states */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_READ = 0, /* passes once a state is due */
+    NGX_HTTP_GRAPH_POLICY_SEND,     /* probes credentials */
+    NGX_HTTP_GRAPH_POLICY_MESSAGE   /* probes credentials, accounts, phones */
+} ngx_http_graph_policy_kind_e;
+
+
+typedef struct ngx_http_graph_policy_shctx_s  ngx_http_graph_policy_shctx_t;
+
+
+typedef struct {
+    ngx_str_t                        name;
+    ngx_http_graph_policy_shctx_t   *sh;
+    ngx_slab_pool_t                 *shpool;
+    ngx_uint_t                       recovered; /* to be logged on unlock */
+} ngx_http_graph_policy_zone_t;
+
+
+/*
+ * Who sends.  Strings belong to the request; an empty phone or account is
+ * unknown, a zero credential is none.  The hashes are those of the strings.
+ */
+
+typedef struct {
+    ngx_str_t                        phone;
+    ngx_str_t                        account;
+    uint64_t                         phone_hash;
+    uint64_t                         account_hash;
+    uint64_t                         credential;    /* fingerprint */
+} ngx_http_graph_policy_identity_t;
+
+
+/* names a state without pointing at it, for use after the unlock */
+
+typedef struct {
+    uint64_t                         hash;
+    uint64_t                         lease;         /* 0 if none was taken */
+    uint8_t                          reason;
+    uint8_t                          kind;          /* of key */
+} ngx_http_graph_policy_ref_t;
+
+
+/* a copy of a state, made under the lock, for showing and logging */
+
+typedef struct {
+    ngx_http_graph_policy_transition_e  transition;
+    uint64_t                         hash;
+    uint64_t                         credential;    /* 0: everyone's */
+    uint64_t                         since;
+    uint64_t                         until;         /* of hold or lease */
+    int64_t                          code;
+    int64_t                          subcode;       /* -1: none */
+    uint32_t                         hold;
+    uint16_t                         status;
+    uint8_t                          category;
+    uint8_t                          kind;          /* of key */
+    uint8_t                          stored_reason;
+    uint8_t                          reason;        /* as shown */
+    uint8_t                          key_len;
+    uint8_t                          trace_len;
+    u_char                           key[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
+    u_char                           trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
+} ngx_http_graph_policy_view_t;
+
+
+/* states of one identity, as many as can cover one request */
+
+#define NGX_HTTP_GRAPH_POLICY_NREFS                                           \
+    (7 * NGX_HTTP_GRAPH_POLICY_NREASONS)
+
+typedef struct {
+    ngx_uint_t                       n;
+    ngx_http_graph_policy_ref_t      refs[NGX_HTTP_GRAPH_POLICY_NREFS];
+} ngx_http_graph_policy_cover_t;
+
+
+/* a failure to be learnt */
+
+typedef struct {
+    ngx_http_graph_policy_verdict_t *verdict;
+    ngx_http_graph_policy_facts_t   *facts;
+    uint64_t                         sent;
+    uint64_t                         now;
+    ngx_uint_t                       status;
+    uint32_t                         hold;
+    uint32_t                         max;
+
+    /* what had to leave for it; the last one, if there were several */
+    ngx_http_graph_policy_view_t     evicted;
+} ngx_http_graph_policy_failure_t;
+
+
+/*
+ * Defines the zone "name".  Returns NGX_OK, NGX_DECLINED if it is defined
+ * already, or NGX_ERROR with the reason logged.
+ */
+ngx_int_t ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size, void *tag);
+
+/*
+ * The number of armed states, one load without the lock.  0 says that no
+ * request can be covered.
+ */
+ngx_uint_t ngx_http_graph_policy_zone_armed(
+    ngx_http_graph_policy_zone_t *zone);
+
+/* The same of those that bear a credential: is it worth finding out? */
+ngx_uint_t ngx_http_graph_policy_zone_armed_bound(
+    ngx_http_graph_policy_zone_t *zone);
+
+/* A keyed fingerprint of a secret, never 0. */
+uint64_t ngx_http_graph_policy_zone_fingerprint(
+    ngx_http_graph_policy_zone_t *zone, ngx_str_t *text);
+
+/*
+ * Looks up the states that cover "id".  Returns
+ *   NGX_OK      nothing covers, or nothing blocks a READ;
+ *   NGX_DONE    the request is the probe: "cover" names the states whose
+ *               lease it took, to be settled under their tokens;
+ *   NGX_BUSY    blocked; "view" is the state with the latest end, "cover"
+ *               names all, without leases;
+ *   NGX_ABORT   as NGX_BUSY, but only states of rules in dry run block.
+ * "now" is in milliseconds.
+ */
+ngx_int_t ngx_http_graph_policy_zone_admit(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_kind_e kind, uint64_t now,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
+
+/*
+ * Learns a fatal answer.  view->transition says what came of it, NOTHING
+ * included.  Returns NGX_DECLINED if the answer sets no state (the phone or
+ * credential that it would cover is unknown), NGX_ERROR if there is no memory
+ * for it; the state is then lost.
+ */
+ngx_int_t ngx_http_graph_policy_zone_learn(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_view_t *view);
+
+/*
+ * Settles the lease of one state; likewise clears without lease what was set
+ * before "sent".  view->transition says what came of it.
+ */
+void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
+    uint64_t now, ngx_http_graph_policy_view_t *view);
+void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+
+/* Keeps the leases of "refs" for another NGX_HTTP_GRAPH_POLICY_LEASE. */
+void ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now);
+
+/* The phone was registered anew: its next message send is the probe. */
+void ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t now);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_ */

@@ -1,0 +1,288 @@
+#!/usr/bin/perl
+
+# examples/quickstart: what "make run" shows, and how it starts and ends.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use File::Copy qw(copy);
+use File::Temp ();
+use FindBin;
+use IO::Socket::INET;
+use POSIX ();
+use Time::HiRes ();
+
+our $example = "$FindBin::Bin/../examples/quickstart";
+
+$ENV{NGINX}  ||= $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
+$ENV{MODULE} ||= $ENV{TEST_NGINX_LOAD_MODULES}
+    || "$FindBin::Bin/../.build/nginx/ngx_http_graph_policy_module.so";
+
+delete @ENV{qw(ONCE http_proxy https_proxy all_proxy ALL_PROXY)};
+
+die "no module at $ENV{MODULE}: run make build\n" unless -e $ENV{MODULE};
+
+my $temp = File::Temp->newdir('quickstart.XXXXXX', TMPDIR => 1);
+my $dir  = "$temp";
+chmod 0755, $dir or die "chmod: $!";
+
+# whatever the example makes, it makes here
+$ENV{TMPDIR} = "$dir/tmp";
+mkdir $ENV{TMPDIR} or die "mkdir: $!";
+
+my $test_pid = $$;
+my %running;
+
+END {
+    if ($$ == $test_pid) {
+        my $status = $?;
+        kill 'TERM', keys %running if %running;
+        waitpid $_, 0 for keys %running;
+        $? = $status;
+    }
+}
+
+@ENV{qw(GRAPH_POLICY_PORT MOCK_PORT)} = free_ports(2);
+
+
+# -- every code of the table --------------------------------------------------
+
+# code, category, reason, scope, status, next send
+my @table = map { [split] } split /\n/, <<'END';
+none     -               -                   -            200 passed
+0        fatal           token-invalid       credential   401 blocked
+190      fatal           token-invalid       credential   401 blocked
+102      fatal           token-invalid       credential   401 blocked
+3        fatal           token-invalid       account      500 blocked
+10       fatal           token-invalid       account      403 blocked
+200      fatal           token-invalid       account      403 blocked
+299      fatal           token-invalid       account      403 blocked
+131005   fatal           token-invalid       account      403 blocked
+368      fatal           account-restricted  account      403 blocked
+131031   fatal           account-restricted  account      403 blocked
+131042   fatal           billing             account      400 blocked
+133010   fatal           phone-disconnected  phone        400 blocked
+131045   fatal           phone-disconnected  phone        500 blocked
+33       fatal           phone-disconnected  phone        400 blocked
+100/33   fatal           phone-disconnected  phone        400 blocked
+133010x2 fatal           phones-disconnected phone        400 blocked
+4        temporary       rate-limit          credential   429 passed
+80007    temporary       rate-limit          account      429 passed
+130429   temporary       rate-limit          phone        400 passed
+131056   temporary       pair-rate-limit     conversation 400 passed
+131057   temporary       maintenance         phone        500 passed
+2494100  temporary       maintenance         phone        503 passed
+100/2494100 temporary    maintenance         phone        503 passed
+1        temporary       server-error        request      500 passed
+131000   temporary       server-error        request      500 passed
+131016   temporary       service-unavailable phone        500 passed
+133004   temporary       service-unavailable phone        503 passed
+2        temporary       service-unavailable phone        500 passed
+131047   context-limited window-expired      conversation 400 passed
+131026   context-limited undeliverable       conversation 400 passed
+131048   context-limited spam-quality        conversation 400 passed
+131064   context-limited spam-quality        conversation 429 passed
+131052   context-limited media-download      request      400 passed
+131053   context-limited media-upload        request      400 passed
+END
+
+my ($status, $output) = run('--once', '--all');
+
+is($status, 0, 'every code of the table is as documented') or diag($output);
+
+my %rows = rows($output);
+
+is(keys %rows, @table, 'there is a row for each code');
+
+for my $expected (@table) {
+    my ($code, @rest) = @$expected;
+
+    is("@{ $rows{$code} || [] }", "@rest", "$code");
+}
+
+my $blocked = grep { $_->[5] eq 'blocked' } @table;
+my $sends   = 2 * @table + 1;
+
+like($output, qr/^Graph saw ${\($sends - $blocked)} of $sends sends, the proxy answered $blocked itself\.$/m,
+    'the sends are counted at the mock');
+unlike($output, qr/\e/, 'there are no colours without a terminal');
+cmp_ok(length($_), '<=', 80, "it fits a terminal: $_")
+    for grep { length > 80 } split /\n/, $output;
+nothing_left();
+
+
+# -- the rows -----------------------------------------------------------------
+
+{
+    local $ENV{ONCE} = 1;
+
+    ($status, $output) = run();
+    is($status, 0, 'a row each: as documented');
+
+    %rows = rows($output);
+    is(keys %rows, 21, 'the 20 rows of the table, and an accepted send');
+}
+
+
+# -- what is not as documented ------------------------------------------------
+
+mkdir "$dir/dry" or die "mkdir: $!";
+copy("$example/$_", "$dir/dry/$_") or die "$_: $!" for qw(run mock.conf);
+chmod 0755, "$dir/dry/run";
+spew("$dir/dry/proxy.conf", slurp("$example/proxy.conf")
+    =~ s/(graph_policy_hold)/graph_policy_dry_run  on;\n        $1/r);
+
+{
+    local $example = "$dir/dry";
+
+    ($status, $output) = run('--once');
+    is($status, 1, 'in dry run nothing is blocked, which is noticed');
+    like($output, qr/next send: expected "blocked", got "passed"/, 'and said');
+}
+
+nothing_left();
+
+
+# -- ports --------------------------------------------------------------------
+
+for my $variable (qw(GRAPH_POLICY_PORT MOCK_PORT)) {
+    my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+        or die "listen: $!";
+    my $port = $taken->sockport;
+    local $ENV{$variable} = $port;
+
+    ($status, $output) = run('--once');
+    is($status, 1, "a taken $variable ends it");
+    is($output, "run: port $port on 127.0.0.1 is taken: set $variable to a"
+        . " free one\n", 'which names port and variable');
+
+    $ENV{$variable} = '80b';
+    ($status, $output) = run('--once');
+    is($status, 1, "$variable has to be a number");
+    like($output, qr/$variable: "80b"/, 'which is said');
+    nothing_left();
+}
+
+
+# -- in the foreground --------------------------------------------------------
+
+my $pid = start();
+
+wait_for(sub { slurp("$dir/output") =~ /Ctrl-C/ });
+$output = slurp("$dir/output");
+like($output, qr/Ctrl-C ends it/, 'without --once it stays');
+
+my @curl = $output =~ /^(curl .*\\\n.*)$/mg;
+is(@curl, 2, 'with two lines to try');
+
+my ($blocked_try, $accepted_try) = map { scalar `$_ 2>/dev/null` } @curl;
+
+like($blocked_try, qr/^X-Graph-Policy: blocked\r$/m, 'the first is blocked');
+like($blocked_try, qr/^X-Graph-Error-Code: 131042\r$/m, 'it bears the code');
+like($blocked_try, qr/^\{"error":\{"message":/m, "it has Graph's shape");
+like($accepted_try, qr{^HTTP/1.1 200 }, 'the second is accepted');
+like($accepted_try, qr/"messages":\[\{"id":"wamid\./, 'by the mock');
+unlike($accepted_try, qr/X-Graph/i, 'with no header of the policy');
+
+kill 'INT', $pid;
+is(end($pid), 0, 'Ctrl-C ends it');
+nothing_left();
+
+$pid = start();
+wait_for(sub { slurp("$dir/output") =~ /^131042/m });
+kill 'TERM', $pid;
+is(end($pid), 143, 'SIGTERM ends it, in the middle of the table too');
+nothing_left();
+
+done_testing();
+
+
+# -- helpers ------------------------------------------------------------------
+
+sub start {
+    my (@options) = @_;
+
+    # not what an earlier run said
+    spew("$dir/output", '');
+
+    my $pid = fork // die "fork: $!";
+
+    if (!$pid) {
+        open STDOUT, '>', "$dir/output" or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        exec "$example/run", @options or POSIX::_exit(127);
+    }
+
+    $running{$pid} = 1;
+    return $pid;
+}
+
+sub end {
+    my ($pid) = @_;
+
+    waitpid $pid, 0;
+    delete $running{$pid};
+    return $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;
+}
+
+sub run {
+    my $status = end(start(@_));
+
+    return ($status, slurp("$dir/output"));
+}
+
+# code => the other columns; "passed on" is a word here
+sub rows {
+    my ($output) = @_;
+
+    return map { /^(none|[\dx\/]+) .* (?:passed on|blocked)$/
+        ? ($1, [(split ' ', $_)[1 .. 5]]) : () } split /\n/, $output;
+}
+
+sub nothing_left {
+    is_deeply([glob "$ENV{TMPDIR}/*"], [], 'no files are left');
+    is((grep { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$_") }
+        grep { /^\d+$/ } @ENV{qw(GRAPH_POLICY_PORT MOCK_PORT)}), 0,
+        'and no servers');
+}
+
+sub free_ports {
+    my ($count) = @_;
+
+    my @sockets = map {
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+            or die "no free port: $!"
+    } 1 .. $count;
+
+    return map { $_->sockport } @sockets;
+}
+
+# up to a minute
+sub wait_for {
+    my ($what) = @_;
+
+    for (1 .. 600) {
+        return 1 if $what->();
+        Time::HiRes::sleep(0.1);
+    }
+
+    return 0;
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or return '';
+    local $/;
+    return <$file> // '';
+}
+
+sub spew {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "$name: $!";
+    print $file $text;
+    close $file or die "$name: $!";
+}
