@@ -99,7 +99,7 @@ is(keys %rows, @table, 'there is a row for each code');
 for my $expected (@table) {
     my ($code, @rest) = @$expected;
 
-    is("@{ $rows{$code} || [] }", "@rest", "$code");
+    is("@{ $rows{$code} || [] }", "@rest", "code $code: @rest[0, 1], $rest[-1]");
 }
 
 my $blocked = grep { $_->[5] eq 'blocked' } @table;

@@ -21,7 +21,7 @@ static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_buf_t *ngx_http_graph_policy_body(ngx_http_request_t *r,
     ngx_http_graph_policy_view_t *view);
-static u_char *ngx_http_graph_policy_write_time(u_char *p, uint64_t ms);
+static u_char *ngx_http_graph_policy_write_time(u_char *p, time_t sec);
 static void ngx_http_graph_policy_take_view(
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_int_t ngx_http_graph_policy_add_number(ngx_http_request_t *r,
@@ -192,9 +192,9 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
               "\",\"error_data\":{\"messaging_product\":\"whatsapp\","
               "\"details\":\"Answered by the proxy, Graph was not called. "
               "Paused since ");
-    p = ngx_http_graph_policy_write_time(p, view->since);
+    p = ngx_http_graph_policy_write_time(p, view->since / 1000);
     p = ngx_http_graph_policy_cpylit(p, ", next try at ");
-    p = ngx_http_graph_policy_write_time(p, view->until);
+    p = ngx_http_graph_policy_write_time(p, (view->until + 999) / 1000);
     p = ngx_http_graph_policy_cpylit(p, ".\"}");
 
     if (view->trace_len != 0) {
@@ -211,14 +211,14 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
 }
 
 
-/* ISO 8601, rounded up to whole seconds, as Retry-After is */
+/* ISO 8601 */
 
 static u_char *
-ngx_http_graph_policy_write_time(u_char *p, uint64_t ms)
+ngx_http_graph_policy_write_time(u_char *p, time_t sec)
 {
     ngx_tm_t  tm;
 
-    ngx_gmtime((time_t) ((ms + 999) / 1000), &tm);
+    ngx_gmtime(sec, &tm);
 
     return ngx_sprintf(p, "%4d-%02d-%02dT%02d:%02d:%02dZ",
                        tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,

@@ -1,0 +1,624 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * One state among its like: the trees by key and by end, eviction, and the
+ * groups of phones that are disconnected together.
+ *
+ * Lock rule: called with the mutex held; never takes it.  A state is filled
+ * in before it is linked.  Memory: the zone's slab pool.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_siphash.h"
+#include "ngx_http_graph_policy_state.h"
+
+
+#define NGX_HTTP_GRAPH_POLICY_EVICTIONS  4      /* at most, for one state */
+
+/* the slab class of a state with the key of a phone */
+#define NGX_HTTP_GRAPH_POLICY_SLOT       256
+
+
+#define ngx_http_graph_policy_order_state(n)                                  \
+    ngx_rbtree_data(n, ngx_http_graph_policy_state_t, order)
+
+
+static uint64_t ngx_http_graph_policy_state_hash(uint64_t hash,
+    uint64_t credential, ngx_uint_t kind);
+static void *ngx_http_graph_policy_state_alloc(
+    ngx_http_graph_policy_zone_t *zone, size_t size,
+    ngx_http_graph_policy_failure_t *failure);
+static void ngx_http_graph_policy_state_remove(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state);
+static ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_oldest(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t order);
+static void ngx_http_graph_policy_group_join(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state);
+static void ngx_http_graph_policy_group_leave(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state);
+static ngx_http_graph_policy_group_t *ngx_http_graph_policy_group_find(
+    ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
+static uint64_t ngx_http_graph_policy_group_phone(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state);
+static void ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static void ngx_http_graph_policy_tree_insert(
+    ngx_http_graph_policy_tree_t *tree, ngx_rbtree_node_t *node,
+    ngx_rbtree_insert_pt insert);
+
+
+ngx_int_t
+ngx_http_graph_policy_state_place(ngx_http_graph_policy_identity_t *id,
+    ngx_uint_t kind, ngx_uint_t bound, ngx_http_graph_policy_place_t *place)
+{
+    uint64_t  hash;
+
+    if (kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL) {
+        bound = 1;
+    }
+
+    if (bound && id->credential == 0) {
+        return NGX_DECLINED;
+    }
+
+    switch (kind) {
+
+    case NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL:
+        ngx_str_null(&place->key);
+        hash = 0;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT:
+        place->key = id->account;
+        hash = id->account_hash;
+        break;
+
+    default:
+        place->key = id->phone;
+        hash = id->phone_hash;
+        break;
+    }
+
+    if (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL && place->key.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    place->kind = kind;
+    place->credential = bound ? id->credential : 0;
+    place->hash = ngx_http_graph_policy_state_hash(hash, place->credential,
+                                                   kind);
+
+    return NGX_OK;
+}
+
+
+/* the inputs are keyed hashes, so this need only spread them (MurmurHash3) */
+
+static uint64_t
+ngx_http_graph_policy_state_hash(uint64_t hash, uint64_t credential,
+    ngx_uint_t kind)
+{
+    uint64_t  h;
+
+    h = hash ^ ((credential << 23) | (credential >> 41));
+    h += (uint64_t) (kind + 1) * 0x9e3779b97f4a7c15ULL;
+
+    h ^= h >> 33;
+    h *= 0xff51afd7ed558ccdULL;
+    h ^= h >> 33;
+    h *= 0xc4ceb9fe1a85ec53ULL;
+    h ^= h >> 33;
+
+    return h;
+}
+
+
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_first(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t hash)
+{
+    ngx_rbtree_node_t  *node, *sentinel, *found;
+
+    node = sh->states.tree.root;
+    sentinel = sh->states.tree.sentinel;
+    found = NULL;
+
+    while (node != sentinel) {
+
+        if (hash <= node->key) {
+            if (hash == node->key) {
+                found = node;
+            }
+
+            node = node->left;
+
+        } else {
+            node = node->right;
+        }
+    }
+
+    return (ngx_http_graph_policy_state_t *) found;
+}
+
+
+/* the next one of the same hash */
+
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_next(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = ngx_rbtree_next(&sh->states.tree, &state->node);
+
+    if (node == NULL || node->key != state->node.key) {
+        return NULL;
+    }
+
+    return (ngx_http_graph_policy_state_t *) node;
+}
+
+
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_find(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t hash, ngx_uint_t reason)
+{
+    ngx_http_graph_policy_state_t  *state;
+
+    state = ngx_http_graph_policy_state_first(sh, hash);
+
+    while (state != NULL && state->reason != reason) {
+        state = ngx_http_graph_policy_state_next(sh, state);
+    }
+
+    return state;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_state_is_at(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_place_t *place)
+{
+    return state->kind == place->kind
+           && state->credential == place->credential
+           && state->key_len == place->key.len
+           && ngx_memcmp(state->data, place->key.data, place->key.len) == 0;
+}
+
+
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    size_t                          size, head;
+    ngx_http_graph_policy_state_t  *state;
+
+    head = offsetof(ngx_http_graph_policy_state_t, data);
+
+    /* one slab class for all but the longest, so that eviction helps */
+
+    size = head + place->key.len + failure->facts->trace_len;
+    size = ngx_max(size, NGX_HTTP_GRAPH_POLICY_SLOT);
+
+    state = ngx_http_graph_policy_state_alloc(zone, size, failure);
+    if (state == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(state, head);
+
+    state->node.key = place->hash;
+    state->credential = place->credential;
+    state->kind = (uint8_t) place->kind;
+    state->reason = failure->verdict->reason;
+    state->room = (uint16_t) (size - head);
+    state->key_len = (uint8_t) place->key.len;
+    ngx_memcpy(state->data, place->key.data, place->key.len);
+
+    zone->sh->editing = 1;
+
+    ngx_http_graph_policy_tree_insert(&zone->sh->states, &state->node,
+                                 ngx_http_graph_policy_state_insert);
+    ngx_http_graph_policy_tree_insert(
+                                 &zone->sh->order[NGX_HTTP_GRAPH_POLICY_IDLE],
+                                 &state->order, ngx_rbtree_insert_value);
+
+    return state;
+}
+
+
+static void *
+ngx_http_graph_policy_state_alloc(ngx_http_graph_policy_zone_t *zone,
+    size_t size, ngx_http_graph_policy_failure_t *failure)
+{
+    void                           *p;
+    ngx_uint_t                      i;
+    ngx_http_graph_policy_state_t  *state;
+
+    zone->sh->editing = 1;
+
+    for (i = 0; /* void */ ; i++) {
+
+        p = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (p != NULL || i == NGX_HTTP_GRAPH_POLICY_EVICTIONS) {
+            return p;
+        }
+
+        state = ngx_http_graph_policy_state_oldest(zone->sh,
+                                             NGX_HTTP_GRAPH_POLICY_IDLE);
+
+        if (state == NULL) {
+            state = ngx_http_graph_policy_state_oldest(zone->sh,
+                                                 NGX_HTTP_GRAPH_POLICY_ARMED);
+
+            if (state == NULL) {
+                return NULL;
+            }
+
+            ngx_http_graph_policy_state_view(zone->sh, state, failure->now,
+                                       &failure->evicted);
+            failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
+        }
+
+        ngx_http_graph_policy_state_remove(zone, state);
+    }
+}
+
+
+/* the latest answer is the one that is shown */
+
+void
+ngx_http_graph_policy_state_describe(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    ngx_http_graph_policy_facts_t  *facts;
+
+    facts = failure->facts;
+
+    state->category = failure->verdict->category;
+    state->dry_run = failure->verdict->dry_run;
+    state->status = (uint16_t) failure->status;
+    state->code = facts->code;
+    state->subcode = facts->has_subcode ? facts->subcode : -1;
+    state->trace_len = 0;
+
+    if (facts->trace_len <= (size_t) (state->room - state->key_len)) {
+        ngx_memcpy(state->data + state->key_len, facts->trace,
+                   facts->trace_len);
+        state->trace_len = (uint8_t) facts->trace_len;
+    }
+}
+
+
+/* brings counts, groups and order in line with what the breaker became */
+
+void
+ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed)
+{
+    ngx_uint_t                      armed, bound;
+    ngx_http_graph_policy_shctx_t  *sh;
+
+    sh = zone->sh;
+    armed = state->breaker.armed;
+    bound = (state->credential != 0);
+
+    sh->editing = 1;
+
+    if (armed && !was_armed) {
+        sh->live[state->kind][bound]++;
+        sh->armed++;
+        sh->armed_bound += bound;
+        ngx_http_graph_policy_group_join(zone, state);
+    }
+
+    if (!armed && was_armed) {
+        sh->live[state->kind][bound]--;
+        sh->armed--;
+        sh->armed_bound -= bound;
+        ngx_http_graph_policy_group_leave(zone, state);
+    }
+
+    ngx_rbtree_delete(&sh->order[was_armed].tree, &state->order);
+
+    state->order.key = (ngx_rbtree_key_t) state->breaker.until;
+
+    ngx_http_graph_policy_tree_insert(&sh->order[armed], &state->order,
+                                 ngx_rbtree_insert_value);
+}
+
+
+static void
+ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state)
+{
+    zone->sh->editing = 1;
+
+    if (state->breaker.armed) {
+        state->breaker.armed = 0;
+        ngx_http_graph_policy_state_update(zone, state, 1);
+    }
+
+    ngx_rbtree_delete(&zone->sh->order[NGX_HTTP_GRAPH_POLICY_IDLE].tree,
+                      &state->order);
+    ngx_rbtree_delete(&zone->sh->states.tree, &state->node);
+
+    ngx_slab_free_locked(zone->shpool, state);
+}
+
+
+/* one of each kind a call keeps pace with what comes in */
+
+void
+ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now)
+{
+    ngx_http_graph_policy_state_t  *state;
+
+    state = ngx_http_graph_policy_state_oldest(zone->sh,
+                                               NGX_HTTP_GRAPH_POLICY_IDLE);
+
+    if (state != NULL && state->breaker.until <= now) {
+        ngx_http_graph_policy_state_remove(zone, state);
+    }
+
+    state = ngx_http_graph_policy_state_oldest(zone->sh,
+                                         NGX_HTTP_GRAPH_POLICY_ARMED);
+
+    if (state != NULL
+        && state->breaker.until + NGX_HTTP_GRAPH_POLICY_ABANDONED <= now)
+    {
+        ngx_http_graph_policy_state_remove(zone, state);
+    }
+}
+
+
+static ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_oldest(ngx_http_graph_policy_shctx_t *sh,
+    ngx_uint_t order)
+{
+    ngx_rbtree_t       *tree;
+    ngx_rbtree_node_t  *node;
+
+    tree = &sh->order[order].tree;
+
+    if (tree->root == tree->sentinel) {
+        return NULL;
+    }
+
+    node = ngx_rbtree_min(tree->root, tree->sentinel);
+
+    return ngx_http_graph_policy_order_state(node);
+}
+
+
+uint64_t
+ngx_http_graph_policy_state_end(ngx_http_graph_policy_state_t *state,
+    uint64_t now)
+{
+    ngx_http_graph_policy_breaker_t  *b;
+
+    b = &state->breaker;
+
+    return (now >= b->until && b->lease != 0) ? b->lease_until : b->until;
+}
+
+
+void
+ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    uint64_t                        hash;
+    ngx_http_graph_policy_group_t  *group;
+
+    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+    view->hash = state->node.key;
+    view->credential = state->credential;
+    view->since = state->breaker.since;
+    view->until = ngx_http_graph_policy_state_end(state, now);
+    view->hold = state->breaker.hold;
+    view->code = state->code;
+    view->subcode = state->subcode;
+    view->status = state->status;
+    view->category = state->category;
+    view->kind = state->kind;
+    view->stored_reason = state->reason;
+    view->reason = state->reason;
+    view->key_len = state->key_len;
+    view->trace_len = state->trace_len;
+
+    ngx_memcpy(view->key, state->data, state->key_len);
+    ngx_memcpy(view->trace, state->data + state->key_len, state->trace_len);
+
+    if (state->group == 0) {
+        return;
+    }
+
+    group = ngx_http_graph_policy_group_find(sh, state->group);
+
+    if (group != NULL) {
+        hash = ngx_http_graph_policy_group_phone(sh, state);
+
+        if (group->sum != hash * group->count) {
+            view->reason = NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED;
+        }
+    }
+}
+
+
+/*
+ * Which phones count as disconnected together: those of the account or,
+ * while that is unknown, of the credential.
+ */
+
+void
+ngx_http_graph_policy_state_group_of(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_identity_t *id)
+{
+    if (state->kind != NGX_HTTP_GRAPH_POLICY_KEY_PHONE
+        || state->reason != NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED
+        || state->group != 0)
+    {
+        return;
+    }
+
+    state->group = (id->account.len != 0)
+                   ? ngx_http_graph_policy_state_hash(id->account_hash, 0,
+                                               NGX_HTTP_GRAPH_POLICY_NKEYS)
+                   : ngx_http_graph_policy_state_hash(0, id->credential,
+                                               NGX_HTTP_GRAPH_POLICY_NKEYS);
+}
+
+
+static void
+ngx_http_graph_policy_group_join(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state)
+{
+    ngx_http_graph_policy_shctx_t  *sh;
+    ngx_http_graph_policy_group_t  *group;
+
+    sh = zone->sh;
+
+    if (state->group == 0) {
+        return;
+    }
+
+    group = ngx_http_graph_policy_group_find(sh, state->group);
+
+    if (group == NULL) {
+        group = ngx_slab_alloc_locked(zone->shpool,
+                                      sizeof(ngx_http_graph_policy_group_t));
+        if (group == NULL) {
+
+            /* the phone is shown as disconnected all the same */
+
+            state->group = 0;
+            return;
+        }
+
+        group->node.key = state->group;
+        group->sum = 0;
+        group->count = 0;
+
+        ngx_http_graph_policy_tree_insert(&sh->groups, &group->node,
+                                     ngx_rbtree_insert_value);
+    }
+
+    group->sum += ngx_http_graph_policy_group_phone(sh, state);
+    group->count++;
+}
+
+
+static void
+ngx_http_graph_policy_group_leave(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state)
+{
+    ngx_http_graph_policy_shctx_t  *sh;
+    ngx_http_graph_policy_group_t  *group;
+
+    sh = zone->sh;
+
+    if (state->group == 0) {
+        return;
+    }
+
+    group = ngx_http_graph_policy_group_find(sh, state->group);
+    state->group = 0;
+
+    if (group == NULL) {
+        return;
+    }
+
+    group->sum -= ngx_http_graph_policy_group_phone(sh, state);
+    group->count--;
+
+    if (group->count == 0) {
+        ngx_rbtree_delete(&sh->groups.tree, &group->node);
+        ngx_slab_free_locked(zone->shpool, group);
+    }
+}
+
+
+static ngx_http_graph_policy_group_t *
+ngx_http_graph_policy_group_find(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t hash)
+{
+    ngx_rbtree_node_t  *node, *sentinel;
+
+    node = sh->groups.tree.root;
+    sentinel = sh->groups.tree.sentinel;
+
+    while (node != sentinel) {
+
+        if (hash == node->key) {
+            return (ngx_http_graph_policy_group_t *) node;
+        }
+
+        node = (hash < node->key) ? node->left : node->right;
+    }
+
+    return NULL;
+}
+
+
+static uint64_t
+ngx_http_graph_policy_group_phone(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state)
+{
+    return ngx_http_graph_policy_siphash(sh->key, state->data, state->key_len);
+}
+
+
+static void
+ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t              **p;
+    ngx_http_graph_policy_state_t   *state, *other;
+
+    state = (ngx_http_graph_policy_state_t *) node;
+
+    for ( ;; ) {
+        other = (ngx_http_graph_policy_state_t *) temp;
+
+        if (node->key != temp->key) {
+            p = (node->key < temp->key) ? &temp->left : &temp->right;
+
+        } else {
+            p = (state->reason < other->reason) ? &temp->left : &temp->right;
+        }
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
+}
+
+
+static void
+ngx_http_graph_policy_tree_insert(ngx_http_graph_policy_tree_t *tree,
+    ngx_rbtree_node_t *node, ngx_rbtree_insert_pt insert)
+{
+    /* the pointer lies in shared memory, a new binary has another one */
+
+    tree->tree.insert = insert;
+
+    ngx_rbtree_insert(&tree->tree, node);
+}
