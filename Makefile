@@ -104,6 +104,7 @@ fuzz: build ## run the fuzz targets, FUZZ_SECONDS each
 ##@ Using
 
 run: build ## run the quickstart example
+	@$(TOOLS)/need run
 	@MODULE=$(MODULE) exec $(TOP)/examples/quickstart/run
 
 install: build ## install the module for the nginx of this machine

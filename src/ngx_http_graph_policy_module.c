@@ -15,11 +15,23 @@
 #include "ngx_http_graph_policy_http.h"
 
 
+/* a parameter of graph_policy_retry; unit 't' is a time, '%' a percentage */
+
+typedef struct {
+    ngx_str_t    name;
+    size_t       offset;
+    ngx_int_t    min;
+    ngx_int_t    max;
+    ngx_uint_t   unit;
+} ngx_http_graph_policy_retry_par_t;
+
+
 static void *ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
 static ngx_int_t ngx_http_graph_policy_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_graph_policy_init_module(ngx_cycle_t *cycle);
 
 static char *ngx_http_graph_policy_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -42,6 +54,9 @@ static char *ngx_http_graph_policy_set_status(ngx_conf_t *cf,
 static char *ngx_http_graph_policy_set_buffer_size(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 
+static char *ngx_http_graph_policy_set_retry(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
 static ngx_int_t ngx_http_graph_policy_rule_codes(ngx_conf_t *cf,
     ngx_str_t *text, ngx_http_graph_policy_rule_t *rule);
 static char *ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf,
@@ -50,6 +65,11 @@ static ngx_http_complex_value_t *ngx_http_graph_policy_compile(
     ngx_conf_t *cf, ngx_str_t *value, ngx_http_complex_value_t *cv);
 static ngx_int_t ngx_http_graph_policy_hold_time(ngx_str_t *value,
     size_t skip, ngx_msec_t *hold);
+static ngx_int_t ngx_http_graph_policy_retry_parameter(
+    ngx_http_graph_policy_backoff_t *retry, ngx_str_t *value);
+static ngx_int_t ngx_http_graph_policy_retry_number(
+    ngx_http_graph_policy_backoff_t *retry,
+    ngx_http_graph_policy_retry_par_t *par, ngx_str_t *value);
 static char *ngx_http_graph_policy_invalid(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *value, const char *allowed);
 
@@ -64,12 +84,74 @@ static char *ngx_http_graph_policy_invalid(ngx_conf_t *cf,
     "a time from \"1ms\" to \"24h\""
 
 
+/* a parameter of graph_policy_rule that is a word as a whole */
+
+typedef struct {
+    ngx_str_t    text;
+    size_t       offset;
+    uint8_t      value;
+} ngx_http_graph_policy_rule_word_t;
+
+
+static ngx_http_graph_policy_rule_word_t
+    ngx_http_graph_policy_rule_words[] =
+{
+    { ngx_string("retry=on"),
+      offsetof(ngx_http_graph_policy_rule_t, retry), 1 },
+
+    { ngx_string("retry=off"),
+      offsetof(ngx_http_graph_policy_rule_t, retry), 0 },
+
+    { ngx_string("outcome=refused"),
+      offsetof(ngx_http_graph_policy_rule_t, refused), 1 },
+
+    { ngx_string("outcome=unknown"),
+      offsetof(ngx_http_graph_policy_rule_t, refused), 0 },
+
+    { ngx_string("dry_run=on"),
+      offsetof(ngx_http_graph_policy_rule_t, dry_run), 1 },
+
+    { ngx_null_string, 0, 0 }
+};
+
+
 /* the words of a directive, and how they are told to the user */
 
 typedef struct {
     ngx_conf_enum_t  *words;
     const char       *allowed;
 } ngx_http_graph_policy_words_t;
+
+
+static ngx_http_graph_policy_retry_par_t
+    ngx_http_graph_policy_retry_pars[] =
+{
+    { ngx_string("attempts="),
+      offsetof(ngx_http_graph_policy_backoff_t, attempts), 2, 20, 0 },
+
+    { ngx_string("base="),
+      offsetof(ngx_http_graph_policy_backoff_t, base), 1, 3600000, 't' },
+
+    { ngx_string("factor="),
+      offsetof(ngx_http_graph_policy_backoff_t, factor), 1, 10, 0 },
+
+    { ngx_string("max="),
+      offsetof(ngx_http_graph_policy_backoff_t, max), 1, 3600000, 't' },
+
+    { ngx_string("deadline="),
+      offsetof(ngx_http_graph_policy_backoff_t, deadline), 1, 3600000, 't' },
+
+    { ngx_string("budget="),
+      offsetof(ngx_http_graph_policy_backoff_t, budget), 0, 100, '%' },
+
+    { ngx_string("budget_min="),
+      offsetof(ngx_http_graph_policy_backoff_t, budget_min), 0, 100000, 0 },
+
+    { ngx_string("unknown="),
+      offsetof(ngx_http_graph_policy_backoff_t, unknown), 0, 19, 0 },
+
+    { ngx_null_string, 0, 0, 0, 0 }
+};
 
 
 static ngx_conf_enum_t  ngx_http_graph_policy_pause_words[] = {
@@ -193,6 +275,13 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       offsetof(ngx_http_graph_policy_loc_conf_t, accept_encoding),
       NULL },
 
+    { ngx_string("graph_policy_retry"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_graph_policy_set_retry,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("graph_policy_log_level"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_graph_policy_set_word,
@@ -225,7 +314,7 @@ ngx_module_t  ngx_http_graph_policy_module = {
     ngx_http_graph_policy_commands,         /* module directives */
     NGX_HTTP_MODULE,                        /* module type */
     NULL,                                   /* init master */
-    NULL,                                   /* init module */
+    ngx_http_graph_policy_init_module,      /* init module */
     NULL,                                   /* init process */
     NULL,                                   /* init thread */
     NULL,                                   /* exit thread */
@@ -272,6 +361,7 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
     conf->hold_max = NGX_CONF_UNSET_MSEC;
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->accept_encoding = NGX_CONF_UNSET;
+    conf->retry.attempts = NGX_CONF_UNSET_UINT;
 
     return conf;
 }
@@ -300,6 +390,15 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
                               64 * 1024);
     ngx_conf_merge_value(conf->accept_encoding, prev->accept_encoding, 1);
+
+    if (conf->retry.attempts == NGX_CONF_UNSET_UINT) {
+
+        if (prev->retry.attempts == NGX_CONF_UNSET_UINT) {
+            prev->retry.attempts = 0;
+        }
+
+        conf->retry = prev->retry;
+    }
 
     if (conf->shm_zone == NULL) {
         return NGX_CONF_OK;
@@ -344,6 +443,26 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
     *h = ngx_http_graph_policy_gate;
 
     return ngx_http_graph_policy_filter_init(cf);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_graph_policy_module);
+
+    if (gmcf != NULL && gmcf->used && !ngx_http_graph_policy_filter_is_first())
+    {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "another filter module sees answers before "
+                      "ngx_http_graph_policy_module does, its \"load_module\" "
+                      "line must be the last one");
+    }
+
+    return NGX_OK;
 }
 
 
@@ -706,6 +825,119 @@ ngx_http_graph_policy_set_buffer_size(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static char *
+ngx_http_graph_policy_set_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_graph_policy_loc_conf_t *glcf = conf;
+
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    ngx_http_graph_policy_backoff_t    *retry;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    retry = &glcf->retry;
+
+    if (retry->attempts != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        retry->attempts = 0;
+        return NGX_CONF_OK;
+    }
+
+    retry->attempts = 3;
+    retry->base = 500;
+    retry->factor = 2;
+    retry->max = 10000;
+    retry->deadline = 10000;
+    retry->budget = 20;
+    retry->budget_min = 10;
+    retry->unknown = 1;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_graph_policy_retry_parameter(retry, &value[i])
+            != NGX_OK)
+        {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
+                         "\"off\", or \"attempts=\" of 2 to 20, \"base=\", "
+                         "\"max=\", \"deadline=\" of 1ms to 1h, "
+                         "\"factor=\" of 1 to 10, \"budget=\" of 0% to "
+                         "100%, \"budget_min=\" of 0 to 100000, or "
+                         "\"unknown=\" of 0 to 19");
+        }
+    }
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_graph_policy_module);
+    gmcf->retries = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_retry_parameter(ngx_http_graph_policy_backoff_t *retry,
+    ngx_str_t *value)
+{
+    ngx_uint_t                         i;
+    ngx_http_graph_policy_retry_par_t  *par;
+
+    for (i = 0; ngx_http_graph_policy_retry_pars[i].name.len != 0; i++) {
+        par = &ngx_http_graph_policy_retry_pars[i];
+
+        if (value->len > par->name.len
+            && ngx_strncmp(value->data, par->name.data, par->name.len) == 0)
+        {
+            return ngx_http_graph_policy_retry_number(retry, par, value);
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_retry_number(ngx_http_graph_policy_backoff_t *retry,
+    ngx_http_graph_policy_retry_par_t *par, ngx_str_t *value)
+{
+    ngx_int_t  n;
+    ngx_str_t  s;
+
+    s.data = value->data + par->name.len;
+    s.len = value->len - par->name.len;
+
+    switch (par->unit) {
+
+    case 't':
+        n = ngx_parse_time(&s, 0);
+        break;
+
+    case '%':
+        if (s.data[--s.len] != '%') {
+            return NGX_ERROR;
+        }
+
+        /* fall through */
+
+    default:
+        n = ngx_atoi(s.data, s.len);
+        break;
+    }
+
+    if (n < par->min || n > par->max) {
+        return NGX_ERROR;
+    }
+
+    *(ngx_uint_t *) ((char *) retry + par->offset) = (ngx_uint_t) n;
+
+    return NGX_OK;
+}
+
+
+static char *
 ngx_http_graph_policy_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_graph_policy_loc_conf_t *glcf = conf;
@@ -771,6 +1003,16 @@ ngx_http_graph_policy_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
+    if (rule->retry == 1
+        && rule->category != NGX_HTTP_GRAPH_POLICY_TEMPORARY)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"retry=on\" in \"%V\" directive needs the "
+                           "category \"temporary\", it has \"%V\"",
+                           &cmd->name, &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
     return NGX_CONF_OK;
 }
 
@@ -818,8 +1060,10 @@ static char *
 ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *value, ngx_http_graph_policy_rule_t *rule)
 {
-    ngx_int_t  n;
-    ngx_str_t  word;
+    ngx_int_t                            n;
+    ngx_str_t                            word;
+    ngx_uint_t                           i;
+    ngx_http_graph_policy_rule_word_t   *entry;
 
     if (ngx_strncmp(value->data, "scope=", 6) == 0) {
         word.data = value->data + 6;
@@ -867,14 +1111,34 @@ ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_OK;
     }
 
-    if (ngx_strcmp(value->data, "dry_run=on") == 0) {
-        rule->dry_run = 1;
+    if (ngx_strncmp(value->data, "wait=", 5) == 0) {
+
+        if (ngx_http_graph_policy_hold_time(value, 5, &rule->wait)
+            != NGX_OK)
+        {
+            return ngx_http_graph_policy_invalid(cf, cmd, value,
+                                   "\"wait=TIME\", "
+                                   NGX_HTTP_GRAPH_POLICY_TIMES);
+        }
+
         return NGX_CONF_OK;
     }
 
+    for (i = 0; ngx_http_graph_policy_rule_words[i].text.len != 0; i++) {
+        entry = &ngx_http_graph_policy_rule_words[i];
+
+        if (value->len == entry->text.len
+            && ngx_strcmp(value->data, entry->text.data) == 0)
+        {
+            *((uint8_t *) rule + entry->offset) = entry->value;
+            return NGX_CONF_OK;
+        }
+    }
+
     return ngx_http_graph_policy_invalid(cf, cmd, value,
-                         "\"scope=\", \"reason=\", \"hold=\", or "
-                         "\"dry_run=on\"");
+                         "\"scope=\", \"reason=\", \"wait=\", \"hold=\", "
+                         "\"retry=on\", \"retry=off\", \"outcome=refused\", "
+                         "\"outcome=unknown\", or \"dry_run=on\"");
 }
 
 

@@ -99,14 +99,18 @@ is(keys %rows, @table, 'there is a row for each code');
 for my $expected (@table) {
     my ($code, @rest) = @$expected;
 
-    is("@{ $rows{$code} || [] }", "@rest", "code $code: @rest[0, 1], $rest[-1]");
+    is("@{ $rows{$code} || [] }", "@rest",
+        "code $code: @rest[0, 1], $rest[-1]");
 }
 
 my $blocked = grep { $_->[5] eq 'blocked' } @table;
 my $sends   = 2 * @table + 1;
 
-like($output, qr/^Graph saw ${\($sends - $blocked)} of $sends sends, the proxy answered $blocked itself\.$/m,
+my $reached = $sends - $blocked;
+
+like($output, qr/^Graph saw $reached of $sends sends, /m,
     'the sends are counted at the mock');
+like($output, qr/ the proxy answered $blocked itself\.$/m, 'and the others');
 unlike($output, qr/\e/, 'there are no colours without a terminal');
 cmp_ok(length($_), '<=', 80, "it fits a terminal: $_")
     for grep { length > 80 } split /\n/, $output;

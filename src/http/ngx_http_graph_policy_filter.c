@@ -24,15 +24,12 @@
 /* scratch memory on the stack, enough for bodies of the usual size */
 #define NGX_HTTP_GRAPH_POLICY_SMALL  16384
 
-/* Retry-After is believed up to a day */
-#define NGX_HTTP_GRAPH_POLICY_MAX_WAIT  86400
-
 
 static ngx_int_t ngx_http_graph_policy_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_body_filter(ngx_http_request_t *r,
@@ -53,13 +50,16 @@ static void ngx_http_graph_policy_record(ngx_http_request_t *r,
 static uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_strip(ngx_http_request_t *r,
+static void ngx_http_graph_policy_hints(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
+static void ngx_http_graph_policy_usage(ngx_http_request_t *r,
+    ngx_str_t *value, ngx_http_graph_policy_usage_t *usage);
+static void ngx_http_graph_policy_strip(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
-static time_t ngx_http_graph_policy_wait(ngx_str_t *value);
+static ngx_msec_t ngx_http_graph_policy_wait(ngx_str_t *value);
 
 
-#define ngx_http_graph_policy_is_coding(value, literal)                       \
+#define ngx_http_graph_policy_is_named(value, literal)                        \
     ((value)->len == sizeof(literal) - 1                                      \
      && ngx_strncasecmp((value)->data, (u_char *) literal,                    \
                         sizeof(literal) - 1)                                  \
@@ -83,6 +83,14 @@ ngx_http_graph_policy_filter_init(ngx_conf_t *cf)
 }
 
 
+ngx_uint_t
+ngx_http_graph_policy_filter_is_first(void)
+{
+    return ngx_http_top_header_filter == ngx_http_graph_policy_header_filter
+           && ngx_http_top_body_filter == ngx_http_graph_policy_body_filter;
+}
+
+
 static ngx_int_t
 ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 {
@@ -97,6 +105,10 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
     }
 
     ctx = ngx_http_graph_policy_get_ctx(r);
+
+    if (ctx != NULL) {
+        ngx_http_graph_policy_join_states(r, ctx);
+    }
 
     if (r->headers_out.status < NGX_HTTP_BAD_REQUEST) {
         return ngx_http_graph_policy_no_error(r, ctx, glcf);
@@ -121,14 +133,9 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    ctx = ngx_http_graph_policy_make_ctx(r);
+    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
     if (ctx == NULL) {
         return NGX_ERROR;
-    }
-
-    if (ctx->zone == NULL) {
-        ctx->zone = glcf->zone;
-        ctx->log_level = glcf->log_level;
     }
 
     if (r->headers_out.content_length_n > (off_t) glcf->buffer_size) {
@@ -139,6 +146,12 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     u->cacheable = 0;
     u->store = 0;
+
+    /* else the upstream closes the file of a large body after its first use */
+
+    if (glcf->retry.attempts != 0) {
+        r->preserve_body = 1;
+    }
 
     ctx->hold = 1;
 
@@ -152,7 +165,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
 {
     ngx_uint_t  status;
 
-    if ((ctx == NULL || ctx->nrefs == 0)
+    if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
         && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
     {
         return ngx_http_next_header_filter(r);
@@ -178,12 +191,12 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
         return ngx_http_next_header_filter(r);
     }
 
-    ngx_http_graph_policy_accepted(r, ctx);
+    ngx_http_graph_policy_accepted(r, ctx, glcf);
 
-    if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE) {
-        ngx_http_graph_policy_strip(r, ctx);
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE || ctx->attempts > 1) {
+        ngx_http_graph_policy_strip(r);
 
-        if (ngx_http_graph_policy_tag_probe(r) != NGX_OK) {
+        if (ngx_http_graph_policy_tag_accepted(r, ctx) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -194,7 +207,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
 
 static void
 ngx_http_graph_policy_accepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
     uint64_t                      now, sent;
     ngx_uint_t                    i;
@@ -208,6 +221,12 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     if (ctx->status != NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN
         || ctx->kind == NGX_HTTP_GRAPH_POLICY_READ)
     {
+        return;
+    }
+
+    ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+
+    if (ctx->identity.credential == 0) {
         return;
     }
 
@@ -248,13 +267,17 @@ ngx_http_graph_policy_registered(ngx_http_request_t *r,
         return;
     }
 
-    ctx = ngx_http_graph_policy_make_ctx(r);
+    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
     if (ctx == NULL) {
         return;
     }
 
     ngx_http_graph_policy_identify(r, glcf, ctx, &target);
     ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+
+    if (ctx->identity.credential == 0) {
+        return;
+    }
 
     ngx_http_graph_policy_zone_hasten(glcf->zone, &ctx->identity,
                                       ngx_http_graph_policy_now());
@@ -265,6 +288,7 @@ static ngx_int_t
 ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t                         *b;
+    ngx_int_t                          rc;
     ngx_uint_t                         last;
     ngx_chain_t                       *cl;
     ngx_http_graph_policy_ctx_t       *ctx;
@@ -272,7 +296,15 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
 
-    if (ctx == NULL || !ctx->hold || r != r->main) {
+    if (ctx == NULL || r != r->main) {
+        return ngx_http_next_body_filter(r, in);
+    }
+
+    if (ctx->parked) {
+        return NGX_AGAIN;
+    }
+
+    if (!ctx->hold) {
         return ngx_http_next_body_filter(r, in);
     }
 
@@ -302,6 +334,12 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
 
         ngx_http_graph_policy_classify(r, ctx, glcf);
+
+        rc = ngx_http_graph_policy_retry(r, ctx, glcf, b);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
 
         return ngx_http_graph_policy_release(r, ctx, cl);
     }
@@ -436,6 +474,24 @@ ngx_http_graph_policy_classify(ngx_http_request_t *r,
                                                        : 0,
                                        &ctx->verdict);
     ctx->classified = 1;
+
+    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
+        ngx_http_graph_policy_hints(r, ctx);
+    }
+}
+
+
+void
+ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ctx->hold = 0;
+    ctx->size = 0;
+    ctx->classified = 0;
+    ctx->exhausted = 0;
+    ctx->hint = 0;
+
+    ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(&ctx->verdict, sizeof(ngx_http_graph_policy_verdict_t));
 }
 
 
@@ -458,11 +514,11 @@ ngx_http_graph_policy_read(ngx_http_request_t *r,
 
     coding = &h->value;
 
-    if (!ngx_http_graph_policy_is_coding(coding, "gzip")
-        && !ngx_http_graph_policy_is_coding(coding, "x-gzip")
-        && !ngx_http_graph_policy_is_coding(coding, "deflate"))
+    if (!ngx_http_graph_policy_is_named(coding, "gzip")
+        && !ngx_http_graph_policy_is_named(coding, "x-gzip")
+        && !ngx_http_graph_policy_is_named(coding, "deflate"))
     {
-        if (ngx_http_graph_policy_is_coding(coding, "identity")) {
+        if (ngx_http_graph_policy_is_named(coding, "identity")) {
             return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
                                                &ctx->facts);
         }
@@ -577,6 +633,7 @@ static ngx_int_t
 ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    ngx_msec_t                        wait;
     ngx_http_graph_policy_verdict_t  *verdict;
 
     verdict = &ctx->verdict;
@@ -597,7 +654,15 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
                                  verdict);
     ngx_http_graph_policy_record(r, ctx, glcf);
 
-    ngx_http_graph_policy_strip(r, ctx);
+    ngx_http_graph_policy_strip(r);
+
+    if (verdict->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
+        wait = ngx_http_graph_policy_backoff_row_wait(verdict,
+                                                      ctx->attempts + 1);
+        wait = ngx_max(wait, ctx->hint);
+
+        ctx->retry_after = (time_t) ((wait + 999) / 1000);
+    }
 
     if (ngx_http_graph_policy_tag(r, ctx) != NGX_OK) {
         return NGX_ERROR;
@@ -607,18 +672,18 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
 }
 
 
-/* what the upstream sent under our names isn't ours */
+/* what Graph says of when to come back: the longest counts */
 
 static void
-ngx_http_graph_policy_strip(ngx_http_request_t *r,
+ngx_http_graph_policy_hints(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx)
 {
-    time_t            wait;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t                      i;
+    ngx_msec_t                      hint;
+    ngx_list_part_t                *part;
+    ngx_table_elt_t                *h;
+    ngx_http_graph_policy_usage_t   usage;
 
-    wait = 0;
     part = &r->headers_out.headers.part;
     h = part->elts;
 
@@ -638,24 +703,74 @@ ngx_http_graph_policy_strip(ngx_http_request_t *r,
             continue;
         }
 
-        if (h[i].key.len == sizeof("Retry-After") - 1
-            && ngx_strncasecmp(h[i].key.data, (u_char *) "Retry-After",
-                               sizeof("Retry-After") - 1)
-               == 0)
-        {
-            wait = ngx_max(wait, ngx_http_graph_policy_wait(&h[i].value));
-            h[i].hash = 0;
+        if (ngx_http_graph_policy_is_named(&h[i].key, "Retry-After")) {
+            hint = ngx_http_graph_policy_wait(&h[i].value);
+            ctx->hint = ngx_max(ctx->hint, hint);
 
-        } else if (ngx_http_graph_policy_is_ours(&h[i].key)) {
-            h[i].hash = 0;
+        } else if (ngx_http_graph_policy_is_named(&h[i].key,
+                                                "X-Business-Use-Case-Usage"))
+        {
+            ngx_http_graph_policy_usage(r, &h[i].value, &usage);
+
+            hint = (ngx_msec_t) usage.regain * 60000;
+            ctx->hint = ngx_max(ctx->hint, hint);
+
+        } else if (ngx_http_graph_policy_is_named(&h[i].key, "X-App-Usage")) {
+            ngx_http_graph_policy_usage(r, &h[i].value, &usage);
+
+            ctx->exhausted |= usage.exhausted;
         }
     }
+}
 
-    if (ctx->classified
-        && ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
-    {
-        ctx->retry_after = ngx_max(wait,
-                                   (time_t) (ctx->verdict.wait + 999) / 1000);
+
+static void
+ngx_http_graph_policy_usage(ngx_http_request_t *r, ngx_str_t *value,
+    ngx_http_graph_policy_usage_t *usage)
+{
+    void  *arena;
+
+    ngx_memzero(usage, sizeof(ngx_http_graph_policy_usage_t));
+
+    arena = ngx_alloc(ngx_http_graph_policy_json_arena(value->len),
+                      r->connection->log);
+    if (arena == NULL) {
+        return;
+    }
+
+    (void) ngx_http_graph_policy_json_usage(value->data, value->len, arena,
+                                            usage);
+    ngx_free(arena);
+}
+
+
+/* what the upstream sent under our names isn't ours */
+
+static void
+ngx_http_graph_policy_strip(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (ngx_http_graph_policy_is_ours(&h[i].key)) {
+            h[i].hash = 0;
+        }
     }
 }
 
@@ -676,6 +791,10 @@ ngx_http_graph_policy_is_ours(ngx_str_t *name)
         ngx_string("X-Graph-Attempts"),
         ngx_null_string
     };
+
+    if (ngx_http_graph_policy_is_named(name, "Retry-After")) {
+        return 1;
+    }
 
     if (name->len < sizeof("X-Graph-State") - 1
         || ngx_strncasecmp(name->data, (u_char *) "X-Graph-",
@@ -698,9 +817,9 @@ ngx_http_graph_policy_is_ours(ngx_str_t *name)
 }
 
 
-/* RFC 9110, 10.2.3: seconds or a date; 0 if it is neither */
+/* RFC 9110, 10.2.3: seconds or a date, to milliseconds; 0 if neither */
 
-static time_t
+static ngx_msec_t
 ngx_http_graph_policy_wait(ngx_str_t *value)
 {
     time_t  wait;
@@ -717,5 +836,7 @@ ngx_http_graph_policy_wait(ngx_str_t *value)
         wait -= ngx_time();
     }
 
-    return ngx_min(wait, NGX_HTTP_GRAPH_POLICY_MAX_WAIT);
+    wait = ngx_min(wait, NGX_HTTP_GRAPH_POLICY_MAX_HINT / 1000);
+
+    return (ngx_msec_t) wait * 1000;
 }

@@ -25,10 +25,15 @@
 
 static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_target_t *target);
+static ngx_int_t ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 static ngx_int_t ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover);
-static void ngx_http_graph_policy_plain_log(
-    ngx_http_graph_policy_ctx_t *ctx, ngx_log_t *log);
 static void ngx_http_graph_policy_log_request(
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_view_t *view,
     const char *what);
@@ -49,7 +54,9 @@ const uint8_t  ngx_http_graph_policy_key_scopes[] = {
 ngx_int_t
 ngx_http_graph_policy_gate(ngx_http_request_t *r)
 {
-    ngx_http_graph_policy_loc_conf_t  *glcf;
+    ngx_http_graph_policy_ctx_t        *ctx;
+    ngx_http_graph_policy_loc_conf_t   *glcf;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
@@ -57,11 +64,27 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
+    gmcf = ngx_http_get_module_main_conf(r, ngx_http_graph_policy_module);
+
     if (glcf->accept_encoding
         && ngx_http_graph_policy_has_accept_encoding(r)
         && ngx_http_graph_policy_narrow_encoding(r) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (gmcf->retries) {
+        ngx_http_graph_policy_zone_try(glcf->zone);
+    }
+
+    if (glcf->retry.attempts != 0) {
+        ctx = ngx_http_graph_policy_make_ctx(r, glcf);
+
+        if (ctx == NULL
+            || ngx_http_graph_policy_take_snapshot(r, ctx) != NGX_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     if (ngx_http_graph_policy_zone_armed(glcf->zone) == 0) {
@@ -76,10 +99,7 @@ static ngx_int_t
 ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_int_t                        rc;
     ngx_http_graph_policy_ctx_t     *ctx;
-    ngx_http_graph_policy_view_t    *view;
-    ngx_http_graph_policy_cover_t    cover;
     ngx_http_graph_policy_target_t   target;
 
     ngx_http_graph_policy_target_of(r, glcf, &target);
@@ -88,7 +108,7 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    ctx = ngx_http_graph_policy_make_ctx(r);
+    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -97,58 +117,137 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    view = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_view_t));
-    if (view == NULL) {
+    ctx->gated = 1;
+
+    switch (ngx_http_graph_policy_ask(r, ctx, glcf, &target)) {
+
+    case NGX_OK:
+        return NGX_DECLINED;
+
+    case NGX_BUSY:
+        ngx_http_graph_policy_reply(r, ctx);
+        return NGX_DONE;
+
+    default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+}
 
-    ctx->gated = 1;
-    ctx->kind = target.kind;
-    ctx->zone = glcf->zone;
-    ctx->log_level = glcf->log_level;
 
-    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
+ngx_int_t
+ngx_http_graph_policy_check_again(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_int_t                       rc;
+    ngx_http_graph_policy_target_t  target;
+
+    if (ngx_http_graph_policy_zone_armed(glcf->zone) == 0) {
+        return NGX_OK;
+    }
+
+    ngx_http_graph_policy_target_of(r, glcf, &target);
+
+    if (!target.send && !target.read) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_graph_policy_ask(r, ctx, glcf, &target);
+
+    /* the answer that is known by now is worth more than none */
+
+    return (rc == NGX_ERROR) ? NGX_OK : rc;
+}
+
+
+/* NGX_OK: go on, as probe perhaps; NGX_BUSY: answer locally */
+
+static ngx_int_t
+ngx_http_graph_policy_ask(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_target_t *target)
+{
+    uint64_t                        now;
+    ngx_int_t                       rc;
+    ngx_http_graph_policy_view_t   *view;
+    ngx_http_graph_policy_cover_t   cover;
+
+    view = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_view_t));
+    if (view == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->kind = target->kind;
+
+    ngx_http_graph_policy_identify(r, glcf, ctx, target);
 
     if (ngx_http_graph_policy_zone_armed_bound(glcf->zone) != 0) {
         ngx_http_graph_policy_identify_credential(r, glcf, ctx);
     }
 
+    now = ngx_http_graph_policy_now();
+
     rc = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->identity,
-                                          target.kind,
-                                          ngx_http_graph_policy_now(), &cover,
-                                          view);
-    if (rc == NGX_OK) {
-        return NGX_DECLINED;
+                                          target->kind, now, &cover, view);
+
+    /* only who has a credential may probe, so now it's worth finding out */
+
+    if (rc != NGX_OK && !ctx->credentialed && view->until <= now) {
+        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+
+        rc = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->identity,
+                                              target->kind, now, &cover, view);
     }
 
-    if (ngx_http_graph_policy_keep(ctx, &cover) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (rc == NGX_OK) {
+        ctx->nrefs = 0;
+        return NGX_OK;
     }
 
     if (rc == NGX_DONE) {
-        ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
-        ngx_http_graph_policy_log_request(ctx, view, "lets a probe pass");
-        ngx_add_timer(&ctx->renewal, NGX_HTTP_GRAPH_POLICY_RENEW);
+        return ngx_http_graph_policy_probe(ctx, &cover, view);
+    }
 
-        return NGX_DECLINED;
+    /* a lease in hand that can't be used, to be given back */
+
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                 NULL);
+
+    if (ngx_http_graph_policy_keep(ctx, &cover) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ctx->view = view;
 
     if (rc == NGX_ABORT || ngx_http_graph_policy_dry_run(r, glcf)) {
         ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN;
-        ngx_http_graph_policy_log_request(ctx, view,
-                                          "would block a request");
+        ngx_http_graph_policy_log_request(ctx, view, "would block a request");
 
-        return NGX_DECLINED;
+        return NGX_OK;
     }
 
     ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED;
     ngx_http_graph_policy_log_request(ctx, view, "blocks a request");
 
-    ngx_http_graph_policy_reply(r, ctx);
+    return NGX_BUSY;
+}
 
-    return NGX_DONE;
+
+static ngx_int_t
+ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
+{
+    if (ngx_http_graph_policy_keep(ctx, cover) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
+    ctx->identity.lease = ctx->refs[0].lease;
+
+    ngx_add_timer(&ctx->renewal, NGX_HTTP_GRAPH_POLICY_RENEW);
+
+    ngx_http_graph_policy_log_request(ctx, view, "lets a probe pass");
+
+    return NGX_OK;
 }
 
 
@@ -199,13 +298,16 @@ ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
 
 
 ngx_http_graph_policy_ctx_t *
-ngx_http_graph_policy_make_ctx(ngx_http_request_t *r)
+ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
 {
     ngx_pool_cleanup_t           *cln;
     ngx_http_graph_policy_ctx_t  *ctx;
 
     ctx = ngx_http_graph_policy_get_ctx(r);
+
     if (ctx != NULL) {
+        ngx_http_graph_policy_adopt(ctx, glcf);
         return ctx;
     }
 
@@ -218,6 +320,9 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r)
     ngx_memzero(ctx, sizeof(ngx_http_graph_policy_ctx_t));
 
     ctx->request = r;
+    ctx->attempts = 1;
+    ctx->zone = glcf->zone;
+    ctx->log_level = glcf->log_level;
     ctx->renewal.handler = ngx_http_graph_policy_renew;
     ctx->renewal.data = ctx;
     ctx->renewal.log = r->connection->log;
@@ -227,6 +332,50 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r)
     ngx_http_set_ctx(r, ctx, ngx_http_graph_policy_module);
 
     return ctx;
+}
+
+
+/* an internal redirect may lead to where another zone is in force */
+
+static void
+ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ctx->log_level = glcf->log_level;
+
+    if (ctx->zone == glcf->zone) {
+        return;
+    }
+
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                 NULL);
+
+    ngx_memzero(&ctx->identity, sizeof(ngx_http_graph_policy_identity_t));
+    ctx->identified = 0;
+    ctx->credentialed = 0;
+    ctx->nrefs = 0;
+    ctx->zone = glcf->zone;
+}
+
+
+ngx_http_graph_policy_status_e
+ngx_http_graph_policy_status_of(ngx_http_graph_policy_ctx_t *ctx)
+{
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED
+        || ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE)
+    {
+        return ctx->status;
+    }
+
+    if (ctx->attempts > 1) {
+        return NGX_HTTP_GRAPH_POLICY_RETRIED;
+    }
+
+    if (ctx->would_retry && ctx->status == NGX_HTTP_GRAPH_POLICY_PASSED) {
+        return NGX_HTTP_GRAPH_POLICY_RETRIED_DRY_RUN;
+    }
+
+    return ctx->status;
 }
 
 
@@ -307,6 +456,8 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
 
         ref->lease = 0;
     }
+
+    ctx->identity.lease = 0;
 }
 
 
@@ -329,6 +480,7 @@ ngx_http_graph_policy_cleanup(void *data)
 {
     ngx_http_graph_policy_ctx_t *ctx = data;
 
+    ngx_http_graph_policy_unpark(ctx);
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                  NULL);
 }
@@ -339,7 +491,7 @@ ngx_http_graph_policy_cleanup(void *data)
  * a token; a copy of the log without it doesn't.
  */
 
-static void
+void
 ngx_http_graph_policy_plain_log(ngx_http_graph_policy_ctx_t *ctx,
     ngx_log_t *log)
 {

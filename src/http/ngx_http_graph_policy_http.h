@@ -12,6 +12,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_backoff.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
@@ -23,16 +24,21 @@
 #define NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM  0
 
 
+/* what the gate said, and what became of it */
+
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_PASSED = 0,
     NGX_HTTP_GRAPH_POLICY_PROBE,
     NGX_HTTP_GRAPH_POLICY_BLOCKED,
-    NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN
+    NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN,
+    NGX_HTTP_GRAPH_POLICY_RETRIED,
+    NGX_HTTP_GRAPH_POLICY_RETRIED_DRY_RUN
 } ngx_http_graph_policy_status_e;
 
 
 typedef struct {
     ngx_uint_t                       used;      /* some location enforces */
+    ngx_uint_t                       retries;   /* some location retries */
 } ngx_http_graph_policy_main_conf_t;
 
 
@@ -56,7 +62,22 @@ typedef struct {
     ngx_msec_t                       hold_max;
     size_t                           buffer_size;
     ngx_flag_t                       accept_encoding;
+    ngx_http_graph_policy_backoff_t  retry;
 } ngx_http_graph_policy_loc_conf_t;
+
+
+/* of a request before its content phase, to be sent again from there */
+
+typedef struct {
+    ngx_http_headers_out_t           headers_out;
+    ngx_uint_t                       nheaders;  /* of the list's last part */
+    ngx_uint_t                       ntrailers;
+    size_t                           limit_rate;
+    size_t                           limit_rate_after;
+    unsigned                         limit_rate_set:1;
+    unsigned                         limit_rate_after_set:1;
+    unsigned                         keepalive:1;
+} ngx_http_graph_policy_snapshot_t;
 
 
 /*
@@ -67,7 +88,7 @@ typedef struct {
 typedef struct {
     ngx_http_request_t              *request;
 
-    /* whose states were looked up, NULL if none were */
+    /* whose states count, and the key of fingerprints; never NULL */
     ngx_http_graph_policy_zone_t    *zone;
     ngx_uint_t                       log_level;
 
@@ -93,11 +114,23 @@ typedef struct {
 
     time_t                           retry_after;   /* seconds, 0: unknown */
 
+    /* where retry is on; attempts is 1 otherwise */
+    ngx_http_graph_policy_snapshot_t  *snapshot;
+    ngx_event_t                      parking;
+    ngx_uint_t                       attempts;
+    ngx_uint_t                       unknown;   /* of uncertain outcome */
+    ngx_uint_t                       nstates;   /* before this attempt */
+    ngx_msec_t                       hint;      /* Graph's, 0: none */
+
     unsigned                         identified:1;
     unsigned                         credentialed:1;
     unsigned                         gated:1;
     unsigned                         hold:1;
     unsigned                         classified:1;
+    unsigned                         parked:1;
+    unsigned                         again:1;   /* states to be joined */
+    unsigned                         exhausted:1;   /* the app's quota */
+    unsigned                         would_retry:1;
 } ngx_http_graph_policy_ctx_t;
 
 
@@ -106,7 +139,7 @@ ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_get_ctx(
     ngx_http_request_t *r);
 /* the context, made if need be; NULL if there is no memory */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
-    ngx_http_request_t *r);
+    ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /* milliseconds of the wall clock */
 uint64_t ngx_http_graph_policy_now(void);
@@ -126,11 +159,48 @@ void ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_outcome_e outcome,
     ngx_http_graph_policy_verdict_t *verdict);
 
+/* what users are told of the request */
+ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(
+    ngx_http_graph_policy_ctx_t *ctx);
+
+/* the connection's log without the handler that appends the request line */
+void ngx_http_graph_policy_plain_log(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_log_t *log);
 /* logs a change of state at the location's level, once each */
 void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
 /* logs that the zone had no room for a state */
 void ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx);
+
+/*
+ * Looks the states up again before another try.  NGX_BUSY if one blocks now;
+ * it is in ctx->view then.
+ */
+ngx_int_t ngx_http_graph_policy_check_again(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+
+/* Keeps what the content phase will change.  NGX_ERROR: no memory. */
+ngx_int_t ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
+
+/*
+ * Parks the request if its classified answer, whose last buffer is "b", may be
+ * had anew.  NGX_DONE: parked, to be returned by the body filter; NGX_DECLINED
+ * if the answer is to be delivered; NGX_ERROR.
+ */
+ngx_int_t ngx_http_graph_policy_retry(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_buf_t *b);
+void ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx);
+
+/* drops the answer that was held */
+void ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx);
+
+/* shows the tries of all attempts as those of one */
+void ngx_http_graph_policy_join_states(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
+void ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_uint_t level, const char *what);
 
 /* answers for Graph out of ctx->view; the request is finalized */
 void ngx_http_graph_policy_reply(ngx_http_request_t *r,
@@ -142,7 +212,9 @@ void ngx_http_graph_policy_reply(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_graph_policy_tag(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-ngx_int_t ngx_http_graph_policy_tag_probe(ngx_http_request_t *r);
+/* the same for an accepted probe or retry */
+ngx_int_t ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
 
 /* writes a state's id, NGX_HTTP_GRAPH_POLICY_ID_LEN bytes */
 u_char *ngx_http_graph_policy_write_id(u_char *p,
@@ -150,6 +222,8 @@ u_char *ngx_http_graph_policy_write_id(u_char *p,
 
 ngx_int_t ngx_http_graph_policy_add_variables(ngx_conf_t *cf);
 ngx_int_t ngx_http_graph_policy_filter_init(ngx_conf_t *cf);
+/* whether no other filter was put before ours, once all are in place */
+ngx_uint_t ngx_http_graph_policy_filter_is_first(void);
 
 
 extern ngx_module_t  ngx_http_graph_policy_module;

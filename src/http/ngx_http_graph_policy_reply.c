@@ -44,6 +44,8 @@ static ngx_str_t  ngx_http_graph_policy_policies[] = {
     ngx_string("passed"),
     ngx_string("probe"),
     ngx_string("blocked"),
+    ngx_string("dry-run"),
+    ngx_string("retried"),
     ngx_string("dry-run")
 };
 
@@ -270,10 +272,7 @@ ngx_http_graph_policy_tag(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ngx_http_graph_policy_header(r, "X-Graph-Policy",
-                              &ngx_http_graph_policy_policies[ctx->status])
-        != NGX_OK)
-    {
+    if (ngx_http_graph_policy_tag_accepted(r, ctx) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -304,10 +303,24 @@ ngx_http_graph_policy_tag(ngx_http_request_t *r,
 
 
 ngx_int_t
-ngx_http_graph_policy_tag_probe(ngx_http_request_t *r)
+ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
 {
-    return ngx_http_graph_policy_header(r, "X-Graph-Policy",
-               &ngx_http_graph_policy_policies[NGX_HTTP_GRAPH_POLICY_PROBE]);
+    ngx_uint_t  status;
+
+    status = ngx_http_graph_policy_status_of(ctx);
+
+    if (ngx_http_graph_policy_header(r, "X-Graph-Policy",
+                                     &ngx_http_graph_policy_policies[status])
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return (ctx->attempts > 1)
+           ? ngx_http_graph_policy_number(r, "X-Graph-Attempts",
+                                          (int64_t) ctx->attempts)
+           : NGX_OK;
 }
 
 

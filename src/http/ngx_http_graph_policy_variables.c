@@ -119,7 +119,9 @@ static ngx_str_t  ngx_http_graph_policy_statuses[] = {
     ngx_string("PASSED"),
     ngx_string("PROBE"),
     ngx_string("BLOCKED"),
-    ngx_string("BLOCKED_DRY_RUN")
+    ngx_string("BLOCKED_DRY_RUN"),
+    ngx_string("RETRIED"),
+    ngx_string("RETRIED_DRY_RUN")
 };
 
 
@@ -158,8 +160,9 @@ ngx_http_graph_policy_variable_status(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    status = &ngx_http_graph_policy_statuses[(ctx != NULL) ? ctx->status
-                                             : NGX_HTTP_GRAPH_POLICY_PASSED];
+    status = &ngx_http_graph_policy_statuses[(ctx != NULL)
+                                       ? ngx_http_graph_policy_status_of(ctx)
+                                       : NGX_HTTP_GRAPH_POLICY_PASSED];
 
     return ngx_http_graph_policy_set_value(r, v, status->data, status->len);
 }
@@ -171,6 +174,9 @@ static ngx_int_t
 ngx_http_graph_policy_variable_attempts(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
+    u_char                            *p, text[NGX_HTTP_GRAPH_POLICY_TEXT];
+    ngx_uint_t                         attempts;
+    ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_loc_conf_t  *glcf;
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
@@ -180,8 +186,17 @@ ngx_http_graph_policy_variable_attempts(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    return ngx_http_graph_policy_set_value(r, v,
-                             (u_char *) (r->upstream_states ? "1" : "0"), 1);
+    ctx = ngx_http_graph_policy_get_ctx(r->main);
+
+    attempts = (ctx != NULL) ? ctx->attempts : 1;
+
+    if (r->main->upstream_states == NULL) {
+        attempts = 0;
+    }
+
+    p = ngx_sprintf(text, "%ui", attempts);
+
+    return ngx_http_graph_policy_set_value(r, v, text, p - text);
 }
 
 
@@ -283,7 +298,7 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    ctx = ngx_http_graph_policy_make_ctx(r);
+    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
     if (ctx == NULL) {
         return NGX_ERROR;
     }
@@ -333,7 +348,12 @@ static ngx_int_t
 ngx_http_graph_policy_set_value(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, u_char *data, size_t len)
 {
-    v->data = ngx_pnalloc(r->pool, len + 1);
+    if (len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, len);
     if (v->data == NULL) {
         return NGX_ERROR;
     }

@@ -90,7 +90,7 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_settle(
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_clear(
     ngx_http_graph_policy_breaker_t *b, uint64_t sent, uint64_t now);
 
-/* The cause may be cured: the next send is the probe.  Returns 1 if changed. */
+/* The cause may be cured: the next send is the probe.  1 if that's new. */
 ngx_uint_t ngx_http_graph_policy_breaker_hasten(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
 

@@ -55,4 +55,30 @@ ngx_int_t ngx_http_graph_policy_json_parse(u_char *body, size_t len,
     void *arena, ngx_http_graph_policy_facts_t *facts);
 
 
+/* hints of a longer wait, in minutes, are cut to a day */
+#define NGX_HTTP_GRAPH_POLICY_MAX_REGAIN  1440
+
+
+/* what Graph's usage headers say ("Rate Limits" in Meta's Graph API guide) */
+
+typedef struct {
+    int64_t       regain;           /* minutes until access is back, or 0 */
+    unsigned      exhausted:1;      /* some figure is at 100 percent */
+} ngx_http_graph_policy_usage_t;
+
+
+/*
+ * Reads the value of X-Business-Use-Case-Usage, an object of arrays of
+ * entries, or of X-App-Usage, one entry.  "regain" is the longest
+ * estimated_time_to_regain_access of all entries, and "exhausted" is set if
+ * any call_count, total_cputime or total_time is 100 or more.  What isn't a
+ * whole number from 0 to 2^53 - 1, or stands elsewhere, is passed over.
+ *
+ * "arena" is as for json_parse(), and so are the returns: NGX_OK if the text
+ * is one whole JSON document, else NGX_DECLINED and nothing is found.
+ */
+ngx_int_t ngx_http_graph_policy_json_usage(u_char *text, size_t len,
+    void *arena, ngx_http_graph_policy_usage_t *usage);
+
+
 #endif /* _NGX_HTTP_GRAPH_POLICY_JSON_H_INCLUDED_ */

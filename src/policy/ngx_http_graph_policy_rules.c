@@ -67,6 +67,12 @@ ngx_http_graph_policy_rules_decide(ngx_http_graph_policy_facts_t *facts,
         verdict->retry = row->retry;
         verdict->refused = row->refused;
         verdict->wait = row->wait;
+
+        /* Meta wants 4^X seconds, X = 0, 1, 2..., between these tries */
+
+        if (row->reason == NGX_HTTP_GRAPH_POLICY_PAIR_RATE_LIMIT) {
+            verdict->grows = 1;
+        }
     }
 
     for (i = 0; i < n; i++) {
@@ -133,6 +139,7 @@ ngx_http_graph_policy_rules_apply(ngx_http_graph_policy_rule_t *rule,
 
     if (rule->wait != NGX_CONF_UNSET_MSEC) {
         verdict->wait = rule->wait;
+        verdict->grows = 0;
     }
 
     if (rule->retry != NGX_HTTP_GRAPH_POLICY_UNSET) {

@@ -80,7 +80,7 @@ typedef struct {
     uint8_t       scope;
     uint8_t       reason;
     unsigned      bound:1;          /* credential-bound, see below */
-    unsigned      messages:1;       /* only answers of "messages" set a state */
+    unsigned      messages:1;       /* set by answers of "messages" alone */
     unsigned      retry:1;          /* a temporary row that may be re-sent */
     unsigned      refused:1;        /* proof that Meta did not send it */
     uint32_t      wait;             /* milliseconds, 0 if Meta names none */
@@ -133,6 +133,7 @@ typedef struct {
     unsigned      retry:1;
     unsigned      refused:1;
     unsigned      dry_run:1;
+    unsigned      grows:1;          /* the wait is 4^(n-2) times as long */
     ngx_msec_t    wait;
     ngx_msec_t    hold;             /* 0: the location's */
 } ngx_http_graph_policy_verdict_t;

@@ -22,11 +22,11 @@ static ngx_uint_t ngx_http_graph_policy_collect(
     ngx_http_graph_policy_state_t **states);
 static ngx_int_t ngx_http_graph_policy_weigh(
     ngx_http_graph_policy_state_t **states, ngx_uint_t n,
-    ngx_http_graph_policy_kind_e kind, uint64_t now,
+    ngx_http_graph_policy_kind_e kind, uint64_t lease, uint64_t now,
     ngx_http_graph_policy_state_t **shown);
 static ngx_uint_t ngx_http_graph_policy_blocks(
     ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_kind_e kind,
-    uint64_t now);
+    uint64_t lease, uint64_t now);
 static ngx_int_t ngx_http_graph_policy_target(
     ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_verdict_t *verdict,
@@ -50,12 +50,16 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t  *shown;
     ngx_http_graph_policy_state_t  *states[NGX_HTTP_GRAPH_POLICY_NREFS];
 
+    if (id->credential == 0 && kind != NGX_HTTP_GRAPH_POLICY_READ) {
+        kind = NGX_HTTP_GRAPH_POLICY_ANONYMOUS;
+    }
+
     ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_state_expire(zone, now);
 
     n = ngx_http_graph_policy_collect(zone->sh, id, states);
-    rc = ngx_http_graph_policy_weigh(states, n, kind, now, &shown);
+    rc = ngx_http_graph_policy_weigh(states, n, kind, id->lease, now, &shown);
 
     lease = (rc == NGX_DONE) ? ++zone->sh->lease : 0;
     cover->n = 0;
@@ -63,7 +67,8 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     for (i = 0; i < n; i++) {
 
         if (lease != 0) {
-            if (ngx_http_graph_policy_blocks(states[i], kind, now)) {
+            if (ngx_http_graph_policy_blocks(states[i], kind, id->lease, now))
+            {
                 continue;
             }
 
@@ -140,8 +145,8 @@ ngx_http_graph_policy_collect(ngx_http_graph_policy_shctx_t *sh,
 
 static ngx_int_t
 ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,
-    ngx_uint_t n, ngx_http_graph_policy_kind_e kind, uint64_t now,
-    ngx_http_graph_policy_state_t **shown)
+    ngx_uint_t n, ngx_http_graph_policy_kind_e kind, uint64_t lease,
+    uint64_t now, ngx_http_graph_policy_state_t **shown)
 {
     uint64_t                        end, latest;
     ngx_uint_t                      i, due;
@@ -154,7 +159,7 @@ ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,
     for (i = 0; i < n; i++) {
         state = states[i];
 
-        if (!ngx_http_graph_policy_blocks(state, kind, now)) {
+        if (!ngx_http_graph_policy_blocks(state, kind, lease, now)) {
             due = 1;
             continue;
         }
@@ -183,14 +188,22 @@ ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,
 
 static ngx_uint_t
 ngx_http_graph_policy_blocks(ngx_http_graph_policy_state_t *state,
-    ngx_http_graph_policy_kind_e kind, uint64_t now)
+    ngx_http_graph_policy_kind_e kind, uint64_t lease, uint64_t now)
 {
+    if (lease != 0 && state->breaker.lease == lease) {
+        return 0;
+    }
+
     if (now < state->breaker.until) {
         return 1;
     }
 
     if (kind == NGX_HTTP_GRAPH_POLICY_READ) {
         return 0;
+    }
+
+    if (kind == NGX_HTTP_GRAPH_POLICY_ANONYMOUS) {
+        return 1;
     }
 
     /* an accepted upload says nothing of messages */
@@ -234,7 +247,8 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
 
     rc = NGX_OK;
 
-    state = ngx_http_graph_policy_state_find(zone->sh, place.hash, verdict->reason);
+    state = ngx_http_graph_policy_state_find(zone->sh, place.hash,
+                                             verdict->reason);
 
     if (state == NULL) {
         state = ngx_http_graph_policy_state_create(zone, &place, failure);
@@ -254,9 +268,9 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
     was_armed = state->breaker.armed;
 
     transition = ngx_http_graph_policy_breaker_trip(&state->breaker,
-                                                    failure->sent, failure->now,
-                                                    failure->hold, failure->max,
-                                                    (uint32_t) ngx_random());
+                                                   failure->sent, failure->now,
+                                                   failure->hold, failure->max,
+                                                   (uint32_t) ngx_random());
 
     if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
         ngx_http_graph_policy_state_describe(state, failure);
@@ -415,8 +429,9 @@ ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
 
     for (bound = 0; bound < 2; bound++) {
 
-        if (ngx_http_graph_policy_state_place(id, NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
-                                        bound, &place)
+        if (ngx_http_graph_policy_state_place(id,
+                                              NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+                                              bound, &place)
             != NGX_OK)
         {
             continue;

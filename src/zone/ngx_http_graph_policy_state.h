@@ -13,6 +13,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
@@ -70,6 +71,8 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     armed;
     ngx_atomic_t                     armed_bound;
     u_char                           pad[128 - 2 * sizeof(ngx_atomic_t)];
+
+    ngx_http_graph_policy_counters_t  counters;
 
     uint64_t                         magic;
     ngx_uint_t                       layout;

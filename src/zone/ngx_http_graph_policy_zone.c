@@ -25,7 +25,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   1
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   2
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
@@ -299,6 +299,22 @@ ngx_uint_t
 ngx_http_graph_policy_zone_armed_bound(ngx_http_graph_policy_zone_t *zone)
 {
     return zone->sh->armed_bound;
+}
+
+
+void
+ngx_http_graph_policy_zone_try(ngx_http_graph_policy_zone_t *zone)
+{
+    ngx_http_graph_policy_counters_try(&zone->sh->counters, ngx_time());
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
+    ngx_uint_t percent, ngx_uint_t floor)
+{
+    return ngx_http_graph_policy_counters_retry(&zone->sh->counters, percent,
+                                                floor, ngx_time());
 }
 
 

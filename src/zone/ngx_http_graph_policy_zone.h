@@ -54,6 +54,7 @@ typedef enum {
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_READ = 0, /* passes once a state is due */
+    NGX_HTTP_GRAPH_POLICY_ANONYMOUS,    /* a send that mustn't probe */
     NGX_HTTP_GRAPH_POLICY_SEND,     /* probes credentials */
     NGX_HTTP_GRAPH_POLICY_MESSAGE   /* probes credentials, accounts, phones */
 } ngx_http_graph_policy_kind_e;
@@ -81,6 +82,7 @@ typedef struct {
     uint64_t                         phone_hash;
     uint64_t                         account_hash;
     uint64_t                         credential;    /* fingerprint */
+    uint64_t                         lease;     /* one it has already, or 0 */
 } ngx_http_graph_policy_identity_t;
 
 
@@ -167,7 +169,8 @@ uint64_t ngx_http_graph_policy_zone_fingerprint(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *text);
 
 /*
- * Looks up the states that cover "id".  Returns
+ * Looks up the states that cover "id"; a send without a credential, which
+ * mustn't change a state, is anonymous.  Returns
  *   NGX_OK      nothing covers, or nothing blocks a READ;
  *   NGX_DONE    the request is the probe: "cover" names the states whose
  *               lease it took, to be settled under their tokens;
@@ -206,6 +209,14 @@ void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
 /* Keeps the leases of "refs" for another NGX_HTTP_GRAPH_POLICY_LEASE. */
 void ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now);
+
+/*
+ * The retry budget of the zone: counts a first try; takes one retry, or
+ * NGX_DECLINED if it is used up.  Neither takes the mutex.
+ */
+void ngx_http_graph_policy_zone_try(ngx_http_graph_policy_zone_t *zone);
+ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
+    ngx_uint_t percent, ngx_uint_t floor);
 
 /* The phone was registered anew: its next message send is the probe. */
 void ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,

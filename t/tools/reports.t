@@ -21,7 +21,12 @@ my @known = (
     'ngx_event_process_init',
     # the environment
     'ngx_set_environment',
+    # what PCRE needs to compile
+    'ngx_regex_malloc',
 );
+
+my $allocator = qr/__interceptor_\w+ | malloc | calloc | realloc
+                   | posix_memalign | ngx_alloc | ngx_calloc | ngx_memalign/x;
 
 sub is_known {
     my ($text) = @_;
@@ -29,10 +34,11 @@ sub is_known {
     my ($kind, @leaks) = split /^(?=Direct leak|Indirect leak)/m, $text;
     return 0 if $kind !~ /LeakSanitizer: detected memory leaks/;
 
-    # what leaks indirectly hangs on something that leaks directly
-    for my $leak (grep { /^Direct/ } @leaks) {
+    # what leaks indirectly hangs on something that leaks directly, or in a ring
+    my @direct = grep { /^Direct/ } @leaks;
+    for my $leak (@direct ? @direct : @leaks) {
         my @frames = $leak =~ /^ \s+ \# \d+ \s+ \w+ \s in \s (\S+)/mgx;
-        shift @frames while @frames && $frames[0] =~ /alloc$|align$/;
+        shift @frames while @frames && $frames[0] =~ /^(?:$allocator)$/;
         return 0 unless grep { "@frames " =~ /^\Q$_\E / } @known;
     }
 

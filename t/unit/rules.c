@@ -286,6 +286,15 @@ decide(int64_t code, int64_t subcode, ngx_http_graph_policy_rule_t *rules,
 }
 
 
+/* the one code whose built-in wait grows from try to try */
+
+static unsigned
+grows(int64_t code)
+{
+    return code == 131056;
+}
+
+
 /* returns 1 if the verdict is the expected one, else says what it is */
 
 static int
@@ -307,16 +316,17 @@ same(ngx_http_graph_policy_verdict_t *v, const expected_t *e)
         && v->messages == (unsigned) e->messages
         && v->wait == e->wait
         && v->retry == (unsigned) e->retry
-        && v->refused == (unsigned) e->refused)
+        && v->refused == (unsigned) e->refused
+        && v->grows == (e->wait == 1000 && grows(e->code)))
     {
         return 1;
     }
 
     diag("got %s, %s, %s, matched %d, dry run %d, bound %d, messages %d,"
-         " wait %lu, retry %d, refused %d", category, reason, scope,
+         " wait %lu, retry %d, refused %d, grows %d", category, reason, scope,
          (int) v->matched, (int) v->dry_run, (int) v->bound,
          (int) v->messages, (unsigned long) v->wait, (int) v->retry,
-         (int) v->refused);
+         (int) v->refused, (int) v->grows);
 
     return 0;
 }
@@ -333,7 +343,8 @@ unknown(int64_t code)
            && v.matched == 0
            && v.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
            && v.bound == 0 && v.messages == 0 && v.retry == 0
-           && v.refused == 0 && v.dry_run == 0 && v.wait == 0 && v.hold == 0;
+           && v.refused == 0 && v.dry_run == 0 && v.wait == 0 && v.hold == 0
+           && v.grows == 0;
 }
 
 
@@ -1068,6 +1079,89 @@ test_given(void)
 }
 
 
+/* what decides on sending again: the wait, whether it grows, the outcome */
+
+static void
+test_retry(void)
+{
+    int                              bad;
+    int64_t                          code;
+    ngx_http_graph_policy_rule_t     r;
+    ngx_http_graph_policy_verdict_t  v;
+
+    bad = 0;
+
+    for (code = 0; code < 140000; code++) {
+        decide(code, -1, NULL, 0, &v);
+        bad += v.grows != grows(code);
+    }
+
+    is_int(bad, 0, "the built-in wait of 131056 grows and no other");
+
+    rule(&r, "131056", NGX_HTTP_GRAPH_POLICY_TEMPORARY);
+
+    decide(131056, -1, &r, 1, &v);
+    is_int(v.wait, 1000, "a rule without a wait leaves that of the row");
+    is_int(v.grows, 1, "and lets it grow");
+
+    r.reason = NGX_HTTP_GRAPH_POLICY_OTHER;
+    r.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
+
+    decide(131056, -1, &r, 1, &v);
+    is_int(v.grows, 1, "under another reason and scope too");
+
+    r.wait = 1000;
+
+    decide(131056, -1, &r, 1, &v);
+    is_int(v.wait, 1000, "the wait that a rule gives wins");
+    is_int(v.grows, 0, "and stays, even if it is that of the row");
+
+    r.wait = 0;
+
+    decide(131056, -1, &r, 1, &v);
+    is_int(v.wait, 0, "a rule may give no wait at all");
+    is_int(v.grows, 0, "which doesn't grow either");
+
+    rule(&r, "4", NGX_HTTP_GRAPH_POLICY_TEMPORARY);
+
+    r.reason = NGX_HTTP_GRAPH_POLICY_PAIR_RATE_LIMIT;
+
+    decide(4, -1, &r, 1, &v);
+    is_int(v.wait, 60000, "the reason of a rule leaves the row's wait alone");
+    is_int(v.grows, 0, "and makes none grow");
+
+    r.wait = 2000;
+
+    decide(4, -1, &r, 1, &v);
+    is_int(v.wait, 2000, "a wait of a rule may be shorter than the row's");
+
+    r.refused = 0;
+
+    decide(4, -1, &r, 1, &v);
+    is_int(v.refused, 0, "a rule may doubt what the row takes as refused");
+
+    r.retry = 0;
+
+    decide(4, -1, &r, 1, &v);
+    is_int(v.retry, 0, "or forbid what the row allows");
+
+    rule(&r, "131000", NGX_HTTP_GRAPH_POLICY_TEMPORARY);
+
+    r.refused = 1;
+
+    decide(131000, -1, &r, 1, &v);
+    is_int(v.refused, 1, "or vouch for what the row doubts");
+    is_int(v.retry, 1, "with the rest as the row has it");
+
+    rule(&r, "131208,133016", NGX_HTTP_GRAPH_POLICY_TEMPORARY);
+
+    r.retry = 1;
+
+    decide(133016, -1, &r, 1, &v);
+    is_int(v.retry, 1, "or allow what the row forbids");
+}
+
+
 static void
 test_rule_transient(void)
 {
@@ -1181,6 +1275,7 @@ main(void)
     test_codes();
     test_omitted();
     test_given();
+    test_retry();
     test_rule_transient();
     test_order();
     test_any();

@@ -1,0 +1,375 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Park a request whose answer is a temporary error, and send it again.
+ *
+ * The upstream is finalized by then.  The body filter takes a reference and
+ * returns NGX_DONE, which gives it back: the request waits for a timer of its
+ * own, neither the connection's (limit_rate and subrequests use that) nor a
+ * cancelable one (a worker that drains would leave its clients).  The timer
+ * enters the content phase again, with headers as they were before it.
+ *
+ * Lock rule: none of its own.  Memory: the request's pool; its cleanup deletes
+ * the timer, so a request may go at any time.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_request.h"
+
+
+static ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay);
+static ngx_msec_t ngx_http_graph_policy_elapsed(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_graph_policy_can_park(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b);
+static void ngx_http_graph_policy_restore(ngx_http_request_t *r,
+    ngx_http_graph_policy_snapshot_t *snapshot);
+static void ngx_http_graph_policy_fire(ngx_event_t *ev);
+
+
+/* of this worker */
+static ngx_uint_t  ngx_http_graph_policy_parked;
+
+
+ngx_int_t
+ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_http_graph_policy_snapshot_t  *snapshot;
+
+    snapshot = ctx->snapshot;
+
+    if (snapshot == NULL) {
+        snapshot = ngx_palloc(r->pool,
+                              sizeof(ngx_http_graph_policy_snapshot_t));
+        if (snapshot == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->snapshot = snapshot;
+    }
+
+    snapshot->headers_out = r->headers_out;
+    snapshot->nheaders = r->headers_out.headers.last->nelts;
+    snapshot->ntrailers = r->headers_out.trailers.last->nelts;
+    snapshot->limit_rate = r->limit_rate;
+    snapshot->limit_rate_after = r->limit_rate_after;
+    snapshot->limit_rate_set = r->limit_rate_set;
+    snapshot->limit_rate_after_set = r->limit_rate_after_set;
+    snapshot->keepalive = r->keepalive;
+
+    return NGX_OK;
+}
+
+
+/* what earlier phases put there stays, what the upstream put there goes */
+
+static void
+ngx_http_graph_policy_restore(ngx_http_request_t *r,
+    ngx_http_graph_policy_snapshot_t *snapshot)
+{
+    ngx_list_part_t  *last;
+
+    r->headers_out = snapshot->headers_out;
+
+    last = r->headers_out.headers.last;
+    last->nelts = snapshot->nheaders;
+    last->next = NULL;
+
+    last = r->headers_out.trailers.last;
+    last->nelts = snapshot->ntrailers;
+    last->next = NULL;
+
+    r->limit_rate = snapshot->limit_rate;
+    r->limit_rate_after = snapshot->limit_rate_after;
+    r->limit_rate_set = snapshot->limit_rate_set;
+    r->limit_rate_after_set = snapshot->limit_rate_after_set;
+    r->keepalive = snapshot->keepalive;
+
+    r->allow_ranges = 0;
+    r->single_range = 0;
+    r->disable_not_modified = 0;
+    r->err_status = 0;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_retry(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_buf_t *b)
+{
+    ngx_msec_t                      delay;
+    ngx_http_graph_policy_tries_t   tries;
+
+    if (glcf->retry.attempts == 0
+        || !ngx_http_graph_policy_can_park(r, ctx, b))
+    {
+        return NGX_DECLINED;
+    }
+
+    tries.attempts = ctx->attempts;
+    tries.unknown = ctx->unknown;
+    tries.elapsed = ngx_http_graph_policy_elapsed(r);
+    tries.hint = ctx->hint;
+    tries.idempotent = ngx_http_graph_policy_is_idempotent(r);
+
+    if (ctx->exhausted
+        && ctx->verdict.reason == NGX_HTTP_GRAPH_POLICY_RATE_LIMIT)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_graph_policy_backoff_next(&glcf->retry, &ctx->verdict, &tries,
+                                           (uint32_t) ngx_random(), &delay)
+        != NGX_HTTP_GRAPH_POLICY_AGAIN)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->verdict.dry_run || ngx_http_graph_policy_dry_run(r, glcf)) {
+        ctx->would_retry = 1;
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_graph_policy_zone_retry(glcf->zone, glcf->retry.budget,
+                                         glcf->retry.budget_min)
+        != NGX_OK)
+    {
+        ngx_http_graph_policy_log_retry(ctx, NGX_LOG_INFO,
+                                        "retry denied by its budget");
+        return NGX_DECLINED;
+    }
+
+    if (!ctx->verdict.refused && !tries.idempotent) {
+        ctx->unknown++;
+    }
+
+    ngx_http_graph_policy_log_retry(ctx, NGX_LOG_INFO, "sends again");
+
+    return ngx_http_graph_policy_park(r, ctx, delay);
+}
+
+
+static ngx_msec_t
+ngx_http_graph_policy_elapsed(ngx_http_request_t *r)
+{
+    ngx_time_t      *tp;
+    ngx_msec_int_t   ms;
+
+    tp = ngx_timeofday();
+
+    ms = (ngx_msec_int_t)
+             ((tp->sec - r->start_sec) * 1000 + (tp->msec - r->start_msec));
+
+    return ngx_max(ms, 0);
+}
+
+
+/* RFC 9110, 9.2.2 */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r)
+{
+    return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT
+                         |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS|NGX_HTTP_TRACE))
+           != 0;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_can_park(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b)
+{
+    static ngx_uint_t  warned;
+
+    /* the return code counts only where a finalized upstream says "last" */
+
+    if (r->upstream->cleanup != NULL || ngx_buf_size(b) != 0
+        || r->reading_body || r->post_action || r->upstream->upgrade)
+    {
+        return 0;
+    }
+
+    if (r->request_body_no_buffering) {
+
+        if (!warned) {
+            warned = 1;
+            ngx_http_graph_policy_log_retry(ctx, NGX_LOG_WARN,
+                          "can't send again what it didn't keep, "
+                          "\"proxy_request_buffering\" is off");
+        }
+
+        return 0;
+    }
+
+    if (r->connection->error || ngx_exiting || ngx_terminate || ngx_quit) {
+        return 0;
+    }
+
+    /* each one pins a connection and its buffers */
+
+    if (ngx_http_graph_policy_parked >= ngx_cycle->connection_n / 4) {
+        ngx_http_graph_policy_log_retry(ctx, NGX_LOG_INFO,
+                                        "retry denied, too many are waiting");
+        return 0;
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_park(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay)
+{
+    ngx_connection_t  *c;
+
+    c = r->connection;
+
+    /* now, so that a client that leaves isn't logged with this error */
+
+    ngx_http_graph_policy_restore(r, ctx->snapshot);
+    ngx_http_graph_policy_forget(ctx);
+
+    ctx->parking.handler = ngx_http_graph_policy_fire;
+    ctx->parking.data = ctx;
+    ctx->parking.log = c->log;
+
+    ngx_add_timer(&ctx->parking, delay);
+
+    c->log->action = "waiting to send again";
+
+    ctx->parked = 1;
+    ngx_http_graph_policy_parked++;
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (r->upstream->conf->ignore_client_abort) {
+        r->read_event_handler = ngx_http_block_reading;
+
+    } else {
+        r->read_event_handler = ngx_http_test_reading;
+
+        /* the client may have left already */
+
+        if (c->read->ready) {
+            ngx_post_event(c->read, &ngx_posted_events);
+
+        } else if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+            ngx_http_graph_policy_unpark(ctx);
+            return NGX_ERROR;
+        }
+    }
+
+    r->main->count++;
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx)
+{
+    if (!ctx->parked) {
+        return;
+    }
+
+    ctx->parked = 0;
+    ngx_http_graph_policy_parked--;
+
+    if (ctx->parking.timer_set) {
+        ngx_del_timer(&ctx->parking);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_fire(ngx_event_t *ev)
+{
+    ngx_connection_t                  *c;
+    ngx_http_request_t                *r;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    ctx = ev->data;
+    r = ctx->request;
+    c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+
+    ngx_http_graph_policy_unpark(ctx);
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    if (ngx_http_graph_policy_check_again(r, ctx, glcf) == NGX_BUSY) {
+        ngx_http_graph_policy_reply(r, ctx);
+
+    } else {
+        ctx->attempts++;
+        ctx->nstates = r->upstream_states->nelts;
+        ctx->again = 1;
+
+        r->read_event_handler = ngx_http_block_reading;
+
+        ngx_http_core_run_phases(r);
+    }
+
+    /* the request may be gone */
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+/* a second run adds an empty element that "$upstream_status" shows as ":" */
+
+void
+ngx_http_graph_policy_join_states(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_array_t                *states;
+    ngx_http_upstream_state_t  *state;
+
+    if (!ctx->again) {
+        return;
+    }
+
+    ctx->again = 0;
+
+    states = r->upstream_states;
+    state = states->elts;
+
+    if (ctx->nstates == 0 || states->nelts < ctx->nstates + 2
+        || state[ctx->nstates].peer != NULL)
+    {
+        return;
+    }
+
+    ngx_memmove(&state[ctx->nstates], &state[ctx->nstates + 1],
+                (states->nelts - ctx->nstates - 1)
+                * sizeof(ngx_http_upstream_state_t));
+
+    states->nelts--;
+
+    if (r->upstream != NULL) {
+        r->upstream->state = &state[states->nelts - 1];
+    }
+}
+
+
+void
+ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_uint_t level, const char *what)
+{
+    ngx_log_t  log;
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
+
+    ngx_log_error(level, &log, 0, "graph policy %s, code: %L, attempts: %ui",
+                  what, ctx->facts.code, ctx->attempts);
+}

@@ -1,0 +1,271 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What the readers of the JSON room share: a run of yajl over one complete
+ * text, and the numbers.  No other room knows yajl.
+ *
+ * The room takes no lock and keeps nothing between two calls.  All memory, the
+ * parser's included, is the caller's arena; what is left in it is rubbish.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_yajl.h"
+
+
+/* the parser's own structures and its stack, which the depth keeps small */
+#define NGX_HTTP_GRAPH_POLICY_YAJL_FIXED   1024
+
+/* what yajl's buffers start with */
+#define NGX_HTTP_GRAPH_POLICY_YAJL_BUFFER  2048
+
+/* 2^53 - 1, up to which every JSON implementation counts alike */
+#define NGX_HTTP_GRAPH_POLICY_YAJL_MAX     0x1fffffffffffff
+
+
+typedef struct {
+    u_char  *pos;
+    u_char  *end;
+    u_char  *block;                 /* the last one given */
+} ngx_http_graph_policy_yajl_arena_t;
+
+
+static void *ngx_http_graph_policy_yajl_malloc(void *data, size_t size);
+static void *ngx_http_graph_policy_yajl_realloc(void *data, void *p,
+    size_t size);
+static void ngx_http_graph_policy_yajl_free(void *data, void *p);
+
+static int64_t ngx_http_graph_policy_yajl_exponent(const u_char *p,
+    const u_char *last);
+static int64_t ngx_http_graph_policy_yajl_scale(int64_t value, int64_t power);
+
+
+size_t
+ngx_http_graph_policy_json_arena(size_t len)
+{
+    /*
+     * yajl has two buffers: for the decoded text of a string, and for a token
+     * that the end of the body cuts.  Each starts with BUFFER bytes and
+     * doubles until it is longer than its n bytes of text, hence takes at
+     * most BUFFER + 2n, and at most twice that together with all the smaller
+     * blocks it had before.  Decoding never lengthens a text, and the two
+     * texts are different parts of the body, so their n add up to len, and to
+     * one more for the blank that yajl_complete_parse() appends.
+     */
+
+    return NGX_HTTP_GRAPH_POLICY_YAJL_FIXED
+           + 2 * (2 * NGX_HTTP_GRAPH_POLICY_YAJL_BUFFER + 2 * (len + 1));
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
+    size_t len, void *arena, void *ctx)
+{
+    size_t                              n;
+    yajl_handle                         handle;
+    yajl_alloc_funcs                    funcs;
+    ngx_http_graph_policy_yajl_arena_t  memory;
+
+    memory.pos = arena;
+    memory.end = memory.pos + ngx_http_graph_policy_json_arena(len);
+    memory.block = NULL;
+
+    funcs.malloc = ngx_http_graph_policy_yajl_malloc;
+    funcs.realloc = ngx_http_graph_policy_yajl_realloc;
+    funcs.free = ngx_http_graph_policy_yajl_free;
+    funcs.ctx = &memory;
+
+    handle = yajl_alloc(callbacks, &funcs, ctx);
+
+    /*
+     * What follows the document is checked here: yajl's own check lets a
+     * string pass that has no end.
+     */
+
+    (void) yajl_config(handle, yajl_allow_trailing_garbage, 1);
+
+    if (yajl_parse(handle, text, len) != yajl_status_ok) {
+        return NGX_DECLINED;
+    }
+
+    n = yajl_get_bytes_consumed(handle);
+
+    if (yajl_complete_parse(handle) != yajl_status_ok) {
+        return NGX_DECLINED;
+    }
+
+    /* yajl_free() is left out, it would only return blocks to the arena */
+
+    for ( /* void */ ; n < len; n++) {
+        if (text[n] != ' ' && text[n] != LF && text[n] != CR
+            && text[n] != '\t')
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_graph_policy_yajl_malloc(void *data, size_t size)
+{
+    ngx_http_graph_policy_yajl_arena_t *arena = data;
+
+    size = ngx_align(size, NGX_ALIGNMENT);
+
+    if (size > (size_t) (arena->end - arena->pos)) {
+        return NULL;
+    }
+
+    arena->block = arena->pos;
+    arena->pos += size;
+
+    return arena->block;
+}
+
+
+static void *
+ngx_http_graph_policy_yajl_realloc(void *data, void *p, size_t size)
+{
+    ngx_http_graph_policy_yajl_arena_t *arena = data;
+
+    u_char  *old;
+    size_t   n;
+
+    old = p;
+
+    if (old != NULL && old == arena->block) {
+        arena->pos = old;
+        return ngx_http_graph_policy_yajl_malloc(data, size);
+    }
+
+    /* sizes aren't kept: more than the block may be copied, but it is there */
+
+    n = (old != NULL) ? ngx_min(size, (size_t) (arena->pos - old)) : 0;
+
+    p = ngx_http_graph_policy_yajl_malloc(data, size);
+
+    if (p != NULL && n != 0) {
+        ngx_memcpy(p, old, n);
+    }
+
+    return p;
+}
+
+
+static void
+ngx_http_graph_policy_yajl_free(void *data, void *p)
+{
+    /* the arena goes as a whole */
+}
+
+
+/* strtod() would depend on the locale and on a NUL behind the text */
+
+int64_t
+ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
+{
+    int64_t     value, power, zeros;
+    ngx_uint_t  point;
+
+    if (*p == '-') {
+        return -1;
+    }
+
+    value = 0;
+    power = 0;
+    zeros = 0;
+    point = 0;
+
+    for ( /* void */ ; p < last && *p != 'e' && *p != 'E'; p++) {
+
+        if (*p == '.') {
+            point = 1;
+            continue;
+        }
+
+        /* zeros that nothing follows must not make the value overflow */
+
+        zeros++;
+
+        if (point) {
+            power--;
+        }
+
+        if (*p != '0') {
+            value = ngx_http_graph_policy_yajl_scale(value, zeros);
+
+            if (value < 0) {
+                return -1;
+            }
+
+            value += *p - '0';
+            zeros = 0;
+        }
+    }
+
+    if (p < last) {
+        power += ngx_http_graph_policy_yajl_exponent(p + 1, last);
+    }
+
+    return ngx_http_graph_policy_yajl_scale(value, power + zeros);
+}
+
+
+static int64_t
+ngx_http_graph_policy_yajl_exponent(const u_char *p, const u_char *last)
+{
+    int64_t     value;
+    ngx_uint_t  minus;
+
+    minus = (*p == '-');
+
+    if (*p == '-' || *p == '+') {
+        p++;
+    }
+
+    /* no body is as long as the number of digits this stops at */
+
+    for (value = 0; p < last && value < NGX_HTTP_GRAPH_POLICY_YAJL_MAX; p++) {
+        value = value * 10 + (*p - '0');
+    }
+
+    return minus ? -value : value;
+}
+
+
+/* value * 10^power, or -1 if that isn't whole or above the maximum */
+
+static int64_t
+ngx_http_graph_policy_yajl_scale(int64_t value, int64_t power)
+{
+    if (value == 0) {
+        return 0;
+    }
+
+    /* the last digit of the value is never zero */
+
+    if (power < 0) {
+        return -1;
+    }
+
+    for ( /* void */ ; power > 0; power--) {
+
+        if (value > NGX_HTTP_GRAPH_POLICY_YAJL_MAX / 10) {
+            return -1;
+        }
+
+        value *= 10;
+    }
+
+    return (value <= NGX_HTTP_GRAPH_POLICY_YAJL_MAX) ? value : -1;
+}

@@ -1,0 +1,136 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Counters that all workers share, fixed in number.
+ *
+ * Lock rule: none is taken, each counter is one atomic word.  Memory: they lie
+ * in the zone's header.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_counters.h"
+
+
+#if (NGX_PTR_SIZE != 8)
+#error "the graph_policy module requires a 64-bit platform"
+#endif
+
+
+static ngx_uint_t ngx_http_graph_policy_bucket_add(ngx_atomic_t *buckets,
+    time_t now);
+static void ngx_http_graph_policy_bucket_undo(ngx_atomic_t *buckets,
+    time_t now);
+static uint64_t ngx_http_graph_policy_bucket_sum(ngx_atomic_t *buckets,
+    time_t now);
+
+
+#define ngx_http_graph_policy_bucket(buckets, now)                            \
+    &(buckets)[(now) & (NGX_HTTP_GRAPH_POLICY_BUCKETS - 1)]
+
+#define ngx_http_graph_policy_bucket_is(word, now)                            \
+    (((word) >> 32) == ((uint64_t) (now) & 0xffffffff))
+
+
+void
+ngx_http_graph_policy_counters_try(ngx_http_graph_policy_counters_t *counters,
+    time_t now)
+{
+    (void) ngx_http_graph_policy_bucket_add(counters->tries, now);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_counters_retry(
+    ngx_http_graph_policy_counters_t *counters, ngx_uint_t percent,
+    ngx_uint_t floor, time_t now)
+{
+    uint64_t    tries, retries;
+    ngx_uint_t  second;
+
+    /* counted first, so that workers can't all see the same one left */
+
+    second = ngx_http_graph_policy_bucket_add(counters->retries, now);
+
+    if (second <= floor) {
+        return NGX_OK;
+    }
+
+    retries = ngx_http_graph_policy_bucket_sum(counters->retries, now);
+    tries = ngx_http_graph_policy_bucket_sum(counters->tries, now);
+
+    if (retries * 100 <= tries * percent) {
+        return NGX_OK;
+    }
+
+    ngx_http_graph_policy_bucket_undo(counters->retries, now);
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_bucket_add(ngx_atomic_t *buckets, time_t now)
+{
+    ngx_atomic_t        *bucket;
+    ngx_atomic_uint_t    old, count;
+
+    bucket = ngx_http_graph_policy_bucket(buckets, now);
+
+    do {
+        old = *bucket;
+
+        count = ngx_http_graph_policy_bucket_is(old, now)
+                ? old + 1 : ((ngx_atomic_uint_t) now << 32) + 1;
+
+    } while (!ngx_atomic_cmp_set(bucket, old, count));
+
+    return count & 0xffffffff;
+}
+
+
+static void
+ngx_http_graph_policy_bucket_undo(ngx_atomic_t *buckets, time_t now)
+{
+    ngx_atomic_t       *bucket;
+    ngx_atomic_uint_t   old;
+
+    bucket = ngx_http_graph_policy_bucket(buckets, now);
+
+    do {
+        old = *bucket;
+
+        if (!ngx_http_graph_policy_bucket_is(old, now)) {
+            return;
+        }
+
+    } while (!ngx_atomic_cmp_set(bucket, old, old - 1));
+}
+
+
+static uint64_t
+ngx_http_graph_policy_bucket_sum(ngx_atomic_t *buckets, time_t now)
+{
+    time_t             second;
+    uint64_t           sum;
+    ngx_atomic_uint_t  word;
+
+    sum = 0;
+
+    for (second = now - NGX_HTTP_GRAPH_POLICY_WINDOW + 1; second <= now;
+         second++)
+    {
+        word = *ngx_http_graph_policy_bucket(buckets, second);
+
+        if (ngx_http_graph_policy_bucket_is(word, second)) {
+            sum += word & 0xffffffff;
+        }
+    }
+
+    return sum;
+}

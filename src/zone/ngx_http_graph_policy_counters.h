@@ -1,0 +1,46 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_COUNTERS_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_COUNTERS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* seconds that the retry budget looks back, and buckets, a power of two */
+#define NGX_HTTP_GRAPH_POLICY_WINDOW   10
+#define NGX_HTTP_GRAPH_POLICY_BUCKETS  16
+
+
+/*
+ * Counts of one second each.  A bucket bears the name of its second in its
+ * upper half, so nobody has to clear it: a late writer of another second
+ * starts it anew.
+ */
+
+typedef struct {
+    ngx_atomic_t  tries[NGX_HTTP_GRAPH_POLICY_BUCKETS];
+    ngx_atomic_t  retries[NGX_HTTP_GRAPH_POLICY_BUCKETS];
+} ngx_http_graph_policy_counters_t;
+
+
+/* Counts a first try; "now" is in seconds, here and below. */
+void ngx_http_graph_policy_counters_try(
+    ngx_http_graph_policy_counters_t *counters, time_t now);
+
+/*
+ * Takes one retry out of the budget: at most "percent" of the first tries of
+ * the window, and "floor" a second whatever these are.  NGX_DECLINED if it is
+ * used up; then nothing is counted.
+ */
+ngx_int_t ngx_http_graph_policy_counters_retry(
+    ngx_http_graph_policy_counters_t *counters, ngx_uint_t percent,
+    ngx_uint_t floor, time_t now);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_COUNTERS_H_INCLUDED_ */

@@ -1,0 +1,434 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * For t/bench/zone-run alone: fills a zone of the graph_policy module, which
+ * is to be loaded before, with states of phones, and looks them up.
+ *
+ *     location /fill   { graph_policy_fill ZONE; }
+ *     location /lookup { graph_policy_fill_lookup ZONE; }
+ *
+ * "/fill?to=N&accounts=K" sets states until there are N of them; the phones
+ * are spread over K accounts, or each has one of its own if K is 0.
+ * "/lookup?of=N&count=C" looks up C phones of the first N, and C unknown ones.
+ * Both answer with a line of numbers, times in nanoseconds.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_zone.h"
+
+#if defined(__has_include)
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#endif
+#endif
+
+#ifndef CALLGRIND_START_INSTRUMENTATION
+#define CALLGRIND_START_INSTRUMENTATION
+#define CALLGRIND_STOP_INSTRUMENTATION
+#define CALLGRIND_ZERO_STATS
+#define CALLGRIND_DUMP_STATS_AT(text)  (void) text
+#endif
+
+
+/* Graph's ids have about as many digits */
+#define NGX_HTTP_GRAPH_POLICY_FILL_FIRST    100000000000000ULL
+#define NGX_HTTP_GRAPH_POLICY_FILL_UNKNOWN  900000000000000ULL
+
+#define NGX_HTTP_GRAPH_POLICY_FILL_LOOKUPS  100000
+
+
+typedef struct {
+    ngx_str_t   zone;
+} ngx_http_graph_policy_fill_conf_t;
+
+
+typedef struct {
+    ngx_http_graph_policy_identity_t  identity;
+    u_char                            phone[NGX_INT64_LEN];
+    u_char                            account[NGX_INT64_LEN];
+} ngx_http_graph_policy_fill_phone_t;
+
+
+static ngx_int_t ngx_http_graph_policy_fill_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_fill_lookup_handler(
+    ngx_http_request_t *r);
+static ngx_http_graph_policy_zone_t *ngx_http_graph_policy_fill_zone(
+    ngx_http_request_t *r);
+static ngx_uint_t ngx_http_graph_policy_fill_arg(ngx_http_request_t *r,
+    const char *name, ngx_uint_t value);
+static void ngx_http_graph_policy_fill_phone(
+    ngx_http_graph_policy_zone_t *zone, uint64_t number, ngx_uint_t account,
+    ngx_http_graph_policy_fill_phone_t *phone);
+static ngx_int_t ngx_http_graph_policy_fill_time(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fill_phone_t *phones, ngx_uint_t n, ngx_int_t expect,
+    ngx_uint_t *ns);
+static uint64_t ngx_http_graph_policy_fill_clock(void);
+static ngx_int_t ngx_http_graph_policy_fill_answer(ngx_http_request_t *r,
+    u_char *text, size_t len);
+static char *ngx_http_graph_policy_fill(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static void *ngx_http_graph_policy_fill_create_conf(ngx_conf_t *cf);
+
+
+static ngx_command_t  ngx_http_graph_policy_fill_commands[] = {
+
+    { ngx_string("graph_policy_fill"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_graph_policy_fill,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_graph_policy_fill_handler },
+
+    { ngx_string("graph_policy_fill_lookup"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_graph_policy_fill,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      ngx_http_graph_policy_fill_lookup_handler },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_graph_policy_fill_module_ctx = {
+    NULL,                                   /* preconfiguration */
+    NULL,                                   /* postconfiguration */
+
+    NULL,                                   /* create main configuration */
+    NULL,                                   /* init main configuration */
+
+    NULL,                                   /* create server configuration */
+    NULL,                                   /* merge server configuration */
+
+    ngx_http_graph_policy_fill_create_conf, /* create location configuration */
+    NULL                                    /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_graph_policy_fill_module = {
+    NGX_MODULE_V1,
+    &ngx_http_graph_policy_fill_module_ctx, /* module context */
+    ngx_http_graph_policy_fill_commands,    /* module directives */
+    NGX_HTTP_MODULE,                        /* module type */
+    NULL,                                   /* init master */
+    NULL,                                   /* init module */
+    NULL,                                   /* init process */
+    NULL,                                   /* init thread */
+    NULL,                                   /* exit thread */
+    NULL,                                   /* exit process */
+    NULL,                                   /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
+{
+    u_char                             *p, text[256];
+    uint64_t                            start;
+    ngx_uint_t                          i, to, from, accounts, evicted, failed;
+    ngx_slab_pool_t                    *pool;
+    ngx_http_graph_policy_view_t        view;
+    ngx_http_graph_policy_zone_t       *zone;
+    ngx_http_graph_policy_facts_t       facts;
+    ngx_http_graph_policy_failure_t     failure;
+    ngx_http_graph_policy_verdict_t     verdict;
+    ngx_http_graph_policy_fill_phone_t  phone;
+
+    zone = ngx_http_graph_policy_fill_zone(r);
+    if (zone == NULL) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    to = ngx_http_graph_policy_fill_arg(r, "to", 0);
+    accounts = ngx_http_graph_policy_fill_arg(r, "accounts", 1);
+
+    /* the usual trace id, and the code whose states are counted in groups */
+
+    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+    facts.has_code = 1;
+    facts.code = 133010;
+    facts.trace_len = sizeof("AFakeTraceId00000000000") - 1;
+    ngx_memcpy(facts.trace, "AFakeTraceId00000000000", facts.trace_len);
+
+    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &verdict);
+
+    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
+    failure.verdict = &verdict;
+    failure.facts = &facts;
+    failure.status = 400;
+    failure.hold = 3600000;
+    failure.max = 3600000;
+
+    from = ngx_http_graph_policy_zone_armed(zone);
+    evicted = 0;
+    failed = 0;
+    start = ngx_http_graph_policy_fill_clock();
+
+    for (i = from; i < to; i++) {
+        ngx_http_graph_policy_fill_phone(zone,
+                                         NGX_HTTP_GRAPH_POLICY_FILL_FIRST + i,
+                                         accounts ? i % accounts : i, &phone);
+
+        failure.now = (uint64_t) ngx_time() * 1000 + i;
+        failure.sent = failure.now;
+
+        if (ngx_http_graph_policy_zone_learn(zone, &phone.identity, &failure,
+                                             &view)
+            != NGX_OK)
+        {
+            failed++;
+        }
+
+        if (failure.evicted.transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
+            evicted++;
+        }
+    }
+
+    pool = zone->shpool;
+
+    p = ngx_sprintf(text, "states=%ui used=%ui pages=%ui evicted=%ui "
+                    "failed=%ui learn=%uL\n",
+                    ngx_http_graph_policy_zone_armed(zone),
+                    (ngx_uint_t) (pool->last - pool->pages) - pool->pfree,
+                    (ngx_uint_t) (pool->last - pool->pages), evicted, failed,
+                    (ngx_http_graph_policy_fill_clock() - start)
+                    / ngx_max(i - from, 1));
+
+    return ngx_http_graph_policy_fill_answer(r, text, p - text);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
+{
+    u_char                              *p, text[256];
+    ngx_uint_t                           i, of, n, found, unknown;
+    ngx_http_graph_policy_zone_t        *zone;
+    ngx_http_graph_policy_fill_phone_t  *phones;
+
+    zone = ngx_http_graph_policy_fill_zone(r);
+    if (zone == NULL) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    of = ngx_http_graph_policy_fill_arg(r, "of", 1);
+    n = ngx_http_graph_policy_fill_arg(r, "count", 1);
+    n = ngx_min(n, NGX_HTTP_GRAPH_POLICY_FILL_LOOKUPS);
+
+    phones = ngx_palloc(r->pool,
+                        n * sizeof(ngx_http_graph_policy_fill_phone_t));
+    if (phones == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_http_graph_policy_fill_phone(zone,
+                                         NGX_HTTP_GRAPH_POLICY_FILL_FIRST
+                                         + (uint64_t) ngx_random() % of,
+                                         0, &phones[i]);
+    }
+
+    if (ngx_http_graph_policy_fill_time(zone, phones, n, NGX_BUSY, &found)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        ngx_http_graph_policy_fill_phone(zone,
+                                         NGX_HTTP_GRAPH_POLICY_FILL_UNKNOWN
+                                         + (uint64_t) ngx_random(),
+                                         0, &phones[i]);
+    }
+
+    if (ngx_http_graph_policy_fill_time(zone, phones, n, NGX_OK, &unknown)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_sprintf(text, "found=%ui unknown=%ui\n", found, unknown);
+
+    return ngx_http_graph_policy_fill_answer(r, text, p - text);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fill_phone_t *phones, ngx_uint_t n, ngx_int_t expect,
+    ngx_uint_t *ns)
+{
+    uint64_t                        start, now;
+    ngx_uint_t                      i, unexpected;
+    ngx_http_graph_policy_view_t    view;
+    ngx_http_graph_policy_cover_t   cover;
+
+    now = (uint64_t) ngx_time() * 1000;
+    unexpected = 0;
+
+    CALLGRIND_START_INSTRUMENTATION;
+    CALLGRIND_ZERO_STATS;
+
+    start = ngx_http_graph_policy_fill_clock();
+
+    for (i = 0; i < n; i++) {
+        if (ngx_http_graph_policy_zone_admit(zone, &phones[i].identity,
+                                             NGX_HTTP_GRAPH_POLICY_MESSAGE,
+                                             now, &cover, &view)
+            != expect)
+        {
+            unexpected++;
+        }
+    }
+
+    *ns = (ngx_http_graph_policy_fill_clock() - start) / ngx_max(n, 1);
+
+    CALLGRIND_DUMP_STATS_AT(expect == NGX_BUSY ? "found" : "unknown");
+    CALLGRIND_STOP_INSTRUMENTATION;
+
+    return unexpected ? NGX_ERROR : NGX_OK;
+}
+
+
+static ngx_http_graph_policy_zone_t *
+ngx_http_graph_policy_fill_zone(ngx_http_request_t *r)
+{
+    ngx_uint_t                          i;
+    ngx_shm_zone_t                     *shm_zone;
+    ngx_list_part_t                    *part;
+    ngx_http_graph_policy_fill_conf_t  *conf;
+
+    conf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_fill_module);
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    shm_zone = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            shm_zone = part->elts;
+            i = 0;
+        }
+
+        if (shm_zone[i].shm.name.len == conf->zone.len
+            && ngx_strncmp(shm_zone[i].shm.name.data, conf->zone.data,
+                           conf->zone.len)
+               == 0)
+        {
+            return shm_zone[i].data;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_fill_arg(ngx_http_request_t *r, const char *name,
+    ngx_uint_t value)
+{
+    ngx_int_t  n;
+    ngx_str_t  text;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &text) != NGX_OK) {
+        return value;
+    }
+
+    n = ngx_atoi(text.data, text.len);
+
+    return (n == NGX_ERROR) ? value : (ngx_uint_t) n;
+}
+
+
+static void
+ngx_http_graph_policy_fill_phone(ngx_http_graph_policy_zone_t *zone,
+    uint64_t number, ngx_uint_t account,
+    ngx_http_graph_policy_fill_phone_t *phone)
+{
+    ngx_http_graph_policy_identity_t  *id;
+
+    id = &phone->identity;
+
+    ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
+
+    id->phone.data = phone->phone;
+    id->phone.len = ngx_sprintf(phone->phone, "%uL", number) - phone->phone;
+    id->phone_hash = ngx_http_graph_policy_zone_fingerprint(zone, &id->phone);
+
+    id->account.data = phone->account;
+    id->account.len = ngx_sprintf(phone->account, "a%ui", account)
+                      - phone->account;
+    id->account_hash = ngx_http_graph_policy_zone_fingerprint(zone,
+                                                              &id->account);
+    id->credential = 1;
+}
+
+
+static uint64_t
+ngx_http_graph_policy_fill_clock(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000000 + ts.tv_nsec;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_fill_answer(ngx_http_request_t *r, u_char *text,
+    size_t len)
+{
+    ngx_str_t                 type;
+    ngx_http_complex_value_t  cv;
+
+    ngx_str_set(&type, "text/plain");
+
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value.len = len;
+    cv.value.data = ngx_pnalloc(r->pool, len);
+    if (cv.value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(cv.value.data, text, len);
+
+    return ngx_http_send_response(r, NGX_HTTP_OK, &type, &cv);
+}
+
+
+static char *
+ngx_http_graph_policy_fill(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_graph_policy_fill_conf_t *fcf = conf;
+
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    value = cf->args->elts;
+    fcf->zone = value[1];
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = (ngx_http_handler_pt) cmd->post;
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_graph_policy_fill_create_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool, sizeof(ngx_http_graph_policy_fill_conf_t));
+}

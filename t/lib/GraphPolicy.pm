@@ -1,0 +1,844 @@
+package GraphPolicy;
+
+# What the tests in plain Perl share: an nginx from a piece of configuration, a
+# Graph API that answers what the request tells it to, and a client that can
+# have many requests under way.
+#
+#   my $graph = GraphPolicy::Graph->start;
+#   my $nginx = GraphPolicy::Nginx->start(http => <<'END', graph => $graph);
+#   graph_policy_zone zone=z:1m;
+#   server {
+#       listen 127.0.0.1:%PORT%;
+#       location / {
+#           graph_policy zone=z;
+#           proxy_pass http://127.0.0.1:%GRAPH%;
+#       }
+#   }
+#   END
+#   my $answer = $nginx->request(path => '/v25.0/1001/messages',
+#       token => 'a', mock => '400 131042');
+#   is($answer->{status}, 400);
+#   is($graph->count, 1);
+
+use strict;
+use warnings;
+
+use Cwd ();
+use Exporter qw(import);
+use File::Basename ();
+use File::Temp ();
+use IO::Socket::INET;
+use POSIX ();
+use Time::HiRes qw(time sleep);
+
+our @EXPORT_OK = qw(free_ports wait_until slurp spew slow
+    request start_request push_request finish_requests abort_request
+    parallel);
+
+my $top = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
+
+our $nginx_binary = $ENV{NGINX_BINARY} || $ENV{TEST_NGINX_BINARY} || 'nginx';
+our $module = $ENV{MODULE} || $ENV{TEST_NGINX_LOAD_MODULES}
+    || "$top/.build/nginx/ngx_http_graph_policy_module.so";
+
+$ENV{PATH} .= ':/usr/local/sbin:/usr/sbin:/sbin';
+$SIG{PIPE} = 'IGNORE';
+
+# what is still running is ended with the test that started it
+my %running;
+
+sub adopt {
+    my ($pid) = @_;
+    $running{$pid} = $$;
+}
+
+sub end_process {
+    my ($pid, $signal) = @_;
+
+    return if !delete $running{$pid};
+
+    kill $signal, $pid;
+
+    for (1 .. 200 * slow()) {
+        return $? if waitpid($pid, POSIX::WNOHANG()) != 0;
+        sleep 0.05;
+    }
+
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    return;
+}
+
+END {
+    my $status = $?;
+    for my $pid (keys %running) {
+        end_process($pid, 'TERM') if $running{$pid} == $$;
+    }
+    $? = $status;
+}
+
+
+# how many times slower than usual things are here: for what has to wait
+sub slow {
+    return $ENV{TEST_NGINX_USE_VALGRIND} ? 8
+        : ($ENV{KIND} // '') eq 'asan' ? 3 : 1;
+}
+
+# up to so many seconds (default 10), for what takes its time
+sub wait_until {
+    my ($what, $seconds) = @_;
+
+    my $end = time + ($seconds || 10) * slow();
+
+    while (1) {
+        my $result = $what->();
+        return $result if $result || time > $end;
+        sleep 0.01;
+    }
+}
+
+sub free_ports {
+    my ($count) = @_;
+
+    my @sockets = map {
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+            or die "no free port: $!"
+    } 1 .. $count;
+
+    my @ports = map { $_->sockport } @sockets;
+    return wantarray ? @ports : $ports[0];
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or return '';
+    binmode $file;
+    local $/;
+    return <$file> // '';
+}
+
+sub spew {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "$name: $!";
+    binmode $file;
+    print $file $text;
+    close $file or die "$name: $!";
+}
+
+
+# -- the client ---------------------------------------------------------------
+
+# Parameters of a request: port, method (POST), path, token, mock (for the
+# Graph API below), headers [name => value, ...], body, version (1.1),
+# timeout (10 s), raw (instead of all of them but port and timeout).
+#
+# An answer: status, headers {lower case name => value}, head, body, time
+# (seconds), error ("timeout", "closed", "connect") if it isn't complete.
+
+sub request {
+    my (%request) = @_;
+
+    my ($answer) = finish_requests(start_request(%request));
+    return $answer;
+}
+
+sub parallel {
+    my (@requests) = @_;
+
+    return finish_requests(map { start_request(%$_) } @requests);
+}
+
+sub start_request {
+    my (%request) = @_;
+
+    my $version = $request{version} || '1.1';
+    my $body    = $request{body} // '';
+    my $method  = $request{method} || 'POST';
+    my $text    = $request{raw};
+
+    if (!defined $text) {
+        my @headers = @{ $request{headers} || [] };
+
+        push @headers, Authorization => "Bearer $request{token}"
+            if defined $request{token};
+        push @headers, 'X-Mock' => $request{mock} if defined $request{mock};
+        push @headers, 'Content-Length' => length $body
+            if $method ne 'GET' && $method ne 'HEAD' || length $body;
+
+        $text = "$method $request{path} HTTP/$version\r\n"
+            . "Host: localhost\r\nConnection: close\r\n";
+        $text .= shift(@headers) . ': ' . shift(@headers) . "\r\n"
+            while @headers;
+        $text .= "\r\n$body";
+    }
+
+    my $socket = IO::Socket::INET->new(Proto => 'tcp', Blocking => 0,
+        PeerAddr => '127.0.0.1', PeerPort => $request{port});
+
+    return {
+        socket => $socket,
+        out    => $text,
+        in     => '',
+        head   => scalar $text =~ /^HEAD /,
+        begun  => time,
+        until  => time + ($request{timeout} || 10) * slow(),
+        error  => $socket ? undef : 'connect',
+    };
+}
+
+# all of them, in their order
+sub finish_requests {
+    my (@calls) = @_;
+
+    while (my @open = grep { $_->{socket} } @calls) {
+        my ($read, $write) = ('', '');
+
+        for (@open) {
+            vec($read, fileno $_->{socket}, 1) = 1;
+            vec($write, fileno $_->{socket}, 1) = 1 if length $_->{out};
+        }
+
+        select $read, $write, undef, 0.1;
+
+        for (@open) {
+            my $bit = fileno $_->{socket};
+
+            step_out($_) if length $_->{out} && vec($write, $bit, 1);
+            step_in($_)  if $_->{socket} && vec($read, $bit, 1);
+            end_call($_, 'timeout') if $_->{socket} && time > $_->{until};
+        }
+    }
+
+    return map { parse_answer($_) } @calls;
+}
+
+# what is under way is given up
+sub abort_request {
+    my ($call) = @_;
+
+    end_call(push_request($call), 'aborted');
+}
+
+# the request is sent, its answer isn't awaited
+sub push_request {
+    my ($call) = @_;
+
+    while ($call->{socket} && length $call->{out} && time < $call->{until}) {
+        my $write = '';
+        vec($write, fileno $call->{socket}, 1) = 1;
+        step_out($call) if select undef, $write, undef, 0.1;
+    }
+
+    return $call;
+}
+
+sub step_out {
+    my ($call) = @_;
+
+    my $sent = syswrite $call->{socket}, $call->{out};
+
+    if (defined $sent) {
+        substr $call->{out}, 0, $sent, '';
+        return;
+    }
+
+    return if $!{EAGAIN} || $!{EINTR};
+
+    # what the other side said before it closed can still be read
+    $call->{out} = '';
+}
+
+sub step_in {
+    my ($call) = @_;
+
+    my $count = sysread $call->{socket}, $call->{in}, 65536,
+        length $call->{in};
+
+    return if !defined $count && ($!{EAGAIN} || $!{EINTR});
+
+    if (!$count) {
+        end_call($call, complete($call, 1) ? undef : 'closed');
+    } elsif (complete($call)) {
+        end_call($call);
+    }
+}
+
+sub end_call {
+    my ($call, $error) = @_;
+
+    close $call->{socket} if $call->{socket};
+    delete $call->{socket};
+    $call->{error} //= $error;
+    $call->{took} = time - $call->{begun};
+}
+
+# whether the answer is all there; one without a length ends by closing
+sub complete {
+    my ($call, $closed) = @_;
+
+    my $at = index $call->{in}, "\r\n\r\n";
+    return 0 if $at < 0;
+
+    my $head   = substr $call->{in}, 0, $at + 2;
+    my $length = length($call->{in}) - $at - 4;
+
+    return 1 if $call->{head} || $head =~ /^HTTP\S+ (?:204|304) /;
+    return $length >= $1 if $head =~ /^Content-Length:\s*(\d+)\r$/mi;
+    return $call->{in} =~ /(?:^|\r\n)0\r\n\r\n\z/
+        if $head =~ /^Transfer-Encoding:\s*chunked\r$/mi;
+    return $closed;
+}
+
+sub parse_answer {
+    my ($call) = @_;
+
+    my ($head, $body) = split /\r\n\r\n/, $call->{in}, 2;
+    my %answer = (
+        status  => 0,
+        headers => {},
+        head    => $head // '',
+        body    => $body // '',
+        error   => $call->{error},
+        time    => $call->{took},
+    );
+
+    my ($line, @lines) = split /\r\n/, $answer{head};
+    ($answer{status}) = $line =~ m{^HTTP/1\.\d (\d{3})} if defined $line;
+
+    for (@lines) {
+        my ($name, $value) = split /:\s*/, $_, 2;
+        $name = lc $name;
+        $answer{headers}{$name} = exists $answer{headers}{$name}
+            ? "$answer{headers}{$name}, $value" : $value;
+    }
+
+    if (($answer{headers}{'transfer-encoding'} // '') eq 'chunked') {
+        my ($plain, $rest) = ('', $answer{body});
+
+        while ($rest =~ s/^([0-9a-fA-F]+)\r\n// && hex $1) {
+            $plain .= substr $rest, 0, hex $1, '';
+            $rest =~ s/^\r\n//;
+        }
+        $answer{body} = $plain;
+    }
+
+    return \%answer;
+}
+
+
+# -- nginx --------------------------------------------------------------------
+
+package GraphPolicy::Nginx;
+
+use Time::HiRes qw(time sleep);
+
+# http: what stands in http {}; graph: a GraphPolicy::Graph; workers; main: more
+# at the top; log_level. In http and main: %PORT%, %PORT2%, %GRAPH%, %DIR%.
+# fails: return what nginx said instead of dying if it doesn't start.
+sub start {
+    my ($class, %option) = @_;
+
+    my $self = bless { %option }, $class;
+
+    $self->{temp} = File::Temp->newdir('graph_policy.XXXXXX', TMPDIR => 1);
+    $self->{dir}  = "$self->{temp}";
+    chmod 0755, $self->{dir} or die "chmod: $!";
+
+    @$self{qw(port port2)} = GraphPolicy::free_ports(2);
+
+    $self->configure($option{http}, $option{main});
+    $self->run;
+
+    return $self;
+}
+
+sub port { $_[0]{port} }
+sub dir  { $_[0]{dir} }
+sub pid  { $_[0]{pid} }
+
+sub configure {
+    my ($self, $http, $main) = @_;
+
+    my $dir     = $self->{dir};
+    my $workers = $self->{workers} || 1;
+    my $level   = $self->{log_level} || 'info';
+    my $user    = $> ? '' : 'user nobody ' . getgrgid((getpwnam 'nobody')[3])
+        . ';';
+    my $paths   = join "\n    ", map { "${_}_temp_path $dir/$_;" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+
+    my $text = <<"END";
+load_module $GraphPolicy::module;
+$user
+worker_processes $workers;
+error_log $dir/error.log $level;
+pid $dir/nginx.pid;
+@{[ $main // '' ]}
+events { worker_connections 2048; }
+http {
+    access_log off;
+    $paths
+    $http
+}
+END
+
+    my %place = (
+        PORT  => $self->{port},
+        PORT2 => $self->{port2},
+        DIR   => $dir,
+        GRAPH => $self->{graph} ? $self->{graph}->port : 0,
+    );
+    $text =~ s/%([A-Z][A-Z0-9]*)%/$place{$1} \/\/ die "no $1"/ge;
+
+    GraphPolicy::spew("$dir/nginx.conf", $text);
+}
+
+# the command line, with "-t" and the like at its end
+sub command {
+    my ($self, @more) = @_;
+
+    my @wrapper = ($ENV{TEST_NGINX_USE_VALGRIND} // '') =~ /-/
+        ? ('valgrind', '-q', split ' ', $ENV{TEST_NGINX_USE_VALGRIND}) : ();
+
+    return (@wrapper, $GraphPolicy::nginx_binary, '-p', "$self->{dir}/",
+        '-e', "$self->{dir}/error.log", '-c', "$self->{dir}/nginx.conf",
+        @more);
+}
+
+sub run {
+    my ($self) = @_;
+
+    my $pid = fork // die "fork: $!";
+
+    if (!$pid) {
+        open STDOUT, '>', "$self->{dir}/nginx.out" or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        open STDIN, '<', '/dev/null' or POSIX::_exit(1);
+        exec { ($self->command)[0] } $self->command('-g', 'daemon off;')
+            or POSIX::_exit(127);
+    }
+
+    GraphPolicy::adopt($pid);
+    $self->{pid} = $pid;
+
+    my $gone;
+    my $up = GraphPolicy::wait_until(sub {
+        $gone = waitpid($pid, POSIX::WNOHANG()) != 0;
+        return 1 if $gone;
+        return -s "$self->{dir}/nginx.pid"
+            && IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+                PeerPort => $self->{port});
+    });
+
+    delete $running{$pid} if $gone;
+    $self->{failed} = $gone || !$up;
+
+    die "nginx did not start: ", $self->said
+        if $self->{failed} && !$self->{fails};
+}
+
+sub failed { $_[0]{failed} }
+sub said   { GraphPolicy::slurp("$_[0]{dir}/nginx.out") }
+
+# signals to the master, by its process id
+sub signal {
+    my ($self, $signal) = @_;
+    kill $signal, $self->{pid} or die "kill: $!";
+}
+
+# the process ids of those workers that aren't leaving
+sub workers {
+    my ($self) = @_;
+
+    my @workers;
+
+    for my $status (glob '/proc/[0-9]*/status') {
+        next if GraphPolicy::slurp($status) !~ /^PPid:\s+$self->{pid}$/m;
+        my ($pid) = $status =~ m{/(\d+)/};
+        my $title = GraphPolicy::slurp("/proc/$pid/cmdline");
+        push @workers, $pid if $title !~ /shutting down/;
+    }
+
+    return sort { $a <=> $b } @workers;
+}
+
+# with new configuration if there is some; waits until the old workers leave
+sub reload {
+    my ($self, $http) = @_;
+
+    $self->configure($http, $self->{main}) if defined $http;
+
+    my %old = map { $_ => 1 } $self->workers;
+    $self->signal('HUP');
+
+    return GraphPolicy::wait_until(sub {
+        my @now = $self->workers;
+        return @now && !grep { $old{$_} } @now;
+    });
+}
+
+sub stop {
+    my ($self, $signal) = @_;
+    return GraphPolicy::end_process($self->{pid}, $signal || 'TERM');
+}
+
+sub log {
+    my ($self) = @_;
+    return GraphPolicy::slurp("$self->{dir}/error.log");
+}
+
+# lines of the log that nobody wants to see
+sub complaints {
+    my ($self) = @_;
+    return grep { /\[(?:crit|alert|emerg)\]/ } split /^/, $self->log;
+}
+
+sub request {
+    my ($self, %request) = @_;
+    return GraphPolicy::request(port => $self->{port}, %request);
+}
+
+sub start_request {
+    my ($self, %request) = @_;
+    return GraphPolicy::push_request(
+        GraphPolicy::start_request(port => $self->{port}, %request));
+}
+
+sub parallel {
+    my ($self, @requests) = @_;
+    return GraphPolicy::parallel(map { { port => $self->{port}, %$_ } }
+        @requests);
+}
+
+
+# -- the Graph API ------------------------------------------------------------
+
+package GraphPolicy::Graph;
+
+# One process that accepts everything, unless the header X-Mock of a request
+# says otherwise:
+#
+#   400 131042             an error: status and code
+#   400 100/33             with a subcode
+#   500                    a page of HTML
+#   200                    a send accepted
+#
+# and after that any of
+#
+#   trace=T message=M transient=true     members of the error
+#   type=text/html body=%3Cp%3E          another body, percent-encoded
+#   header=Name:value                    one more header, percent-encoded
+#   wait=NAME                            not before release(NAME)
+#   close                                no answer: the connection is closed
+#   part=N                               N bytes of the body, then closed
+#
+# What it gets is recorded: method, uri, headers, body, connection, raw.
+
+use IO::Socket::INET;
+use JSON::PP ();
+use Time::HiRes qw(time sleep);
+
+sub start {
+    my ($class) = @_;
+
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        Listen => 1024, Blocking => 0) or die "Graph API: $!";
+    my $parent = $$;
+    my $pid    = fork // die "fork: $!";
+
+    if (!$pid) {
+        $SIG{TERM} = sub { POSIX::_exit(0) };
+        open STDIN, '<', '/dev/null';
+        eval { serve($listen, $parent); 1 } or print STDERR "Graph API: $@";
+        POSIX::_exit(1);
+    }
+
+    GraphPolicy::adopt($pid);
+    return bless { port => $listen->sockport, pid => $pid }, $class;
+}
+
+sub port { $_[0]{port} }
+
+# what came since the last clear, oldest first
+sub requests {
+    my ($self) = @_;
+    return @{ $self->call('/requests') };
+}
+
+# how many; of those whose URI matches
+sub count {
+    my ($self, $pattern) = @_;
+
+    return $self->call('/count')->[0] if !defined $pattern;
+    return scalar grep { $_->{uri} =~ $pattern } $self->requests;
+}
+
+sub clear   { $_[0]->call('/clear') }
+sub release { $_[0]->call("/release/$_[1]") }
+
+# what requests without X-Mock get from now on; "200" is the default
+sub answer { $_[0]->call('/answer', $_[1]) }
+
+# wait until so many requests have come; their number
+sub wait_for {
+    my ($self, $count) = @_;
+
+    GraphPolicy::wait_until(sub { $self->count >= $count });
+    return $self->count;
+}
+
+sub stop { GraphPolicy::end_process($_[0]{pid}, 'TERM') }
+
+sub call {
+    my ($self, $path, $body) = @_;
+
+    my $answer = GraphPolicy::request(port => $self->{port},
+        method => 'MOCK', path => $path, body => $body // '');
+    die "Graph API: $answer->{error}" if $answer->{error};
+    return JSON::PP::decode_json($answer->{body});
+}
+
+my (%conns, @requests, %released, %waiting, $default, $number);
+
+sub serve {
+    my ($listen, $parent) = @_;
+
+    $default = '200';
+
+    while (getppid == $parent) {
+        my ($read, $write) = ('', '');
+
+        vec($read, fileno $listen, 1) = 1;
+        for (values %conns) {
+            vec($read, fileno $_->{socket}, 1) = 1;
+            vec($write, fileno $_->{socket}, 1) = 1 if length $_->{out};
+        }
+
+        next if select($read, $write, undef, 1) <= 0;
+
+        for my $conn (my @open = values %conns) {
+            my $bit = fileno $conn->{socket};
+            on_read($conn) if vec($read, $bit, 1);
+            flush_out($conn) if $conns{ $conn->{number} };
+        }
+
+        next if !vec($read, fileno $listen, 1);
+
+        while (my $socket = $listen->accept) {
+            $socket->blocking(0);
+            $number++;
+            $conns{$number} = { number => $number, socket => $socket,
+                in => '', out => '' };
+        }
+    }
+}
+
+sub on_read {
+    my ($conn) = @_;
+
+    my $count = sysread $conn->{socket}, $conn->{in}, 65536,
+        length $conn->{in};
+
+    return if !defined $count && ($!{EAGAIN} || $!{EINTR});
+    return drop($conn) if !$count;
+
+    while (!$conn->{busy} && $conns{ $conn->{number} }) {
+        my $request = parse($conn) or last;
+        answer_to($conn, $request);
+    }
+}
+
+sub drop {
+    my ($conn) = @_;
+    delete $conns{ $conn->{number} };
+    close $conn->{socket};
+}
+
+# takes one complete request from what was read
+sub parse {
+    my ($conn) = @_;
+
+    my $at = index $conn->{in}, "\r\n\r\n";
+    return if $at < 0;
+
+    my ($line, @lines) = split /\r\n/, substr $conn->{in}, 0, $at;
+    my ($method, $uri, $version) = split / /, $line;
+    my %headers = map { my ($n, $v) = split /:\s*/, $_, 2; (lc $n, $v) }
+        @lines;
+    my $end = $at + 4;
+    my $body;
+
+    if (($headers{'transfer-encoding'} // '') =~ /chunked/i) {
+        my $rest = substr $conn->{in}, $end;
+        my $size = length $rest;
+
+        return if $rest !~ /(?:^|\r\n)0\r\n\r\n\z/;
+        $body = '';
+        while ($rest =~ s/^([0-9a-fA-F]+)\r\n// && hex $1) {
+            $body .= substr $rest, 0, hex $1, '';
+            $rest =~ s/^\r\n//;
+        }
+        $end += $size;
+
+    } else {
+        my $length = $headers{'content-length'} || 0;
+
+        return if length($conn->{in}) < $end + $length;
+        $body = substr $conn->{in}, $end, $length;
+        $end += $length;
+    }
+
+    my $raw = substr $conn->{in}, 0, $end, '';
+
+    return {
+        method => $method, uri => $uri, headers => \%headers, body => $body,
+        version => $version, connection => $conn->{number}, raw => $raw,
+        time => time,
+    };
+}
+
+sub answer_to {
+    my ($conn, $request) = @_;
+
+    if ($request->{method} eq 'MOCK') {
+        $conn->{out} .= http(200, JSON::PP->new->latin1->encode(
+            control($request->{uri}, $request->{body})));
+        return flush_out($conn);
+    }
+
+    push @requests, $request;
+
+    my ($answer, $close) = compose($request);
+    my ($name) = ($request->{headers}{'x-mock'} // $default)
+        =~ /(?:^| )wait=(\S+)/;
+
+    if (defined $name && !$released{$name}) {
+        $conn->{busy} = 1;
+        push @{ $waiting{$name} }, [$conn, $answer, $close];
+        return;
+    }
+
+    put($conn, $answer, $close);
+}
+
+sub put {
+    my ($conn, $answer, $close) = @_;
+
+    return if !$conns{ $conn->{number} };
+
+    $conn->{busy}  = 0;
+    $conn->{close} = $close;
+    $conn->{out}  .= $answer;
+    flush_out($conn);
+}
+
+sub flush_out {
+    my ($conn) = @_;
+
+    if (length $conn->{out}) {
+        my $sent = syswrite $conn->{socket}, $conn->{out};
+
+        return drop($conn) if !defined $sent && !$!{EAGAIN} && !$!{EINTR};
+        substr $conn->{out}, 0, $sent, '' if $sent;
+    }
+
+    drop($conn) if $conn->{close} && !length $conn->{out};
+}
+
+sub control {
+    my ($path, $body) = @_;
+
+    return \@requests if $path eq '/requests';
+    return [scalar @requests] if $path eq '/count';
+
+    if ($path eq '/clear') {
+        @requests = ();
+
+    } elsif ($path eq '/answer') {
+        $default = $body;
+
+    } elsif ($path =~ m{^/release/(.+)}) {
+        $released{$1} = 1;
+        put(@$_) for @{ delete $waiting{$1} || [] };
+    }
+
+    return [];
+}
+
+sub compose {
+    my ($request) = @_;
+
+    my @words = split / /, $request->{headers}{'x-mock'} // $default;
+    my $status = shift @words;
+    my ($code, $subcode);
+    my %option;
+
+    ($code, $subcode) = split m{/}, shift @words
+        if @words && $words[0] =~ m{^-?\d+(?:/\d+)?$};
+
+    my $headers = '';
+
+    for (@words) {
+        my ($name, $value) = split /=/, $_, 2;
+        $value = 1 if !defined $value;
+        $value =~ s/%([0-9a-fA-F]{2})/chr hex $1/ge;
+
+        if ($name eq 'header') {
+            $headers .= "$value\r\n";
+        } else {
+            $option{$name} = $value;
+        }
+    }
+
+    return ('', 1) if $option{close};
+
+    my $type = 'application/json';
+    my $body;
+
+    if (defined $code) {
+        my $message = $option{message} // "(#$code) Not this time";
+
+        $body = qq({"error":{"message":"$message",)
+            . qq("type":"OAuthException","code":$code);
+        $body .= qq(,"error_subcode":$subcode) if defined $subcode;
+        $body .= qq(,"is_transient":$option{transient}) if $option{transient};
+        $body .= qq(,"fbtrace_id":") . ($option{trace} // 'AFakeTrace')
+            . '"}}';
+
+    } elsif ($status >= 400) {
+        $type = 'text/html';
+        $body = "<html><body>$status</body></html>";
+
+    } else {
+        $body = '{"messaging_product":"whatsapp",'
+            . '"messages":[{"id":"wamid.FAKE"}]}';
+    }
+
+    $body = $option{body} if defined $option{body};
+    $type = $option{type} if defined $option{type};
+
+    my $answer = http($status, $body, $type, $headers,
+        $request->{method} eq 'HEAD');
+    my $close = $request->{version} eq 'HTTP/1.0'
+        || ($request->{headers}{connection} // '') =~ /close/i;
+
+    if (defined $option{part}) {
+        substr($answer, index($answer, "\r\n\r\n") + 4 + $option{part}) = '';
+        $close = 1;
+    }
+
+    return ($answer, $close);
+}
+
+sub http {
+    my ($status, $body, $type, $headers, $head) = @_;
+
+    return "HTTP/1.1 $status Mock\r\nContent-Type: "
+        . ($type // 'application/json') . "\r\nContent-Length: "
+        . length($body) . "\r\n" . ($headers // '') . "\r\n"
+        . ($head ? '' : $body);
+}
+
+1;
