@@ -275,6 +275,13 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       offsetof(ngx_http_graph_policy_loc_conf_t, accept_encoding),
       NULL },
 
+    { ngx_string("graph_policy_cooldown"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_loc_conf_t, cooldown),
+      NULL },
+
     { ngx_string("graph_policy_retry"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_graph_policy_set_retry,
@@ -361,6 +368,7 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
     conf->hold_max = NGX_CONF_UNSET_MSEC;
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->accept_encoding = NGX_CONF_UNSET;
+    conf->cooldown = NGX_CONF_UNSET;
     conf->retry.attempts = NGX_CONF_UNSET_UINT;
 
     return conf;
@@ -390,6 +398,7 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
                               64 * 1024);
     ngx_conf_merge_value(conf->accept_encoding, prev->accept_encoding, 1);
+    ngx_conf_merge_value(conf->cooldown, prev->cooldown, 0);
 
     if (conf->retry.attempts == NGX_CONF_UNSET_UINT) {
 

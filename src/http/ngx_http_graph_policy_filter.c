@@ -47,6 +47,8 @@ static ngx_int_t ngx_http_graph_policy_parse(ngx_http_request_t *r,
     u_char *body, size_t size, ngx_http_graph_policy_facts_t *facts);
 static void ngx_http_graph_policy_record(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static uint32_t ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
@@ -56,7 +58,7 @@ static void ngx_http_graph_policy_usage(ngx_http_request_t *r,
     ngx_str_t *value, ngx_http_graph_policy_usage_t *usage);
 static void ngx_http_graph_policy_strip(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
-static ngx_msec_t ngx_http_graph_policy_wait(ngx_str_t *value);
+static ngx_msec_t ngx_http_graph_policy_delay(ngx_str_t *value);
 
 
 #define ngx_http_graph_policy_is_named(value, literal)                        \
@@ -334,6 +336,7 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
 
         ngx_http_graph_policy_classify(r, ctx, glcf);
+        ngx_http_graph_policy_record(r, ctx, glcf);
 
         rc = ngx_http_graph_policy_retry(r, ctx, glcf, b);
 
@@ -576,13 +579,14 @@ static void
 ngx_http_graph_policy_record(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    ngx_int_t                        rc;
     ngx_http_graph_policy_view_t     view;
     ngx_http_graph_policy_target_t   target;
     ngx_http_graph_policy_failure_t  failure;
 
-    if (ctx->verdict.category != NGX_HTTP_GRAPH_POLICY_FATAL
-        || ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST)
-    {
+    failure.hold = ngx_http_graph_policy_hold(ctx, glcf);
+
+    if (failure.hold == 0) {
         return;
     }
 
@@ -600,20 +604,77 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
     failure.status = r->headers_out.status;
     failure.now = ngx_http_graph_policy_now();
     failure.sent = ngx_http_graph_policy_sent(r);
-    failure.hold = (uint32_t) (ctx->verdict.hold != 0 ? ctx->verdict.hold
-                                                      : glcf->hold);
-    failure.max = (uint32_t) ngx_max(failure.hold, glcf->hold_max);
+    failure.max = NGX_HTTP_GRAPH_POLICY_MAX_HINT;
 
-    if (ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
-                                         &view)
-        == NGX_ERROR)
+    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_FATAL) {
+        failure.max = (uint32_t) ngx_max(failure.hold, glcf->hold_max);
+
+    } else if (ctx->verdict.scope
+               == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION)
     {
-        ngx_http_graph_policy_log_full(ctx);
+        ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+    }
+
+    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
+                                          &view);
+
+    if (rc != NGX_OK) {
+
+        if (rc == NGX_ERROR) {
+            ngx_http_graph_policy_log_full(ctx);
+        }
+
         return;
     }
 
     ngx_http_graph_policy_log_state(ctx, &failure.evicted);
     ngx_http_graph_policy_log_state(ctx, &view);
+
+    /* a retry that comes before the state is due would be blocked by it */
+
+    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY
+        && view.until > failure.now)
+    {
+        ctx->hint = ngx_max(ctx->hint, (ngx_msec_t)
+                                       (view.until - failure.now));
+    }
+}
+
+
+/* how long the answer makes its state block, 0 if it sets none */
+
+static uint32_t
+ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_msec_t                        hold;
+    ngx_http_graph_policy_verdict_t  *verdict;
+
+    verdict = &ctx->verdict;
+
+    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST) {
+        return 0;
+    }
+
+    switch (verdict->category) {
+
+    case NGX_HTTP_GRAPH_POLICY_FATAL:
+        return (uint32_t) ((verdict->hold != 0) ? verdict->hold : glcf->hold);
+
+    case NGX_HTTP_GRAPH_POLICY_TEMPORARY:
+
+        if (!glcf->cooldown) {
+            return 0;
+        }
+
+        hold = ngx_max(ctx->hint, ngx_http_graph_policy_backoff_row_wait(
+                                                                verdict, 2));
+
+        return (uint32_t) ngx_min(hold, NGX_HTTP_GRAPH_POLICY_MAX_HINT);
+
+    default:
+        return 0;
+    }
 }
 
 
@@ -652,7 +713,6 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
 
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                  verdict);
-    ngx_http_graph_policy_record(r, ctx, glcf);
 
     ngx_http_graph_policy_strip(r);
 
@@ -704,7 +764,7 @@ ngx_http_graph_policy_hints(ngx_http_request_t *r,
         }
 
         if (ngx_http_graph_policy_is_named(&h[i].key, "Retry-After")) {
-            hint = ngx_http_graph_policy_wait(&h[i].value);
+            hint = ngx_http_graph_policy_delay(&h[i].value);
             ctx->hint = ngx_max(ctx->hint, hint);
 
         } else if (ngx_http_graph_policy_is_named(&h[i].key,
@@ -820,7 +880,7 @@ ngx_http_graph_policy_is_ours(ngx_str_t *name)
 /* RFC 9110, 10.2.3: seconds or a date, to milliseconds; 0 if neither */
 
 static ngx_msec_t
-ngx_http_graph_policy_wait(ngx_str_t *value)
+ngx_http_graph_policy_delay(ngx_str_t *value)
 {
     time_t  wait;
 

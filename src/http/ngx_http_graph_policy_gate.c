@@ -23,10 +23,13 @@
      + NGX_HTTP_GRAPH_POLICY_FP_LEN + 2 * NGX_INT64_LEN + 192)
 
 
+static ngx_int_t ngx_http_graph_policy_count(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_target_t *target);
@@ -47,14 +50,14 @@ const uint8_t  ngx_http_graph_policy_key_scopes[] = {
     NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL,
     NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
     NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
-    NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE
+    NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
 };
 
 
 ngx_int_t
 ngx_http_graph_policy_gate(ngx_http_request_t *r)
 {
-    ngx_http_graph_policy_ctx_t        *ctx;
     ngx_http_graph_policy_loc_conf_t   *glcf;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
@@ -73,18 +76,10 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (gmcf->retries) {
-        ngx_http_graph_policy_zone_try(glcf->zone);
-    }
-
-    if (glcf->retry.attempts != 0) {
-        ctx = ngx_http_graph_policy_make_ctx(r, glcf);
-
-        if (ctx == NULL
-            || ngx_http_graph_policy_take_snapshot(r, ctx) != NGX_OK)
-        {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (gmcf->retries
+        && ngx_http_graph_policy_count(r, glcf) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (ngx_http_graph_policy_zone_armed(glcf->zone) == 0) {
@@ -95,10 +90,40 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
 }
 
 
+/* first tries feed the budget of retries, those of other locations too */
+
+static ngx_int_t
+ngx_http_graph_policy_count(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    if (ctx == NULL || !ctx->counted) {
+        ngx_http_graph_policy_zone_try(glcf->zone);
+    }
+
+    if (glcf->retry.attempts == 0) {
+        return NGX_OK;
+    }
+
+    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->counted = 1;
+
+    return ngx_http_graph_policy_take_snapshot(r, ctx);
+}
+
+
 static ngx_int_t
 ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    ngx_int_t                        rc;
     ngx_http_graph_policy_ctx_t     *ctx;
     ngx_http_graph_policy_target_t   target;
 
@@ -117,6 +142,18 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    if (glcf->cooldown
+        && target.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
+        && ngx_http_graph_policy_zone_armed_conversations(glcf->zone) != 0
+        && ngx_http_graph_policy_is_message_body(r))
+    {
+        rc = ngx_http_graph_policy_read_body(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
     ctx->gated = 1;
 
     switch (ngx_http_graph_policy_ask(r, ctx, glcf, &target)) {
@@ -130,6 +167,57 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_read_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ctx->body_read) {
+        return NGX_OK;
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                           ngx_http_graph_policy_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    /* gives back the reference that reading took */
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    if (ctx->body_read) {
+        return NGX_OK;
+    }
+
+    ctx->body_awaited = 1;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    ctx->body_read = 1;
+
+    if (ctx->body_awaited) {
+        ctx->body_awaited = 0;
+
+        r->write_event_handler = ngx_http_core_run_phases;
+        ngx_http_core_run_phases(r);
     }
 }
 
@@ -183,6 +271,12 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     if (ngx_http_graph_policy_zone_armed_bound(glcf->zone) != 0) {
         ngx_http_graph_policy_identify_credential(r, glcf, ctx);
     }
+
+    if (glcf->cooldown && target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE) {
+        ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+    }
+
+    ctx->identity.cooldown = (glcf->cooldown && target->send);
 
     now = ngx_http_graph_policy_now();
 
@@ -353,6 +447,7 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ngx_memzero(&ctx->identity, sizeof(ngx_http_graph_policy_identity_t));
     ctx->identified = 0;
     ctx->credentialed = 0;
+    ctx->conversed = 0;
     ctx->nrefs = 0;
     ctx->zone = glcf->zone;
 }
@@ -591,6 +686,9 @@ ngx_http_graph_policy_write_state(u_char *p,
     if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE) {
         p = ngx_sprintf(p, ", of phone: \"%*s\"", (size_t) view->key_len,
                         view->key);
+
+    } else if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
+        p = ngx_sprintf(p, ", key: %016xL", view->hash);
 
     } else if (view->key_len != 0) {
         p = ngx_sprintf(p, ", key: \"%*s\"", (size_t) view->key_len,

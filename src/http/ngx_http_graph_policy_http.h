@@ -62,6 +62,7 @@ typedef struct {
     ngx_msec_t                       hold_max;
     size_t                           buffer_size;
     ngx_flag_t                       accept_encoding;
+    ngx_flag_t                       cooldown;
     ngx_http_graph_policy_backoff_t  retry;
 } ngx_http_graph_policy_loc_conf_t;
 
@@ -124,9 +125,13 @@ typedef struct {
 
     unsigned                         identified:1;
     unsigned                         credentialed:1;
+    unsigned                         conversed:1;
+    unsigned                         body_read:1;
+    unsigned                         body_awaited:1;
     unsigned                         gated:1;
     unsigned                         hold:1;
     unsigned                         classified:1;
+    unsigned                         counted:1; /* among the first tries */
     unsigned                         parked:1;
     unsigned                         again:1;   /* states to be joined */
     unsigned                         exhausted:1;   /* the app's quota */
@@ -158,6 +163,13 @@ ngx_int_t ngx_http_graph_policy_gate(ngx_http_request_t *r);
 void ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_outcome_e outcome,
     ngx_http_graph_policy_verdict_t *verdict);
+
+/*
+ * Reads the body before the gate.  NGX_OK: it is there; NGX_DONE: the request
+ * waits for it and enters the phase again; or a status.
+ */
+ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
 
 /* what users are told of the request */
 ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(

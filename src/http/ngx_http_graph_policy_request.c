@@ -13,7 +13,12 @@
  */
 
 
+#include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_request.h"
+
+
+/* bytes of a message's body that is read for its recipient */
+#define NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE  65536
 
 
 static void ngx_http_graph_policy_path(ngx_http_request_t *r,
@@ -520,6 +525,96 @@ ngx_http_graph_policy_same_credential(ngx_http_graph_policy_zone_t *zone,
     *credential = fp;
 
     return 1;
+}
+
+
+void
+ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
+{
+    u_char                              *body, *p, *arena;
+    size_t                               size, need;
+    ngx_str_t                            key;
+    ngx_chain_t                         *cl;
+    ngx_http_graph_policy_recipient_t    recipient;
+
+    if (ctx->conversed || r->request_body == NULL
+        || !ngx_http_graph_policy_is_message_body(r))
+    {
+        return;
+    }
+
+    ctx->conversed = 1;
+
+    if (ctx->identity.phone.len == 0) {
+        return;
+    }
+
+    size = 0;
+
+    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
+
+        if (cl->buf->in_file || cl->buf->temp_file) {
+            return;
+        }
+
+        size += cl->buf->last - cl->buf->pos;
+    }
+
+    if (size == 0 || size > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE) {
+        return;
+    }
+
+    need = ngx_http_graph_policy_json_arena(size);
+
+    arena = ngx_alloc(need + size, r->connection->log);
+    if (arena == NULL) {
+        return;
+    }
+
+    body = arena + need;
+    p = body;
+
+    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
+        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+    }
+
+    if (ngx_http_graph_policy_message_recipient(body, size, arena, &recipient)
+        == NGX_OK
+        && recipient.len != 0)
+    {
+        key.data = arena;
+        key.len = ngx_sprintf(arena, "%V:%*s", &ctx->identity.phone,
+                              recipient.len, recipient.data)
+                  - arena;
+
+        ctx->identity.conversation =
+                     ngx_http_graph_policy_zone_fingerprint(glcf->zone, &key);
+    }
+
+    ngx_memzero(&recipient, sizeof(ngx_http_graph_policy_recipient_t));
+    ngx_free(arena);
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
+{
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL
+        || r->headers_in.content_length_n <= 0
+        || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
+    {
+        return 0;
+    }
+
+    type = &r->headers_in.content_type->value;
+
+    return type->len >= sizeof("application/json") - 1
+           && ngx_strncasecmp(type->data, (u_char *) "application/json",
+                              sizeof("application/json") - 1)
+              == 0;
 }
 
 

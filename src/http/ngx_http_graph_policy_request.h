@@ -37,6 +37,14 @@ void ngx_http_graph_policy_identify(ngx_http_request_t *r,
 void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
 
+/*
+ * Fills in the conversation's fingerprint, once, from a body that lies in
+ * memory; and whether it's worth the wait to read the body for that.
+ */
+void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
+ngx_uint_t ngx_http_graph_policy_is_message_body(ngx_http_request_t *r);
+
 /* narrows Accept-Encoding to what can be inspected */
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r);
 

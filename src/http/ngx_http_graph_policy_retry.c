@@ -30,6 +30,10 @@ static ngx_uint_t ngx_http_graph_policy_can_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b);
 static void ngx_http_graph_policy_restore(ngx_http_request_t *r,
     ngx_http_graph_policy_snapshot_t *snapshot);
+static void ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_msec_t delay);
+static ngx_uint_t ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_fire(ngx_event_t *ev);
 
 
@@ -237,16 +241,7 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
     ngx_http_graph_policy_restore(r, ctx->snapshot);
     ngx_http_graph_policy_forget(ctx);
 
-    ctx->parking.handler = ngx_http_graph_policy_fire;
-    ctx->parking.data = ctx;
-    ctx->parking.log = c->log;
-
-    ngx_add_timer(&ctx->parking, delay);
-
-    c->log->action = "waiting to send again";
-
-    ctx->parked = 1;
-    ngx_http_graph_policy_parked++;
+    ngx_http_graph_policy_wait(ctx, delay);
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
@@ -270,6 +265,49 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
     r->main->count++;
 
     return NGX_DONE;
+}
+
+
+static void
+ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay)
+{
+    ngx_log_t  *log;
+
+    log = ctx->request->connection->log;
+
+    ctx->parking.handler = ngx_http_graph_policy_fire;
+    ctx->parking.data = ctx;
+    ctx->parking.log = log;
+
+    ngx_add_timer(&ctx->parking, delay);
+
+    log->action = "waiting to send again";
+
+    ctx->parked = 1;
+    ngx_http_graph_policy_parked++;
+}
+
+
+/* behind the probe of a cool-down, as long as the deadline allows */
+
+static ngx_uint_t
+ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    if (ctx->view->category != NGX_HTTP_GRAPH_POLICY_TEMPORARY
+        || ngx_exiting || ngx_terminate || ngx_quit
+        || ngx_http_graph_policy_elapsed(r) + glcf->retry.base
+           > glcf->retry.deadline)
+    {
+        return 0;
+    }
+
+    ctx->status = NGX_HTTP_GRAPH_POLICY_PASSED;
+    ctx->nrefs = 0;
+
+    ngx_http_graph_policy_wait(ctx, glcf->retry.base);
+
+    return 1;
 }
 
 
@@ -308,6 +346,11 @@ ngx_http_graph_policy_fire(ngx_event_t *ev)
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
     if (ngx_http_graph_policy_check_again(r, ctx, glcf) == NGX_BUSY) {
+
+        if (ngx_http_graph_policy_wait_longer(r, ctx, glcf)) {
+            return;
+        }
+
         ngx_http_graph_policy_reply(r, ctx);
 
     } else {

@@ -95,6 +95,42 @@ ngx_http_graph_policy_breaker_trip(ngx_http_graph_policy_breaker_t *b,
 
 
 ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_breaker_cool(ngx_http_graph_policy_breaker_t *b,
+    uint64_t token, uint64_t sent, uint64_t now, uint32_t wait)
+{
+    ngx_http_graph_policy_transition_e  transition;
+
+    if (!b->armed) {
+
+        if (b->holds != 0 && sent < b->changed) {
+            return NGX_HTTP_GRAPH_POLICY_NOTHING;
+        }
+
+        b->since = now;
+        b->holds = 0;
+        transition = NGX_HTTP_GRAPH_POLICY_SET;
+
+    } else {
+
+        if ((token == 0 || b->lease != token)
+            && (sent < b->changed
+                || ngx_http_graph_policy_breaker_position(b, now)
+                   != NGX_HTTP_GRAPH_POLICY_DUE))
+        {
+            return NGX_HTTP_GRAPH_POLICY_NOTHING;
+        }
+
+        transition = NGX_HTTP_GRAPH_POLICY_REARMED;
+    }
+
+    b->max = wait;
+    ngx_http_graph_policy_breaker_arm(b, now, wait, 0);
+
+    return transition;
+}
+
+
+ngx_http_graph_policy_transition_e
 ngx_http_graph_policy_breaker_settle(ngx_http_graph_policy_breaker_t *b,
     uint64_t token, ngx_http_graph_policy_outcome_e outcome, uint64_t now,
     uint32_t random)

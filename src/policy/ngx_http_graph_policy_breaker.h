@@ -17,6 +17,7 @@
 #define NGX_HTTP_GRAPH_POLICY_RETRY_HOLD   5000       /* after no outcome */
 #define NGX_HTTP_GRAPH_POLICY_MEMORY       60000      /* of a cleared state */
 #define NGX_HTTP_GRAPH_POLICY_ABANDONED    86400000   /* nobody probes */
+#define NGX_HTTP_GRAPH_POLICY_COOLED       600000     /* likewise, temporary */
 
 
 typedef struct {
@@ -77,6 +78,15 @@ void ngx_http_graph_policy_breaker_lease(ngx_http_graph_policy_breaker_t *b,
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_trip(
     ngx_http_graph_policy_breaker_t *b, uint64_t sent, uint64_t now,
     uint32_t hold, uint32_t max, uint32_t random);
+
+/*
+ * A temporary failure of a request sent at "sent", or of the probe "token",
+ * after which Graph wants "wait" milliseconds.  SET, REARMED, or NOTHING as
+ * above; "holds" counts the failures in a row.
+ */
+ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_cool(
+    ngx_http_graph_policy_breaker_t *b, uint64_t token, uint64_t sent,
+    uint64_t now, uint32_t wait);
 
 /*
  * The probe "token" is back: CLEARED, REARMED or FREED; NOTHING if the lease

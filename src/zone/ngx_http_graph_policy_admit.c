@@ -27,6 +27,9 @@ static ngx_int_t ngx_http_graph_policy_weigh(
 static ngx_uint_t ngx_http_graph_policy_blocks(
     ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_kind_e kind,
     uint64_t lease, uint64_t now);
+static ngx_http_graph_policy_transition_e ngx_http_graph_policy_trip(
+    ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_failure_t *failure);
 static ngx_int_t ngx_http_graph_policy_target(
     ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_verdict_t *verdict,
@@ -127,6 +130,8 @@ ngx_http_graph_policy_collect(ngx_http_graph_policy_shctx_t *sh,
             while (state != NULL && n < NGX_HTTP_GRAPH_POLICY_NREFS) {
 
                 if (state->breaker.armed
+                    && (id->cooldown
+                        || state->category != NGX_HTTP_GRAPH_POLICY_TEMPORARY)
                     && ngx_http_graph_policy_state_is_at(state, &place))
                 {
                     states[n++] = state;
@@ -209,6 +214,7 @@ ngx_http_graph_policy_blocks(ngx_http_graph_policy_state_t *state,
     /* an accepted upload says nothing of messages */
 
     if (kind == NGX_HTTP_GRAPH_POLICY_SEND
+        && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
         && state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL)
     {
         return 1;
@@ -267,10 +273,7 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
 
     was_armed = state->breaker.armed;
 
-    transition = ngx_http_graph_policy_breaker_trip(&state->breaker,
-                                                   failure->sent, failure->now,
-                                                   failure->hold, failure->max,
-                                                   (uint32_t) ngx_random());
+    transition = ngx_http_graph_policy_trip(state, id, failure);
 
     if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
         ngx_http_graph_policy_state_describe(state, failure);
@@ -286,6 +289,40 @@ done:
     ngx_http_graph_policy_zone_unlock(zone);
 
     return rc;
+}
+
+
+static ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_trip(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    uint64_t                          wait;
+    ngx_uint_t                        n;
+    ngx_http_graph_policy_breaker_t  *b;
+
+    b = &state->breaker;
+
+    if (failure->verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL) {
+        return ngx_http_graph_policy_breaker_trip(b, failure->sent,
+                                                  failure->now, failure->hold,
+                                                  failure->max,
+                                                  (uint32_t) ngx_random());
+    }
+
+    wait = failure->hold;
+
+    if (failure->verdict->grows && b->armed) {
+
+        for (n = 0; n < b->holds && wait < failure->max; n++) {
+            wait *= 4;
+        }
+
+        wait = ngx_min(wait, failure->max);
+    }
+
+    return ngx_http_graph_policy_breaker_cool(b, id->lease, failure->sent,
+                                              failure->now, (uint32_t) wait);
 }
 
 
@@ -319,7 +356,11 @@ ngx_http_graph_policy_target(ngx_http_graph_policy_identity_t *id,
         kind = NGX_HTTP_GRAPH_POLICY_KEY_PHONE;
         break;
 
-    default:
+    case NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION:
+        kind = NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION;
+        break;
+
+    default: /* NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST */
         return NGX_DECLINED;
     }
 

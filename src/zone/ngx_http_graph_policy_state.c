@@ -36,6 +36,8 @@ static void *ngx_http_graph_policy_state_alloc(
     ngx_http_graph_policy_failure_t *failure);
 static void ngx_http_graph_policy_state_remove(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state);
+static ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_victim(
+    ngx_http_graph_policy_shctx_t *sh);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_oldest(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t order);
 static void ngx_http_graph_policy_group_join(
@@ -79,13 +81,20 @@ ngx_http_graph_policy_state_place(ngx_http_graph_policy_identity_t *id,
         hash = id->account_hash;
         break;
 
+    case NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION:
+        ngx_str_null(&place->key);
+        hash = id->conversation;
+        break;
+
     default:
         place->key = id->phone;
         hash = id->phone_hash;
         break;
     }
 
-    if (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL && place->key.len == 0) {
+    /* an empty key has no hash, a credential none but its own */
+
+    if (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL && hash == 0) {
         return NGX_DECLINED;
     }
 
@@ -252,17 +261,13 @@ ngx_http_graph_policy_state_alloc(ngx_http_graph_policy_zone_t *zone,
             return p;
         }
 
-        state = ngx_http_graph_policy_state_oldest(zone->sh,
-                                             NGX_HTTP_GRAPH_POLICY_IDLE);
+        state = ngx_http_graph_policy_state_victim(zone->sh);
 
         if (state == NULL) {
-            state = ngx_http_graph_policy_state_oldest(zone->sh,
-                                                 NGX_HTTP_GRAPH_POLICY_ARMED);
+            return NULL;
+        }
 
-            if (state == NULL) {
-                return NULL;
-            }
-
+        if (state->breaker.armed) {
             ngx_http_graph_policy_state_view(zone->sh, state, failure->now,
                                        &failure->evicted);
             failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
@@ -304,12 +309,13 @@ void
 ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed)
 {
-    ngx_uint_t                      armed, bound;
+    ngx_uint_t                      armed, bound, conversation;
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
     armed = state->breaker.armed;
     bound = (state->credential != 0);
+    conversation = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION);
 
     sh->editing = 1;
 
@@ -317,6 +323,7 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
         sh->live[state->kind][bound]++;
         sh->armed++;
         sh->armed_bound += bound;
+        sh->armed_conversations += conversation;
         ngx_http_graph_policy_group_join(zone, state);
     }
 
@@ -324,15 +331,26 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
         sh->live[state->kind][bound]--;
         sh->armed--;
         sh->armed_bound -= bound;
+        sh->armed_conversations -= conversation;
         ngx_http_graph_policy_group_leave(zone, state);
     }
 
-    ngx_rbtree_delete(&sh->order[was_armed].tree, &state->order);
+    ngx_rbtree_delete(&sh->order[state->order_in].tree, &state->order);
+
+    if (!armed) {
+        state->order_in = NGX_HTTP_GRAPH_POLICY_IDLE;
+
+    } else if (state->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
+        state->order_in = NGX_HTTP_GRAPH_POLICY_COOLING;
+
+    } else {
+        state->order_in = NGX_HTTP_GRAPH_POLICY_ARMED;
+    }
 
     state->order.key = (ngx_rbtree_key_t) state->breaker.until;
 
-    ngx_http_graph_policy_tree_insert(&sh->order[armed], &state->order,
-                                 ngx_rbtree_insert_value);
+    ngx_http_graph_policy_tree_insert(&sh->order[state->order_in],
+                                      &state->order, ngx_rbtree_insert_value);
 }
 
 
@@ -371,13 +389,46 @@ ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
     }
 
     state = ngx_http_graph_policy_state_oldest(zone->sh,
-                                         NGX_HTTP_GRAPH_POLICY_ARMED);
+                                            NGX_HTTP_GRAPH_POLICY_COOLING);
+
+    if (state != NULL
+        && state->breaker.until + NGX_HTTP_GRAPH_POLICY_COOLED <= now)
+    {
+        ngx_http_graph_policy_state_remove(zone, state);
+    }
+
+    state = ngx_http_graph_policy_state_oldest(zone->sh,
+                                               NGX_HTTP_GRAPH_POLICY_ARMED);
 
     if (state != NULL
         && state->breaker.until + NGX_HTTP_GRAPH_POLICY_ABANDONED <= now)
     {
         ngx_http_graph_policy_state_remove(zone, state);
     }
+}
+
+
+static ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_victim(ngx_http_graph_policy_shctx_t *sh)
+{
+    ngx_uint_t                      i;
+    ngx_http_graph_policy_state_t  *state;
+
+    static const ngx_uint_t  order[NGX_HTTP_GRAPH_POLICY_NORDERS] = {
+        NGX_HTTP_GRAPH_POLICY_COOLING,
+        NGX_HTTP_GRAPH_POLICY_IDLE,
+        NGX_HTTP_GRAPH_POLICY_ARMED
+    };
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NORDERS; i++) {
+        state = ngx_http_graph_policy_state_oldest(sh, order[i]);
+
+        if (state != NULL) {
+            return state;
+        }
+    }
+
+    return NULL;
 }
 
 

@@ -21,7 +21,8 @@
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_IDLE = 0,     /* cleared, by the end of memory */
-    NGX_HTTP_GRAPH_POLICY_ARMED,        /* by the end of the hold */
+    NGX_HTTP_GRAPH_POLICY_COOLING,      /* temporary, by the end of the wait */
+    NGX_HTTP_GRAPH_POLICY_ARMED,        /* fatal, by the end of the hold */
     NGX_HTTP_GRAPH_POLICY_NORDERS
 } ngx_http_graph_policy_order_e;
 
@@ -40,6 +41,7 @@ typedef struct {
     uint8_t                          category;
     uint8_t                          reason;
     uint8_t                          dry_run;
+    uint8_t                          order_in;  /* which tree of order */
     uint8_t                          key_len;
     uint8_t                          trace_len;
     u_char                           data[1];       /* key, trace */
@@ -70,7 +72,8 @@ struct ngx_http_graph_policy_shctx_s {
     /* read without the lock by every request, hence a line of their own */
     ngx_atomic_t                     armed;
     ngx_atomic_t                     armed_bound;
-    u_char                           pad[128 - 2 * sizeof(ngx_atomic_t)];
+    ngx_atomic_t                     armed_conversations;
+    u_char                           pad[128 - 3 * sizeof(ngx_atomic_t)];
 
     ngx_http_graph_policy_counters_t  counters;
 

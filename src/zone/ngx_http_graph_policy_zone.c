@@ -25,7 +25,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   2
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   3
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
@@ -299,6 +299,14 @@ ngx_uint_t
 ngx_http_graph_policy_zone_armed_bound(ngx_http_graph_policy_zone_t *zone)
 {
     return zone->sh->armed_bound;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_zone_armed_conversations(
+    ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->armed_conversations;
 }
 
 

@@ -39,6 +39,7 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
     NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+    NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION,
     NGX_HTTP_GRAPH_POLICY_NKEYS
 } ngx_http_graph_policy_key_e;
 
@@ -82,7 +83,9 @@ typedef struct {
     uint64_t                         phone_hash;
     uint64_t                         account_hash;
     uint64_t                         credential;    /* fingerprint */
+    uint64_t                         conversation;  /* fingerprint, or 0 */
     uint64_t                         lease;     /* one it has already, or 0 */
+    unsigned                         cooldown:1;    /* temporary states count */
 } ngx_http_graph_policy_identity_t;
 
 
@@ -122,7 +125,7 @@ typedef struct {
 /* states of one identity, as many as can cover one request */
 
 #define NGX_HTTP_GRAPH_POLICY_NREFS                                           \
-    (7 * NGX_HTTP_GRAPH_POLICY_NREASONS)
+    (8 * NGX_HTTP_GRAPH_POLICY_NREASONS)
 
 typedef struct {
     ngx_uint_t                       n;
@@ -138,7 +141,7 @@ typedef struct {
     uint64_t                         sent;
     uint64_t                         now;
     ngx_uint_t                       status;
-    uint32_t                         hold;
+    uint32_t                         hold;      /* temporary: the wait */
     uint32_t                         max;
 
     /* what had to leave for it; the last one, if there were several */
@@ -164,6 +167,10 @@ ngx_uint_t ngx_http_graph_policy_zone_armed(
 ngx_uint_t ngx_http_graph_policy_zone_armed_bound(
     ngx_http_graph_policy_zone_t *zone);
 
+/* The same of conversations: is the body worth reading? */
+ngx_uint_t ngx_http_graph_policy_zone_armed_conversations(
+    ngx_http_graph_policy_zone_t *zone);
+
 /* A keyed fingerprint of a secret, never 0. */
 uint64_t ngx_http_graph_policy_zone_fingerprint(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *text);
@@ -185,7 +192,7 @@ ngx_int_t ngx_http_graph_policy_zone_admit(
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 
 /*
- * Learns a fatal answer.  view->transition says what came of it, NOTHING
+ * Learns a fatal or temporary answer.  view->transition says what came of it, NOTHING
  * included.  Returns NGX_DECLINED if the answer sets no state (the phone or
  * credential that it would cover is unknown), NGX_ERROR if there is no memory
  * for it; the state is then lost.
