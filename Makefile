@@ -55,8 +55,9 @@ help: ## list the targets
 	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	    /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
 	    $(firstword $(MAKEFILE_LIST))
-	@printf '\nSettings: %s\n' 'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, \
-	MODULES_PATH, FUZZ_SECONDS, SUITES.'
+	@printf '\nSettings: %s,\n          %s\n' \
+	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
+	    'FUZZ_SECONDS, SUITES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -87,7 +88,7 @@ test-asan test-valgrind: test-%:
 	@KIND=$* OUT=$(BUILD)/$* MODULE=$(BUILD)/$*/$(NAME).so \
 	    NGINX_BINARY=$(BUILD)/$*/nginx $(TOOLS)/suite $(T)
 
-test-matrix: ## the tests on several Debian suites, each with its nginx (root)
+test-matrix: ## the tests on three Debian suites (as root)
 	@$(TOOLS)/need matrix
 	@T='$(T)' $(TOOLS)/matrix $(SUITES)
 

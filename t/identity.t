@@ -34,6 +34,7 @@ __DATA__
 /v25.0/1002/messages?access_token=EAAx%7Cy-1              =>  401 fatal blocked
 /v25.0/1002/messages?access_token=%45%41%41x%7cy%2D1      =>  401 fatal blocked
 /v25.0/1002/messages?a=1&access_token=EAAx%7Cy-1&b=2      =>  401 fatal blocked
+/v25.0/1002/messages?%61ccess%5Ftoken=EAAx%7Cy-1          =>  401 fatal blocked
 /v25.0/1002/messages?xaccess_token=EAAx%7Cy-1             =>  200
 /v25.0/1002/messages?access_token=EAAx%7Cy-1%20           =>  200
 /v25.0/1002/messages?access_token=EAAx%257Cy-1            =>  200
@@ -436,7 +437,7 @@ sleep 0.2
 /v25.0/1001/messages?access_token=s3cr3t                  =>  200
 /v25.0/1001/messages?access_token=s3cr%33t&x=1            =>  200
 /v25.0/1001/messages?appsecret_proof=s3cr3t s3cr3t        =>  200
-/v25.0/1001/messages?ACCESS_TOKEN=s3cr3t s3cr3t           =>  200
+/v25.0/1001/messages?access%5Ftoken=s3cr3t s3cr3t         =>  200
 --- raw_response_headers_unlike eval
 [("(?i)s3cr") x 4]
 

@@ -5,24 +5,17 @@
 
 
 /*
- * After the upstream: hold an error's header, collect its body, classify,
- * record, tag, release.  First in both filter chains.  What isn't an error
+ * After the upstream: hold an error's header, collect its body, have it
+ * classified, tag, release.  First in both filter chains.  What isn't an error
  * passes without a look at its body.
  *
  * Lock rule: none of its own.  Memory: the copy of the body belongs to the
- * request's pool; what parsing needs is freed before the answer goes on.
- * Bodies are hostile: bounded by graph_policy_buffer_size, never unpacked in
- * place, never trusted to be what their headers say.
+ * request's pool.
  */
 
 
 #include "ngx_http_graph_policy_http.h"
-#include "ngx_http_graph_policy_inflate.h"
 #include "ngx_http_graph_policy_request.h"
-
-
-/* scratch memory on the stack, enough for bodies of the usual size */
-#define NGX_HTTP_GRAPH_POLICY_SMALL  16384
 
 
 static ngx_int_t ngx_http_graph_policy_header_filter(ngx_http_request_t *r);
@@ -39,33 +32,10 @@ static ngx_int_t ngx_http_graph_policy_collect(ngx_http_request_t *r,
 static ngx_int_t ngx_http_graph_policy_release(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_chain_t *in);
 
-static void ngx_http_graph_policy_classify(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static ngx_int_t ngx_http_graph_policy_read(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, size_t bound);
-static ngx_int_t ngx_http_graph_policy_parse(ngx_http_request_t *r,
-    u_char *body, size_t size, ngx_http_graph_policy_facts_t *facts);
-static void ngx_http_graph_policy_record(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static uint32_t ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf);
-static uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_hints(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx);
-static void ngx_http_graph_policy_usage(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_graph_policy_usage_t *usage);
 static void ngx_http_graph_policy_strip(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
-static ngx_msec_t ngx_http_graph_policy_delay(ngx_str_t *value);
-
-
-#define ngx_http_graph_policy_is_named(value, literal)                        \
-    ((value)->len == sizeof(literal) - 1                                      \
-     && ngx_strncasecmp((value)->data, (u_char *) literal,                    \
-                        sizeof(literal) - 1)                                  \
-        == 0)
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -460,30 +430,6 @@ ngx_http_graph_policy_release(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_graph_policy_classify(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
-{
-    ngx_http_graph_policy_rule_t  *rules;
-
-    if (ngx_http_graph_policy_read(r, ctx, glcf->buffer_size) != NGX_OK) {
-        ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
-    }
-
-    rules = (glcf->rules != NULL) ? glcf->rules->elts : NULL;
-
-    ngx_http_graph_policy_rules_decide(&ctx->facts, rules,
-                                       (rules != NULL) ? glcf->rules->nelts
-                                                       : 0,
-                                       &ctx->verdict);
-    ctx->classified = 1;
-
-    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
-        ngx_http_graph_policy_hints(r, ctx);
-    }
-}
-
-
 void
 ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx)
 {
@@ -495,196 +441,6 @@ ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx)
 
     ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
     ngx_memzero(&ctx->verdict, sizeof(ngx_http_graph_policy_verdict_t));
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_read(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, size_t bound)
-{
-    u_char           *inflated;
-    ssize_t           n;
-    ngx_int_t         rc;
-    ngx_str_t        *coding;
-    ngx_table_elt_t  *h;
-
-    h = r->headers_out.content_encoding;
-
-    if (h == NULL || h->hash == 0 || h->value.len == 0) {
-        return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
-                                           &ctx->facts);
-    }
-
-    coding = &h->value;
-
-    if (!ngx_http_graph_policy_is_named(coding, "gzip")
-        && !ngx_http_graph_policy_is_named(coding, "x-gzip")
-        && !ngx_http_graph_policy_is_named(coding, "deflate"))
-    {
-        if (ngx_http_graph_policy_is_named(coding, "identity")) {
-            return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
-                                               &ctx->facts);
-        }
-
-        return NGX_DECLINED;
-    }
-
-    inflated = ngx_alloc(bound, r->connection->log);
-    if (inflated == NULL) {
-        return NGX_DECLINED;
-    }
-
-    n = ngx_http_graph_policy_inflate(ctx->body, ctx->size, inflated, bound);
-
-    rc = (n >= 0) ? ngx_http_graph_policy_parse(r, inflated, n, &ctx->facts)
-                  : NGX_DECLINED;
-
-    ngx_free(inflated);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_parse(ngx_http_request_t *r, u_char *body, size_t size,
-    ngx_http_graph_policy_facts_t *facts)
-{
-    void       *arena;
-    size_t      need;
-    uint64_t    small[NGX_HTTP_GRAPH_POLICY_SMALL / sizeof(uint64_t)];
-    ngx_int_t   rc;
-
-    need = ngx_http_graph_policy_json_arena(size);
-
-    if (need <= sizeof(small)) {
-        return ngx_http_graph_policy_json_parse(body, size, small, facts);
-    }
-
-    arena = ngx_alloc(need, r->connection->log);
-    if (arena == NULL) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_graph_policy_json_parse(body, size, arena, facts);
-
-    ngx_free(arena);
-
-    return rc;
-}
-
-
-/* only answers to sends set a state */
-
-static void
-ngx_http_graph_policy_record(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
-{
-    ngx_int_t                        rc;
-    ngx_http_graph_policy_view_t     view;
-    ngx_http_graph_policy_target_t   target;
-    ngx_http_graph_policy_failure_t  failure;
-
-    failure.hold = ngx_http_graph_policy_hold(ctx, glcf);
-
-    if (failure.hold == 0) {
-        return;
-    }
-
-    ngx_http_graph_policy_target_of(r, glcf, &target);
-
-    if (!target.send || (ctx->verdict.messages && !target.messages)) {
-        return;
-    }
-
-    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
-    ngx_http_graph_policy_identify_credential(r, glcf, ctx);
-
-    failure.verdict = &ctx->verdict;
-    failure.facts = &ctx->facts;
-    failure.status = r->headers_out.status;
-    failure.now = ngx_http_graph_policy_now();
-    failure.sent = ngx_http_graph_policy_sent(r);
-    failure.max = NGX_HTTP_GRAPH_POLICY_MAX_HINT;
-
-    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_FATAL) {
-        failure.max = (uint32_t) ngx_max(failure.hold, glcf->hold_max);
-
-    } else if (ctx->verdict.scope
-               == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION)
-    {
-        ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
-    }
-
-    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
-                                          &view);
-
-    if (rc != NGX_OK) {
-
-        if (rc == NGX_ERROR) {
-            ngx_http_graph_policy_log_full(ctx);
-        }
-
-        return;
-    }
-
-    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
-    ngx_http_graph_policy_log_state(ctx, &view);
-
-    /* a retry that comes before the state is due would be blocked by it */
-
-    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY
-        && view.until > failure.now)
-    {
-        ctx->hint = ngx_max(ctx->hint, (ngx_msec_t)
-                                       (view.until - failure.now));
-    }
-}
-
-
-/* how long the answer makes its state block, 0 if it sets none */
-
-static uint32_t
-ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf)
-{
-    ngx_msec_t                        hold;
-    ngx_http_graph_policy_verdict_t  *verdict;
-
-    verdict = &ctx->verdict;
-
-    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST) {
-        return 0;
-    }
-
-    switch (verdict->category) {
-
-    case NGX_HTTP_GRAPH_POLICY_FATAL:
-        return (uint32_t) ((verdict->hold != 0) ? verdict->hold : glcf->hold);
-
-    case NGX_HTTP_GRAPH_POLICY_TEMPORARY:
-
-        if (!glcf->cooldown) {
-            return 0;
-        }
-
-        hold = ngx_max(ctx->hint, ngx_http_graph_policy_backoff_row_wait(
-                                                                verdict, 2));
-
-        return (uint32_t) ngx_min(hold, NGX_HTTP_GRAPH_POLICY_MAX_HINT);
-
-    default:
-        return 0;
-    }
-}
-
-
-/* when the request that is being answered left for the upstream */
-
-static uint64_t
-ngx_http_graph_policy_sent(ngx_http_request_t *r)
-{
-    return ngx_http_graph_policy_now()
-           - (uint64_t) (ngx_current_msec - r->upstream->start_time);
 }
 
 
@@ -729,78 +485,6 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     }
 
     return ngx_http_next_header_filter(r);
-}
-
-
-/* what Graph says of when to come back: the longest counts */
-
-static void
-ngx_http_graph_policy_hints(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_uint_t                      i;
-    ngx_msec_t                      hint;
-    ngx_list_part_t                *part;
-    ngx_table_elt_t                *h;
-    ngx_http_graph_policy_usage_t   usage;
-
-    part = &r->headers_out.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].hash == 0) {
-            continue;
-        }
-
-        if (ngx_http_graph_policy_is_named(&h[i].key, "Retry-After")) {
-            hint = ngx_http_graph_policy_delay(&h[i].value);
-            ctx->hint = ngx_max(ctx->hint, hint);
-
-        } else if (ngx_http_graph_policy_is_named(&h[i].key,
-                                                "X-Business-Use-Case-Usage"))
-        {
-            ngx_http_graph_policy_usage(r, &h[i].value, &usage);
-
-            hint = (ngx_msec_t) usage.regain * 60000;
-            ctx->hint = ngx_max(ctx->hint, hint);
-
-        } else if (ngx_http_graph_policy_is_named(&h[i].key, "X-App-Usage")) {
-            ngx_http_graph_policy_usage(r, &h[i].value, &usage);
-
-            ctx->exhausted |= usage.exhausted;
-        }
-    }
-}
-
-
-static void
-ngx_http_graph_policy_usage(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_graph_policy_usage_t *usage)
-{
-    void  *arena;
-
-    ngx_memzero(usage, sizeof(ngx_http_graph_policy_usage_t));
-
-    arena = ngx_alloc(ngx_http_graph_policy_json_arena(value->len),
-                      r->connection->log);
-    if (arena == NULL) {
-        return;
-    }
-
-    (void) ngx_http_graph_policy_json_usage(value->data, value->len, arena,
-                                            usage);
-    ngx_free(arena);
 }
 
 
@@ -874,29 +558,4 @@ ngx_http_graph_policy_is_ours(ngx_str_t *name)
     }
 
     return 0;
-}
-
-
-/* RFC 9110, 10.2.3: seconds or a date, to milliseconds; 0 if neither */
-
-static ngx_msec_t
-ngx_http_graph_policy_delay(ngx_str_t *value)
-{
-    time_t  wait;
-
-    wait = ngx_atotm(value->data, value->len);
-
-    if (wait == NGX_ERROR) {
-        wait = ngx_parse_http_time(value->data, value->len);
-
-        if (wait == NGX_ERROR || wait <= ngx_time()) {
-            return 0;
-        }
-
-        wait -= ngx_time();
-    }
-
-    wait = ngx_min(wait, NGX_HTTP_GRAPH_POLICY_MAX_HINT / 1000);
-
-    return (ngx_msec_t) wait * 1000;
 }

@@ -139,6 +139,13 @@ typedef struct {
 } ngx_http_graph_policy_ctx_t;
 
 
+#define ngx_http_graph_policy_is_named(value, literal)                        \
+    ((value)->len == sizeof(literal) - 1                                      \
+     && ngx_strncasecmp((value)->data, (u_char *) literal,                    \
+                        sizeof(literal) - 1)                                  \
+        == 0)
+
+
 /* the context, or NULL if the request has none yet */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_get_ctx(
     ngx_http_request_t *r);
@@ -181,6 +188,9 @@ void ngx_http_graph_policy_plain_log(ngx_http_graph_policy_ctx_t *ctx,
 /* logs a change of state at the location's level, once each */
 void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
+/* logs at info what a state does to the request */
+void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view, const char *what);
 /* logs that the zone had no room for a state */
 void ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx);
 
@@ -204,6 +214,18 @@ ngx_int_t ngx_http_graph_policy_retry(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_buf_t *b);
 void ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx);
+
+/*
+ * Classifies the held answer; what can't be read is unclassified.  Learning
+ * it may raise ctx->hint.
+ */
+void ngx_http_graph_policy_classify(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+void ngx_http_graph_policy_record(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+
+/* when the request that is being answered left for the upstream, in ms */
+uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
 
 /* drops the answer that was held */
 void ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx);

@@ -45,6 +45,17 @@ void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
 ngx_uint_t ngx_http_graph_policy_is_message_body(ngx_http_request_t *r);
 
+/* the value, empty with NGX_ERROR if it can't be had */
+ngx_int_t ngx_http_graph_policy_value(ngx_http_request_t *r,
+    ngx_http_complex_value_t *cv, ngx_str_t *value);
+
+/* walks over the arguments of a request; 0 at the end */
+ngx_uint_t ngx_http_graph_policy_next_argument(u_char **p, u_char *last,
+    ngx_str_t *name, ngx_str_t *value);
+/* the upstream decodes names, so an escaped one counts as well */
+ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
+    const char *expected, size_t len);
+
 /* narrows Accept-Encoding to what can be inspected */
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r);
 

@@ -85,7 +85,7 @@ typedef struct {
     uint64_t                         credential;    /* fingerprint */
     uint64_t                         conversation;  /* fingerprint, or 0 */
     uint64_t                         lease;     /* one it has already, or 0 */
-    unsigned                         cooldown:1;    /* temporary states count */
+    unsigned                         cooldown:1;    /* temporary ones count */
 } ngx_http_graph_policy_identity_t;
 
 
@@ -192,10 +192,10 @@ ngx_int_t ngx_http_graph_policy_zone_admit(
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 
 /*
- * Learns a fatal or temporary answer.  view->transition says what came of it, NOTHING
- * included.  Returns NGX_DECLINED if the answer sets no state (the phone or
- * credential that it would cover is unknown), NGX_ERROR if there is no memory
- * for it; the state is then lost.
+ * Learns a fatal or temporary answer.  view->transition says what came of it,
+ * NOTHING included.  Returns NGX_DECLINED if the answer sets no state (whom it
+ * would cover is unknown), NGX_ERROR if there is no memory for it; the state
+ * is then lost.  "view" is filled for NGX_OK alone.
  */
 ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,

@@ -33,7 +33,7 @@ use Time::HiRes qw(time sleep);
 
 our @EXPORT_OK = qw(free_ports wait_until slurp spew slow
     request start_request push_request finish_requests abort_request
-    parallel);
+    advance parallel answers);
 
 my $top = Cwd::abs_path(File::Basename::dirname(__FILE__) . '/../..');
 
@@ -132,10 +132,12 @@ sub spew {
 
 # Parameters of a request: port, method (POST), path, token, mock (for the
 # Graph API below), headers [name => value, ...], body, version (1.1),
-# timeout (10 s), raw (instead of all of them but port and timeout).
+# timeout (10 s); or raw, the bytes to send, instead of all that make them up;
+# all: read until the other side closes, for answers() to take apart.
 #
-# An answer: status, headers {lower case name => value}, head, body, time
-# (seconds), error ("timeout", "closed", "connect") if it isn't complete.
+# An answer: status, headers {lower case name => value}, head, body, text (all
+# of it), time (seconds), error ("timeout", "closed", "connect") if it isn't
+# complete.
 
 sub request {
     my (%request) = @_;
@@ -182,6 +184,7 @@ sub start_request {
         out    => $text,
         in     => '',
         head   => scalar $text =~ /^HEAD /,
+        all    => $request{all},
         begun  => time,
         until  => time + ($request{timeout} || 10) * slow(),
         error  => $socket ? undef : 'connect',
@@ -192,7 +195,17 @@ sub start_request {
 sub finish_requests {
     my (@calls) = @_;
 
-    while (my @open = grep { $_->{socket} } @calls) {
+    advance(0, @calls);
+    return map { parse_answer($_) } @calls;
+}
+
+# until no more than so many are under way; those that are
+sub advance {
+    my ($left, @calls) = @_;
+
+    my @open;
+
+    while ((@open = grep { $_->{socket} } @calls) > $left) {
         my ($read, $write) = ('', '');
 
         for (@open) {
@@ -211,7 +224,7 @@ sub finish_requests {
         }
     }
 
-    return map { parse_answer($_) } @calls;
+    return @open;
 }
 
 # what is under way is given up
@@ -260,7 +273,7 @@ sub step_in {
 
     if (!$count) {
         end_call($call, complete($call, 1) ? undef : 'closed');
-    } elsif (complete($call)) {
+    } elsif (!$call->{all} && complete($call)) {
         end_call($call);
     }
 }
@@ -291,6 +304,27 @@ sub complete {
     return $closed;
 }
 
+# the answers in a text; those to HEAD are numbered, the first is 0
+sub answers {
+    my ($text, @head) = @_;
+
+    my %head = map { $_ => 1 } @head;
+    my @answers;
+
+    while ($text =~ /\A(HTTP.*?\r\n\r\n)/s) {
+        my $length = length $1;
+        my ($body) = $1 =~ /^Content-Length:\s*(\d+)\r$/mi;
+
+        $length += $body if $body && !$head{ scalar @answers };
+        push @answers, parse_answer({ in => substr $text, 0, $length, '' });
+    }
+
+    push @answers, parse_answer({ in => $text, error => 'rest' })
+        if length $text;
+
+    return @answers;
+}
+
 sub parse_answer {
     my ($call) = @_;
 
@@ -300,6 +334,7 @@ sub parse_answer {
         headers => {},
         head    => $head // '',
         body    => $body // '',
+        text    => $call->{in},
         error   => $call->{error},
         time    => $call->{took},
     );
@@ -619,6 +654,7 @@ sub serve {
         next if select($read, $write, undef, 1) <= 0;
 
         for my $conn (my @open = values %conns) {
+            next if !$conns{ $conn->{number} };
             my $bit = fileno $conn->{socket};
             on_read($conn) if vec($read, $bit, 1);
             flush_out($conn) if $conns{ $conn->{number} };

@@ -8,7 +8,7 @@ package GraphPolicyBlocks;
 #   plan tests => GraphPolicyBlocks::tests();
 #   run_tests();
 #
-# Sections:
+# Sections, beside those of Test::Nginx for blocks without "sends":
 #
 #   http_config, config    of the proxy; the Graph API is http://graph
 #   sends                  a line for each request:
@@ -16,9 +16,12 @@ package GraphPolicyBlocks;
 #                          POLICY is what X-Graph-Policy has to be, "-" if there
 #                          may be none.  The token is "one"; words are
 #                            token=NAME  another one, "-" for none
-#                            Name:value  a header of the request
+#                            Name:value  a header of the request, where %20 is
+#                                        a space, and so on
 #                            Name=value  another header that the answer has to
 #                                        bear, "-" if it mustn't
+#   http2_sends            METHOD URI STATUS POLICY, over HTTP/2 and before all
+#                          others
 #   graph                  what reached the Graph API, in full.  Without it
 #                          that has to be all that wasn't blocked
 #   graph_format           more that "graph" shows: variables there
@@ -27,8 +30,8 @@ package GraphPolicyBlocks;
 #                          level on
 #
 # Patterns in "logged" and "said": <n> is a number, <fp> a fingerprint, <id> the
-# id of a state, and <fp:NAME>, <id:NAME> ones that are the same where the NAME
-# is the same, and differ where that does.
+# id of a state, <none> nothing, as nginx writes it; <fp:NAME>, <id:NAME> and
+# <n:NAME> are the same where the NAME is the same, and differ where that does.
 #
 # What "say" can be: a code, CODE/SUBCODE, "html" (no Graph error), "big" (an
 # error of 3000 bytes, fatal), "to:URI" (X-Accel-Redirect).  Nothing: the
@@ -43,14 +46,16 @@ use Test::Nginx::Util ();
 use Time::HiRes ();
 
 my %patterns = (
-    n  => '[0-9]+',
-    fp => '[0-9a-f]{16}',
-    id => '[0-9a-f]{18}',
+    n    => '[0-9]+',
+    fp   => '[0-9a-f]{16}',
+    id   => '[0-9a-f]{18}',
+    none => '-?',
 );
 
 my $patience = $ENV{TEST_NGINX_USE_VALGRIND} ? 30 : 5;
 my $logs     = '$TEST_NGINX_SERVER_ROOT/logs';
 
+# the preprocessors that a file adds itself run before this one
 sub import {
     Test::Nginx::Util::no_root_location();
     Test::Nginx::Util::add_block_preprocessor(\&prepare);
@@ -62,8 +67,13 @@ sub tests {
     my $tests = 0;
 
     for my $block (Test::Base::blocks()) {
-        $tests += 1 + 1 + (() = $_->{expected} =~ /\n/g) for sends($block);
-        $tests += 1;
+        my @sends = sends($block);
+
+        # the status, X-Graph-Policy and more; what reached the Graph API
+        $tests += 2 + (() = $_->{expected} =~ /\n/g) for @sends;
+        $tests += 1 if @sends || defined $block->graph;
+        $tests += 1 if !@sends;
+        $tests += 2 * (() = lines($block->http2_sends));
         $tests += grep { defined $block->$_ } qw(logged said);
     }
 
@@ -76,7 +86,7 @@ sub sends {
 
     my @sends;
 
-    for (split /\n/, $block->sends) {
+    for (split /\n/, $block->sends // '') {
         s/\s+#.*//;
         next if !/\S/;
 
@@ -90,7 +100,7 @@ sub sends {
 
         for (split) {
             if    (/^token=(.*)/)        { $send{token} = $1 }
-            elsif (/^([\w-]+):(.*)/)     { $send{headers}  .= "$1: $2\n" }
+            elsif (/^([\w-]+):(.*)/)     { $send{headers}  .= header($1, $2) }
             elsif (/^([\w-]+)=-$/)       { $send{expected} .= "!$1\n" }
             elsif (/^([\w-]+)=(.*)/)     { $send{expected} .= "$1: $2\n" }
             else                         { die "what is this: $_\n" }
@@ -102,14 +112,27 @@ sub sends {
     return @sends;
 }
 
+sub header {
+    my ($name, $value) = @_;
+
+    $value =~ s/%([0-9A-F]{2})/chr hex $1/ge;
+    return "$name: $value\n";
+}
+
 sub prepare {
     my ($block) = @_;
 
     my @sends = sends($block);
 
+    my $config = join '', map { $_ // '' } log_of($block), $block->config;
+
     $block->set_value(http_config => mock($block)
-        . ($block->http_config // ''));
-    $block->set_value(config => '') if !defined $block->config;
+        . ($block->http_config // '') . http2_server($block, $config));
+    $block->set_value(config => $config);
+    $block->set_value(init => 'GraphPolicyBlocks::send_http2($block)')
+        if defined $block->http2_sends;
+
+    return if !@sends;
 
     $block->set_value(request => [map { $_->{line} } @sends]);
     $block->set_value(error_code => [map { $_->{status} } @sends]);
@@ -123,21 +146,61 @@ sub prepare {
     } @sends]);
 }
 
+sub lines {
+    return ($_[0] // '') =~ /^.*\S.*$/mg;
+}
+
+# in the server, as there is a log of Test::Nginx's own above
+sub log_of {
+    my ($block) = @_;
+
+    return defined $block->format ? "access_log $logs/lines.log lines;\n" : '';
+}
+
+sub http2_server {
+    my ($block, $config) = @_;
+
+    return '' if !defined $block->http2_sends;
+
+    return "server {\n    listen unix:$logs/http2.sock http2;\n$config\n}\n";
+}
+
+sub send_http2 {
+    my ($block) = @_;
+
+    my $socket = Test::Nginx::Util::server_root() . '/logs/http2.sock';
+
+    for (lines($block->http2_sends)) {
+        my ($method, $uri, $status, $policy) = split;
+
+        open my $curl, '-|', 'curl', '-sS', '-i', '-m', 10 * $patience, '-X',
+            $method, '-H', 'Authorization: Bearer one', '--unix-socket',
+            $socket, '--http2-prior-knowledge', "http://localhost$uri"
+            or die "curl: $!";
+        my $answer = do { local $/; <$curl> } // '';
+        close $curl;
+
+        my $name = $block->name . " - $method $uri over HTTP/2";
+        my ($got) = $answer =~ /^x-graph-policy: (\S+)\r$/mi;
+
+        Test::More::like($answer, qr{^HTTP/2 $status }, "$name - the status");
+        Test::More::is($got // '-', $policy, "$name - X-Graph-Policy");
+    }
+}
+
 sub mock {
     my ($block) = @_;
 
     my $more   = $block->graph_format // '';
-    my $format = $block->format;
-    my $lines  = '';
+    my $format = $block->format // '';
 
-    s/\s+\z// for $more, $format // ();
+    s/\s+\z// for $more, $format;
 
-    $lines = "log_format lines '$format';\naccess_log $logs/lines.log lines;\n"
-        if defined $format;
-    $more = " $more" if $more;
+    $more   = " $more" if $more;
+    $format = "log_format lines '$format';" if $format;
 
     return <<"END";
-$lines
+$format
 log_format graph '\$request_method \$request_uri$more';
 
 map \$arg_say \$say_code {
@@ -189,18 +252,19 @@ sub check {
     my ($block, $body, $index) = @_;
 
     my @sends = sends($block);
-    return if $index != $#sends;
+    return if @sends && $index != $#sends;
 
     my $name  = $block->name;
     my $graph = $block->graph;
 
-    if (!defined $graph) {
+    if (!defined $graph && @sends) {
         $graph = join '', map { "$_->{method} $_->{uri}\n" }
             grep { $_->{policy} ne 'blocked' } @sends;
     }
 
     compare("$name - what reached the Graph API", $graph,
-        sub { slurp('graph.log') });
+        sub { slurp('graph.log') })
+        if defined $graph;
 
     compare("$name - the access log", $block->logged,
         sub { slurp('lines.log') })
@@ -232,8 +296,8 @@ sub compare {
 
     my %seen;
     my $pattern = join '', map {
-        /^<(n|fp|id)(?::(\w+))?>$/ ? pattern(\%seen, $1, $2) : quotemeta
-    } split /(<(?:n|fp|id)(?::\w+)?>)/, $expected;
+        /^<(n|fp|id|none)(?::(\w+))?>$/ ? pattern(\%seen, $1, $2) : quotemeta
+    } split /(<(?:n|fp|id|none)(?::\w+)?>)/, $expected;
 
     my $until = Time::HiRes::time() + $patience;
     my $got   = $get->();

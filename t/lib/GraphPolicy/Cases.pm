@@ -10,8 +10,9 @@ package GraphPolicy::Cases;
 # To the left: the status and the body that the upstream answers with; "@NAME"
 # is a file of t/samples. To the right: category, code, subcode, reason, scope
 # and Retry-After. "-" or nothing means that there is no such header, "?" that
-# this case doesn't care; "untouched" alone that there is no header of the
-# policy at all. With the filter "eval" the section is an array of [status,
+# this case doesn't care. "untouched" alone: there is no header of the policy
+# at all; "theirs" alone: those that the upstream made up are there, and no
+# other (see Mock-Spoof). With the filter "eval" the section is an array of [status,
 # body, expectation], for bytes that a line can't hold.
 #
 # Every case is a send of a phone and a token of its own, so that none is
@@ -22,6 +23,7 @@ package GraphPolicy::Cases;
 # A case's request can be changed with these sections:
 #
 #   method        instead of POST
+#   path          instead of that of a send, without the status before it
 #   case_headers  more headers; "Mock-Spoof: VALUE" makes the upstream send
 #                 every header of the policy with that value, "Mock-Encoding",
 #                 "Mock-Retry-After" and "Mock-Type" the header of that name
@@ -35,6 +37,8 @@ use warnings;
 
 use Exporter qw(import);
 use FindBin;
+use Test::More ();
+use Test::Nginx::Socket ();
 use Test::Nginx::Util ();
 
 our @EXPORT = qw(tagged untagged sample $complaints);
@@ -45,11 +49,17 @@ our $complaints = qr/\[(?:error|crit|alert|emerg)\]/;
 my $names = qr/X-Graph-(?:Error-(?:Category|Code|Subcode|Reason|Scope)
     |Policy|State|Attempts)/xi;
 
+# what "Mock-Spoof" makes of them, one of them twice
+my @spoofs = qw(X-Graph-Error-Category X-Graph-Error-Code
+    X-Graph-Error-Subcode x-graph-error-reason X-GRAPH-ERROR-SCOPE
+    X-Graph-Policy X-Graph-State X-Graph-Attempts X-Graph-Error-Category);
+
 # what the upstream can be told to answer with
 my @statuses = (200, 201, 302, 307, 400 .. 405, 408, 409, 413, 422, 429, 451,
     499 .. 504, 599);
 
 Test::Nginx::Util::add_block_preprocessor(\&prepare);
+Test::Nginx::Socket::add_response_body_check(\&tell);
 Test::Nginx::Util::no_root_location();
 Test::Nginx::Util::master_on();
 Test::Nginx::Util::log_level('info');
@@ -59,6 +69,7 @@ sub tagged {
     my ($expected, $more) = @_;
 
     return untagged($more) if $expected eq 'untouched';
+    return spoofed($more) if $expected eq 'theirs';
 
     my %value;
     @value{qw(X-Graph-Error-Category X-Graph-Error-Code X-Graph-Error-Subcode
@@ -74,7 +85,7 @@ sub tagged {
         next if $value eq '?';
 
         $pattern .= $value eq '-' ? "(?!.*^(?i:$_):)"
-            : "(?=.*^$_: $value\\r\$)(?!.*^(?i:$_):.*^(?i:$_):)";
+            : "(?=.*^$_: (?:$value)\\r\$)(?!.*^(?i:$_):.*^(?i:$_):)";
     }
 
     $pattern .= "(?!.*^(?i:X-Graph-(?:State|Attempts)):)";
@@ -88,6 +99,18 @@ sub untagged {
     my ($more) = @_;
 
     my $pattern = "\\A(?!.*^$names:)";
+    $pattern .= "(?=.*$more)" if defined $more;
+
+    return qr/$pattern/ms;
+}
+
+# A pattern for a head with exactly the headers of "Mock-Spoof: theirs".
+sub spoofed {
+    my ($more) = @_;
+
+    my $pattern = '\A' . join '', map { "(?:(?!^$names).)*^$_: theirs\\r\n" }
+        @spoofs;
+    $pattern = "(?=$pattern(?!.*^$names:))";
     $pattern .= "(?=.*$more)" if defined $more;
 
     return qr/$pattern/ms;
@@ -121,6 +144,9 @@ sub prepare {
     my $method = $block->method // 'POST';
     chomp $method;
 
+    my $path = $block->path;
+    chomp $path if defined $path;
+
     my $more = $block->case_headers // '';
     $more .= "\n" if length $more && $more !~ /\n\z/;
 
@@ -136,7 +162,8 @@ sub prepare {
         my $phone = 1000000000 + $number++;
 
         push @files, [$file, $body];
-        push @requests, "$method /$status/v25.0/$phone/messages\n"
+        push @requests, "$method /$status"
+            . ($path // "/v25.0/$phone/messages") . "\n"
             . ($method eq 'POST' ? '{"to":"15550001111"}' : '');
         push @headers, "Mock-File: $file\nAuthorization: Bearer T$phone\n"
             . $more;
@@ -151,6 +178,23 @@ sub prepare {
     $block->set_value(error_code => \@codes);
     $block->set_value(response_body => \@bodies);
     $block->set_value(raw_response_headers_like => \@like);
+}
+
+# which case it was that failed
+sub tell {
+    my ($block, $body, $index) = @_;
+
+    my $cases = $block->cases // return;
+    $cases = parse($cases) if !ref $cases;
+
+    # status, headers and body
+    my @passed = (Test::More->builder->summary)[-3 .. -1];
+    return if 3 == grep { $_ } @passed;
+
+    my ($status, $answer, $expected) = @{ $cases->[$index] };
+    substr($answer, 300) = '...' if length $answer > 300;
+
+    Test::More::diag("the case was: $status $answer => $expected");
 }
 
 sub parse {
@@ -181,9 +225,7 @@ sub http_config {
     my ($more) = @_;
 
     my $spoofs = join "\n", map { "add_header $_ \$http_mock_spoof always;" }
-        qw(X-Graph-Error-Category X-Graph-Error-Code X-Graph-Error-Subcode
-           x-graph-error-reason X-GRAPH-ERROR-SCOPE X-Graph-Policy
-           X-Graph-State X-Graph-Attempts X-Graph-Other);
+        @spoofs, 'X-Graph-Other';
 
     # a file, with the status of the error page that it is
     my $answers = join "\n", map { <<"END" } @statuses;
@@ -211,7 +253,6 @@ END
         default_type '';
 
         $spoofs
-        add_header X-Graph-Error-Category \$http_mock_spoof always;
         add_header Content-Type     \$mock_type always;
         add_header Content-Encoding \$http_mock_encoding always;
         add_header Retry-After      \$http_mock_retry_after always;

@@ -1,0 +1,371 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The context of a request, the leases that it holds, and the module's lines
+ * in the log.
+ *
+ * Lock rule: none of its own.  Memory: the request's pool.  The pool's cleanup
+ * gives back leases that nobody settled, and is how the context is found again
+ * after an internal redirect.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+
+
+/* room for one state in a line of the log, lengths of its parts and words */
+#define NGX_HTTP_GRAPH_POLICY_STATE_TEXT                                      \
+    (NGX_HTTP_GRAPH_POLICY_KEY_LEN + NGX_HTTP_GRAPH_POLICY_TRACE_LEN          \
+     + NGX_HTTP_GRAPH_POLICY_FP_LEN + 2 * NGX_INT64_LEN + 192)
+
+
+static void ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_renew(ngx_event_t *ev);
+static void ngx_http_graph_policy_cleanup(void *data);
+static u_char *ngx_http_graph_policy_write_state(u_char *p,
+    ngx_http_graph_policy_view_t *view);
+
+
+const uint8_t  ngx_http_graph_policy_key_scopes[] = {
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
+};
+
+
+ngx_http_graph_policy_ctx_t *
+ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
+
+    if (ctx != NULL || !r->internal || r != r->main) {
+        return ctx;
+    }
+
+    /* an internal redirect forgets contexts, not what they hold */
+
+    for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
+
+        if (cln->handler == ngx_http_graph_policy_cleanup) {
+            ngx_http_set_ctx(r, cln->data, ngx_http_graph_policy_module);
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_graph_policy_ctx_t *
+ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    if (ctx != NULL) {
+        ngx_http_graph_policy_adopt(ctx, glcf);
+        return ctx;
+    }
+
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_graph_policy_ctx_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_graph_policy_ctx_t));
+
+    ctx->request = r;
+    ctx->attempts = 1;
+    ctx->zone = glcf->zone;
+    ctx->log_level = glcf->log_level;
+    ctx->renewal.handler = ngx_http_graph_policy_renew;
+    ctx->renewal.data = ctx;
+    ctx->renewal.log = r->connection->log;
+
+    cln->handler = ngx_http_graph_policy_cleanup;
+
+    ngx_http_set_ctx(r, ctx, ngx_http_graph_policy_module);
+
+    return ctx;
+}
+
+
+/* an internal redirect may lead to where another zone is in force */
+
+static void
+ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ctx->log_level = glcf->log_level;
+
+    if (ctx->zone == glcf->zone) {
+        return;
+    }
+
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                 NULL);
+
+    ngx_memzero(&ctx->identity, sizeof(ngx_http_graph_policy_identity_t));
+    ctx->identified = 0;
+    ctx->credentialed = 0;
+    ctx->conversed = 0;
+    ctx->nrefs = 0;
+    ctx->zone = glcf->zone;
+}
+
+
+ngx_http_graph_policy_status_e
+ngx_http_graph_policy_status_of(ngx_http_graph_policy_ctx_t *ctx)
+{
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED
+        || ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE)
+    {
+        return ctx->status;
+    }
+
+    if (ctx->attempts > 1) {
+        return NGX_HTTP_GRAPH_POLICY_RETRIED;
+    }
+
+    if (ctx->would_retry && ctx->status == NGX_HTTP_GRAPH_POLICY_PASSED) {
+        return NGX_HTTP_GRAPH_POLICY_RETRIED_DRY_RUN;
+    }
+
+    return ctx->status;
+}
+
+
+uint64_t
+ngx_http_graph_policy_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
+void
+ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_outcome_e outcome,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    uint64_t                         now;
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_ref_t     *ref;
+    ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_outcome_e  each;
+
+    if (ctx->renewal.timer_set) {
+        ngx_del_timer(&ctx->renewal);
+    }
+
+    now = ngx_http_graph_policy_now();
+
+    for (i = 0; i < ctx->nrefs; i++) {
+        ref = &ctx->refs[i];
+
+        if (ref->lease == 0) {
+            continue;
+        }
+
+        each = outcome;
+
+        if (verdict != NULL && verdict->matched) {
+
+            if (verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL
+                && verdict->reason == ref->reason)
+            {
+                each = NGX_HTTP_GRAPH_POLICY_FAILURE;
+
+            } else if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL) {
+
+                /* whatever else is wrong, the token works */
+
+                each = NGX_HTTP_GRAPH_POLICY_SUCCESS;
+            }
+        }
+
+        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each, now, &view);
+        ngx_http_graph_policy_log_state(ctx, &view);
+
+        ref->lease = 0;
+    }
+
+    ctx->identity.lease = 0;
+}
+
+
+static void
+ngx_http_graph_policy_renew(ngx_event_t *ev)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ev->data;
+
+    ngx_http_graph_policy_zone_renew(ctx->zone, ctx->refs, ctx->nrefs,
+                                     ngx_http_graph_policy_now());
+
+    ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_RENEW);
+}
+
+
+static void
+ngx_http_graph_policy_cleanup(void *data)
+{
+    ngx_http_graph_policy_ctx_t *ctx = data;
+
+    ngx_http_graph_policy_unpark(ctx);
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                 NULL);
+}
+
+
+/*
+ * The handler of a connection's log appends the request line, which may hold
+ * a token; a copy of the log without it doesn't.
+ */
+
+void
+ngx_http_graph_policy_plain_log(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_log_t *log)
+{
+    *log = *ctx->request->connection->log;
+
+    log->handler = NULL;
+    log->action = NULL;
+}
+
+
+void
+ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view)
+{
+    u_char       *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
+    ngx_log_t     log;
+    ngx_uint_t    level;
+
+    static const char  *names[] = {
+        "",
+        "set",
+        "re-armed",
+        "cleared",
+        "probe told nothing",
+        "evicted"
+    };
+
+    if (view->transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        return;
+    }
+
+    level = (view->transition == NGX_HTTP_GRAPH_POLICY_FREED)
+            ? NGX_LOG_INFO : ctx->log_level;
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
+
+    if (log.log_level < level) {
+        return;
+    }
+
+    p = ngx_http_graph_policy_write_state(text, view);
+
+    ngx_log_error(level, &log, 0,
+                  "graph policy state %s, %*s, hold: %uDms, zone: \"%V\"",
+                  names[view->transition], (size_t) (p - text), text,
+                  view->hold, &ctx->zone->name);
+}
+
+
+void
+ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_log_t  log;
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
+
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
+                  "graph_policy_zone \"%V\" has no room for a state",
+                  &ctx->zone->name);
+}
+
+
+void
+ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view, const char *what)
+{
+    u_char     *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
+    ngx_log_t   log;
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
+
+    if (log.log_level < NGX_LOG_INFO) {
+        return;
+    }
+
+    p = ngx_http_graph_policy_write_state(text, view);
+
+    ngx_log_error(NGX_LOG_INFO, &log, 0,
+                  "graph policy %s, %*s, zone: \"%V\"", what,
+                  (size_t) (p - text), text, &ctx->zone->name);
+}
+
+
+/* fingerprints and ids of phones and accounts: nothing secret */
+
+static u_char *
+ngx_http_graph_policy_write_state(u_char *p,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_str_t  *scope;
+
+    scope = &ngx_http_graph_policy_scopes[
+                            ngx_http_graph_policy_key_scopes[view->kind]];
+
+    p = ngx_sprintf(p, "scope: %V", scope);
+
+    if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE) {
+        p = ngx_sprintf(p, ", of phone: \"%*s\"", (size_t) view->key_len,
+                        view->key);
+
+    } else if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
+        p = ngx_sprintf(p, ", key: %016xL", view->hash);
+
+    } else if (view->key_len != 0) {
+        p = ngx_sprintf(p, ", key: \"%*s\"", (size_t) view->key_len,
+                        view->key);
+    }
+
+    if (view->credential != 0) {
+        p = ngx_sprintf(p, ", credential: %016xL", view->credential);
+    }
+
+    p = ngx_sprintf(p, ", reason: %V, code: %L",
+                    &ngx_http_graph_policy_reasons[view->reason].slug,
+                    view->code);
+
+    if (view->subcode != -1) {
+        p = ngx_sprintf(p, "/%L", view->subcode);
+    }
+
+    if (view->trace_len != 0) {
+        p = ngx_sprintf(p, ", trace: \"%*s\"", (size_t) view->trace_len,
+                        view->trace);
+    }
+
+    return p;
+}

@@ -1,0 +1,340 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * With which token: the credential of a request, and how it is kept out of
+ * the log.
+ *
+ * Lock rule: none, shared memory isn't touched but for the zone's key.
+ * Memory: strings belong to the request's pool.  A credential leaves this
+ * room only as a fingerprint.
+ */
+
+
+#include "ngx_http_graph_policy_request.h"
+
+
+static ngx_uint_t ngx_http_graph_policy_header_credential(
+    ngx_http_request_t *r, ngx_http_graph_policy_zone_t *zone,
+    uint64_t *credential);
+static void ngx_http_graph_policy_bearer(ngx_str_t *value, ngx_str_t *token);
+static ngx_uint_t ngx_http_graph_policy_argument_credential(
+    ngx_http_request_t *r, ngx_http_graph_policy_zone_t *zone,
+    uint64_t *credential);
+static ngx_uint_t ngx_http_graph_policy_same_credential(
+    ngx_http_graph_policy_zone_t *zone, ngx_str_t *token,
+    uint64_t *credential);
+
+
+void
+ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
+{
+    uint64_t   credential;
+    ngx_str_t  value;
+
+    if (ctx->credentialed) {
+        return;
+    }
+
+    ctx->credentialed = 1;
+
+    if (glcf->credential != NULL
+        && ngx_http_graph_policy_value(r, glcf->credential, &value) == NGX_OK
+        && value.len != 0)
+    {
+        ctx->identity.credential =
+                      ngx_http_graph_policy_zone_fingerprint(glcf->zone,
+                                                             &value);
+        return;
+    }
+
+    credential = 0;
+
+    if (ngx_http_graph_policy_header_credential(r, glcf->zone, &credential)
+        && ngx_http_graph_policy_argument_credential(r, glcf->zone,
+                                                     &credential))
+    {
+        ctx->identity.credential = credential;
+    }
+}
+
+
+/* these return 0 if two credentials differ */
+
+static ngx_uint_t
+ngx_http_graph_policy_header_credential(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, uint64_t *credential)
+{
+    ngx_str_t         token;
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (r->headers_in.authorization == NULL) {
+        return 1;
+    }
+
+    /* some versions let a second one pass on to the upstream */
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 1;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len != sizeof("authorization") - 1
+            || ngx_strncmp(h[i].lowcase_key, "authorization",
+                           sizeof("authorization") - 1)
+               != 0)
+        {
+            continue;
+        }
+
+        ngx_http_graph_policy_bearer(&h[i].value, &token);
+
+        if (!ngx_http_graph_policy_same_credential(zone, &token, credential)) {
+            return 0;
+        }
+    }
+}
+
+
+static void
+ngx_http_graph_policy_bearer(ngx_str_t *value, ngx_str_t *token)
+{
+    size_t  skip;
+
+    if (value->len > sizeof("Bearer ") - 1
+        && ngx_strncasecmp(value->data, (u_char *) "Bearer ",
+                           sizeof("Bearer ") - 1)
+           == 0)
+    {
+        skip = sizeof("Bearer ") - 1;
+
+    } else if (value->len > sizeof("OAuth ") - 1
+               && ngx_strncasecmp(value->data, (u_char *) "OAuth ",
+                                  sizeof("OAuth ") - 1)
+                  == 0)
+    {
+        skip = sizeof("OAuth ") - 1;
+
+    } else {
+        ngx_str_null(token);
+        return;
+    }
+
+    while (skip < value->len && value->data[skip] == ' ') {
+        skip++;
+    }
+
+    token->data = value->data + skip;
+    token->len = value->len - skip;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_argument_credential(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, uint64_t *credential)
+{
+    u_char     *p, *dst, *src;
+    ngx_str_t   name, value;
+
+    p = r->args.data;
+
+    while (ngx_http_graph_policy_next_argument(&p, r->args.data + r->args.len,
+                                               &name, &value))
+    {
+        if (!ngx_http_graph_policy_is_argument(&name, "access_token",
+                                               sizeof("access_token") - 1))
+        {
+            continue;
+        }
+
+        if (ngx_strlchr(value.data, value.data + value.len, '%') != NULL) {
+            src = value.data;
+
+            dst = ngx_pnalloc(r->pool, value.len);
+            if (dst == NULL) {
+                return 0;
+            }
+
+            value.data = dst;
+            ngx_unescape_uri(&dst, &src, value.len, 0);
+            value.len = dst - value.data;
+        }
+
+        if (!ngx_http_graph_policy_same_credential(zone, &value, credential)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_same_credential(ngx_http_graph_policy_zone_t *zone,
+    ngx_str_t *token, uint64_t *credential)
+{
+    uint64_t  fp;
+
+    if (token->len == 0) {
+        return 1;
+    }
+
+    fp = ngx_http_graph_policy_zone_fingerprint(zone, token);
+
+    if (*credential != 0 && *credential != fp) {
+        return 0;
+    }
+
+    *credential = fp;
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_next_argument(u_char **p, u_char *last, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    u_char  *c;
+
+    c = *p;
+
+    if (c >= last) {
+        return 0;
+    }
+
+    name->data = c;
+
+    while (c < last && *c != '&' && *c != '=') {
+        c++;
+    }
+
+    name->len = c - name->data;
+
+    if (c < last && *c == '=') {
+        c++;
+    }
+
+    value->data = c;
+
+    while (c < last && *c != '&') {
+        c++;
+    }
+
+    value->len = c - value->data;
+
+    *p = c + 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_argument(ngx_str_t *name, const char *expected,
+    size_t len)
+{
+    u_char   c, *p, *last;
+    size_t   i;
+
+    p = name->data;
+    last = p + name->len;
+
+    for (i = 0; i < len; i++) {
+
+        if (p == last) {
+            return 0;
+        }
+
+        c = *p++;
+
+        if (c == '%' && last - p >= 2) {
+            c = (u_char) ngx_hextoi(p, 2);
+            p += 2;
+        }
+
+        if (c != (u_char) expected[i]) {
+            return 0;
+        }
+    }
+
+    return p == last;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_mask_request(ngx_http_request_t *r, ngx_str_t *masked)
+{
+    u_char     *p, *q, *last, *line;
+    ngx_str_t   name, value;
+
+    line = r->request_line.data;
+    last = line + r->request_line.len;
+
+    p = ngx_strlchr(line, last, '?');
+
+    if (p == NULL) {
+        *masked = r->request_line;
+        return NGX_OK;
+    }
+
+    /* a masked value may be longer, but its name is longer than the mask */
+
+    masked->data = ngx_pnalloc(r->pool, 2 * r->request_line.len);
+    if (masked->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    p++;
+
+    q = ngx_cpymem(masked->data, line, p - line);
+
+    /* the protocol follows the last space; HTTP/0.9 has none */
+
+    while (last > p && last[-1] != ' ') {
+        last--;
+    }
+
+    last = (last > p) ? last - 1 : line + r->request_line.len;
+
+    while (ngx_http_graph_policy_next_argument(&p, last, &name, &value)) {
+
+        q = ngx_cpymem(q, name.data, value.data - name.data);
+
+        if (ngx_http_graph_policy_is_argument(&name, "access_token",
+                                              sizeof("access_token") - 1)
+            || ngx_http_graph_policy_is_argument(&name, "appsecret_proof",
+                                                sizeof("appsecret_proof") - 1))
+        {
+            q = ngx_cpymem(q, "***", sizeof("***") - 1);
+
+        } else {
+            q = ngx_cpymem(q, value.data, value.len);
+        }
+
+        if (p <= last) {
+            *q++ = '&';
+        }
+    }
+
+    q = ngx_cpymem(q, last, line + r->request_line.len - last);
+
+    masked->len = q - masked->data;
+
+    return NGX_OK;
+}

@@ -1,0 +1,179 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What the upstream may compress an answer with: nothing that can't be
+ * inflated for inspection.
+ *
+ * Lock rule: none.  Memory: the request's pool.
+ */
+
+
+#include "ngx_http_graph_policy_request.h"
+
+
+static ngx_int_t ngx_http_graph_policy_narrow(ngx_http_request_t *r,
+    ngx_str_t *value);
+static ngx_uint_t ngx_http_graph_policy_next_coding(u_char **p, u_char *last,
+    ngx_str_t *coding);
+static ngx_uint_t ngx_http_graph_policy_inspectable(ngx_str_t *coding);
+
+
+ngx_int_t
+ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NGX_OK;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == sizeof("accept-encoding") - 1
+            && ngx_strncmp(h[i].lowcase_key, "accept-encoding",
+                           sizeof("accept-encoding") - 1)
+               == 0
+            && ngx_http_graph_policy_narrow(r, &h[i].value) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+}
+
+
+/* keeps what can be inspected; never adds what the client didn't offer */
+
+static ngx_int_t
+ngx_http_graph_policy_narrow(ngx_http_request_t *r, ngx_str_t *value)
+{
+    u_char     *p, *last, *dst;
+    ngx_str_t   coding, narrowed;
+
+    last = value->data + value->len;
+
+    for (p = value->data;
+         ngx_http_graph_policy_next_coding(&p, last, &coding); )
+    {
+        if (!ngx_http_graph_policy_inspectable(&coding)) {
+            goto narrow;
+        }
+    }
+
+    return NGX_OK;
+
+narrow:
+
+    /* the value may lie in HTTP/2's static table, so it isn't written to */
+
+    narrowed.data = ngx_pnalloc(r->pool, value->len + 2 + sizeof("identity"));
+    if (narrowed.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst = narrowed.data;
+
+    for (p = value->data;
+         ngx_http_graph_policy_next_coding(&p, last, &coding); )
+    {
+        if (!ngx_http_graph_policy_inspectable(&coding)) {
+            continue;
+        }
+
+        if (dst != narrowed.data) {
+            *dst++ = ',';
+        }
+
+        dst = ngx_cpymem(dst, coding.data, coding.len);
+    }
+
+    if (dst == narrowed.data) {
+        dst = ngx_cpymem(dst, "identity", sizeof("identity") - 1);
+    }
+
+    narrowed.len = dst - narrowed.data;
+    *dst = '\0';
+
+    *value = narrowed;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_next_coding(u_char **p, u_char *last, ngx_str_t *coding)
+{
+    u_char  *c, *end;
+
+    c = *p;
+
+    while (c < last && (*c == ',' || *c == ' ' || *c == '\t')) {
+        c++;
+    }
+
+    if (c == last) {
+        return 0;
+    }
+
+    coding->data = c;
+
+    while (c < last && *c != ',') {
+        c++;
+    }
+
+    for (end = c; end[-1] == ' ' || end[-1] == '\t'; end--) { /* void */ }
+
+    coding->len = end - coding->data;
+
+    *p = c;
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_inspectable(ngx_str_t *coding)
+{
+    size_t   i;
+    u_char  *p;
+
+    p = coding->data;
+
+    for (i = 0; i < coding->len; i++) {
+        if (p[i] == ';' || p[i] == ' ' || p[i] == '\t') {
+            break;
+        }
+    }
+
+    switch (i) {
+
+    case sizeof("gzip") - 1:
+        return ngx_strncasecmp(p, (u_char *) "gzip", i) == 0;
+
+    case sizeof("x-gzip") - 1:
+        return ngx_strncasecmp(p, (u_char *) "x-gzip", i) == 0;
+
+    case sizeof("deflate") - 1:
+        return ngx_strncasecmp(p, (u_char *) "deflate", i) == 0;
+
+    case sizeof("identity") - 1:
+        return ngx_strncasecmp(p, (u_char *) "identity", i) == 0;
+
+    default:
+        return 0;
+    }
+}

@@ -1,0 +1,581 @@
+#!/usr/bin/perl
+
+# That the documentation is true, as far as a machine can tell: its
+# configurations are accepted, what the source has is described, what it
+# describes is in the source, and the example in the README is what comes out.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use File::Temp ();
+use FindBin;
+use IO::Socket::INET;
+use JSON::PP;
+use POSIX ();
+use Time::HiRes ();
+
+my $top    = "$FindBin::Bin/..";
+my $nginx  = $ENV{NGINX} || $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
+my $module = $ENV{MODULE} || $ENV{TEST_NGINX_LOAD_MODULES}
+    || "$top/.build/nginx/ngx_http_graph_policy_module.so";
+
+die "no module at $module: run make build\n" unless -e $module;
+
+delete @ENV{qw(http_proxy https_proxy all_proxy ALL_PROXY)};
+
+my $temp = File::Temp->newdir('docs.XXXXXX', TMPDIR => 1);
+my $dir  = "$temp";
+chmod 0755, $dir or die "chmod: $!";
+mkdir "$dir/logs" or die "mkdir: $!";
+
+# started by root, the workers are somebody else
+my $user = $> ? '' : 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';';
+
+my $test_pid = $$;
+my @pids;
+
+END {
+    if ($$ == $test_pid) {
+        my $status = $?;
+        kill 'TERM', @pids if @pids;
+        waitpid $_, 0 for @pids;
+        $? = $status;
+    }
+}
+
+my @pages = map { s{^\Q$top\E/}{}r }
+    map { "$top/$_" } qw(README.md SECURITY.md CHANGES.md);
+push @pages, map { s{^\Q$top\E/}{}r } sort glob "$top/docs/*.md";
+push @pages, map { s{^\Q$top\E/}{}r } sort glob "$top/examples/*/README.md";
+
+my %text = map { $_ => slurp("$top/$_") } @pages;
+my $directives = $text{'docs/directives.md'};
+my $decisions  = $text{'docs/decisions.md'};
+
+my $module_c    = slurp("$top/src/ngx_http_graph_policy_module.c");
+my $variables_c = slurp("$top/src/http/ngx_http_graph_policy_variables.c");
+my $table_c     = slurp("$top/src/policy/ngx_http_graph_policy_table.c");
+my $source      = join '', map { slurp($_) }
+    glob("$top/src/*.[ch] $top/src/*/*.[ch]");
+
+system("$top/t/tools/make-cert", $dir, 'graph.facebook.com') == 0
+    or die "make-cert failed\n";
+
+
+# -- configurations -----------------------------------------------------------
+
+# which level a block is for is told by its directives
+my %level = map { my ($level, @words) = @$_; map { $_ => $level } @words }
+    [main   => qw(load_module events http)],
+    [http   => qw(server upstream map split_clients log_format
+                  graph_policy_zone)],
+    [server => qw(location listen)];
+
+my $blocks = 0;
+
+for my $page (@pages) {
+    for my $block (blocks($page, 'nginx')) {
+        my ($line, $config) = @$block;
+        my $refused = refused(whole($config));
+
+        $blocks++;
+        is($refused, '', "$page:$line: nginx accepts the configuration");
+    }
+}
+
+cmp_ok($blocks, '>', 10, 'there are configurations in the documentation');
+
+isnt(refused(whole("graph_policy_hold never;\n")), '',
+    'one that is wrong would be noticed');
+isnt(refused(whole("graph_policy_hld 1s;\n")), '', 'so would a misspelt one');
+
+
+# -- directives ---------------------------------------------------------------
+
+my ($commands) = $module_c =~ /^static ngx_command_t .*? \{ (.*?) ^\};/msx;
+
+my %commands = $commands =~ /\{ \s* ngx_string\("(\w+)"\), \s* ([A-Z0-9_|\s]+),/gx;
+
+cmp_ok(keys %commands, '>=', 14, 'the command table is read');
+
+my %flags = (NGX_HTTP_MAIN_CONF => 'http', NGX_HTTP_SRV_CONF => 'server',
+    NGX_HTTP_LOC_CONF => 'location');
+my @defaults;
+
+for my $name (sort keys %commands) {
+    my ($section) = $directives =~ /^###\ \Q$name\E\n (.*?) (?=^\#\#)/msx;
+
+    ok($section, "$name is described") or next;
+
+    my %said = $section =~ /^-\ \*\*(\w+):\*\*\ (.*?)\n (?=-\ |\n)/msxg;
+
+    like($said{Syntax}, qr/^`\Q$name\E .*;`$/s, "$name: syntax");
+    like($said{Default}, qr/^none\b|^`\Q$name\E .*;`$/s, "$name: default");
+    is($said{Context},
+        join(', ', grep { $_ } map { $flags{$_} } split /\|/, $commands{$name}),
+        "$name: context");
+    like($section, qr/^```nginx\n(?:.*\n)*?\s*\Q$name\E\s/m,
+        "$name: an example");
+    like($directives, qr/\[\Q$name\E\]\(#\Q$name\E\)/, "$name is in the list");
+
+    push @defaults, $1 if $said{Default} =~ /^`(.*)`$/;
+}
+
+cmp_ok(@defaults, '>', 5, 'most directives have a default');
+
+# the default of graph_policy would turn off what the others are for
+is(refused(whole(join "\n", @defaults)), '', 'defaults are accepted');
+
+is_deeply([sort grep { !$commands{$_} } $directives =~ /^### (\w+)$/mg], [],
+    'nothing is described that is no directive');
+
+
+# -- variables ----------------------------------------------------------------
+
+my ($list) = $variables_c =~ /^static ngx_http_variable_t .*? \{ (.*?) ^\};/msx;
+my %variables = map { $_ => 1 } $list =~ /ngx_string\("(\w+)"\)/g;
+
+cmp_ok(keys %variables, '>=', 14, 'the variables are read');
+
+my ($section) = $directives =~ /^## Variables\n(.*?)^## /ms;
+
+for my $name (sort keys %variables) {
+    like($section, qr/^\| `\$\Q$name\E` \| \S/m, "\$$name is described");
+}
+
+my ($statuses) = $variables_c
+    =~ /^static ngx_str_t \s+ \w+_statuses\[\] .*? \{ (.*?) ^\};/msx;
+
+for my $status ($statuses =~ /ngx_string\("(\w+)"\)/g) {
+    like($section, qr/`\Q$status\E`/, "\$graph_policy_status: $status");
+}
+
+
+# -- names --------------------------------------------------------------------
+
+# a directive or variable in a text is one that exists
+for my $page (@pages) {
+    my %unknown = map { $_ => 1 } grep { !$commands{$_} && !$variables{$_} }
+        $text{$page} =~ /(?<![\w\/.])\$?(graph_(?:policy|error)_\w+)(?![\w]*\()/g;
+
+    is_deeply([sort keys %unknown], [], "$page: names exist");
+}
+
+my %sent = map { $_ => 1 }
+    slurp("$top/src/http/ngx_http_graph_policy_reply.c")
+    =~ /"(X-Graph-[\w-]+)"/g;
+
+($section) = $directives =~ /^## Response headers\n(.*?)^## /ms;
+
+is_deeply([sort $section =~ /^\| `(X-Graph-[\w-]+)`/mg], [sort keys %sent],
+    'the headers that are described are those that are sent');
+
+for my $page (@pages) {
+    is_deeply([grep { !$sent{$_} } $text{$page} =~ /\b(X-Graph-\w[\w-]*\w)\b/g],
+        [], "$page: headers exist");
+}
+
+my %targets = map { $_ => 1 } slurp("$top/Makefile") =~ /^([a-z][a-z-]*):/mg;
+$targets{"test-$_"} = 1 for qw(asan valgrind);
+$targets{modules} = 1;      # nginx's own
+
+for my $page (@pages) {
+    my @used = $text{$page} =~ /`(?:sudo )?make ([a-z][a-z-]*)/g;
+    push @used, map { /\bmake ([a-z][a-z-]*)/g } code($page, 'sh');
+
+    is_deeply([grep { !$targets{$_} } @used], [], "$page: make targets exist");
+}
+
+is_deeply([grep { !/^(?:run|test)$/ } map { /^make ([a-z-]+)/gm }
+    code('README.md', 'sh') =~ /\A(make run.*?make test)/s], [],
+    'the README has the two commands');
+
+
+# -- links --------------------------------------------------------------------
+
+for my $page (@pages) {
+    my ($base) = $page =~ m{^(.*/)?};
+    my @broken;
+
+    (my $prose = $text{$page}) =~ s/^\s*```.*?^\s*```//msg;
+
+    while ($prose =~ /\]\(([^)\s]+)\)/g) {
+        my ($path, $anchor) = $1 =~ /^([^#]*)(?:#(.*))?$/;
+        next if $path =~ /^https?:/;
+
+        my $file = $path eq '' ? $page : ($base || '') . $path;
+        1 while $file =~ s{(^|/)(?!\.\./)[^/]+/\.\./}{$1};
+
+        push @broken, $1 unless -e "$top/$file";
+        push @broken, "$file#$anchor" if defined $anchor
+            && !grep { $_ eq $anchor } anchors(slurp("$top/$file"));
+    }
+
+    is_deeply(\@broken, [], "$page: links lead somewhere");
+}
+
+
+# -- reasons ------------------------------------------------------------------
+
+my $words = qr/(?: "[^"]*" \s* )+/x;
+my @reasons;
+
+while ($table_c =~ /\{ \s* ngx_string\("([a-z-]+)"\), \s*
+                    ngx_string\( ($words) \), \s* ngx_string\( ($words) \)/xg)
+{
+    push @reasons, [$1, map { join '', /"([^"]*)"/g } $2, $3];
+}
+
+cmp_ok(@reasons, '>=', 16, 'the reasons are read');
+
+($section) = $decisions =~ /^### What to do\n(.*?)^## /ms;
+
+is_deeply([map { [$_->[0] =~ /^`(.*)`$/, @$_[1, 2]] } rows($section)],
+    \@reasons, 'the texts of the reasons are those of the table');
+
+
+# -- codes --------------------------------------------------------------------
+
+# first-last/subcode => category, reason, scope, wait, bound, messages
+my (%built_in, %described);
+
+for my $row ($table_c =~ /^ {4}((?:ROW|FATAL|TEMP|CONTEXT|REQUEST)\(.*?\)),$/msg)
+{
+    my ($kind, @v) = $row =~ /(\w+|"[^"]*"|-1)/g;
+    my %r = (last => $v[0], subcode => -1, wait => 0, bound => 0,
+        messages => 0, reason => 'OTHER', category => $kind);
+
+    $r{first} = $v[0];
+
+    if ($kind eq 'ROW') {
+        @r{qw(first last subcode category scope reason bound messages)} = @v;
+        $r{wait} = $v[10];
+
+    } elsif ($kind eq 'FATAL') {
+        @r{qw(scope reason bound messages)} = @v[1 .. 4];
+
+    } elsif ($kind eq 'TEMP') {
+        @r{qw(category scope reason wait)} = ('TEMPORARY', @v[1, 2, 5]);
+
+    } elsif ($kind eq 'CONTEXT') {
+        @r{qw(scope reason)} = @v[1, 2];
+
+    } else {
+        $r{scope} = 'REQUEST';
+    }
+
+    my $code = $r{first} == -1 ? '*' : $r{first};
+    $code .= "-$r{last}" if $r{last} != $r{first};
+    $code .= "/$r{subcode}" if $r{subcode} != -1;
+
+    # 104 is bound, which means nothing where no state is set
+    $r{bound} = 0 if $r{category} eq 'REQUEST';
+    $r{category} = 'CONTEXT-LIMITED' if $r{category} eq 'CONTEXT';
+
+    $built_in{$code} = join ' ', map { lc tr/_/-/r }
+        @r{qw(category reason scope)}, $r{wait} / 1000, @r{qw(bound messages)};
+}
+
+cmp_ok(keys %built_in, '>', 150, 'the built-in table is read');
+
+($section) = $decisions =~ /^## The table\n(.*?)^### /ms;
+
+for my $row (rows($section)) {
+    my ($category, $reason, $codes, $scope, $does) = @$row;
+    next if $codes !~ /^\d/;
+
+    my ($wait) = $does =~ /wait at least (\d+) s/;
+
+    $described{$_} = join ' ', $category, $reason =~ tr/`//dr, $scope,
+        $wait || 0, $does =~ /credential-bound/ ? 1 : 0,
+        $does =~ /`messages` alone/ ? 1 : 0
+        for split /, /, $codes =~ s/\\//gr;
+}
+
+my ($category, $default_scope);
+
+($section) = $decisions =~ /^## The rest of the catalogue\n(.*?)^## /ms;
+
+for my $line (split /\n(?=- |\n)/, $section) {
+    $line =~ s/\n +/ /g;
+    $line =~ s/\n//g;
+
+    if ($line =~ /^\*\*([a-z-]+)\*\*(?:, scope `(\w+)`)?/) {
+        ($category, $default_scope) = ($1, $2);
+        next;
+    }
+
+    next if $line !~ /^- /;
+
+    my ($scope) = $line =~ /scope `(\w+)`/i;
+    my %wait = map { $_ => 300 } $line =~ /(\d+) \(wait 5 minutes\)/g;
+
+    (my $codes = $line) =~ s/\([^)]*\)//g;
+
+    for my $code ($codes =~ /\b(\d+)\b/g) {
+        $described{$code} = join ' ', $category, 'other',
+            $scope || $default_scope, $wait{$code} || 0, 0, 0;
+    }
+}
+
+# the two that the first table has no room for
+$described{100} ||= '';
+
+is_deeply(\%described, \%built_in, 'the codes are those of the built-in table');
+
+
+# -- the example of the README ------------------------------------------------
+
+my ($proxy, $mock) = free_ports(2);
+my ($example) = code('README.md', 'console');
+my ($readme)  = code('README.md', 'nginx');
+
+my $trace = 'AFakeTraceId0000000000';
+my $phone = '106540352242922';
+
+$readme =~ s/127\.0\.0\.1:8080/127.0.0.1:$proxy/ or die 'no listen';
+$readme =~ s{https://graph\.facebook\.com}{http://127.0.0.1:$mock}
+    or die 'no proxy_pass';
+
+start(whole("$readme\n" . <<"END"));
+server {
+    listen 127.0.0.1:$mock;
+    location / {
+        return 400 '{"error":{"message":"(#131042) Business eligibility payment issue","code":131042,"fbtrace_id":"$trace"}}';
+    }
+}
+END
+
+my ($curl, $expected) = $example
+    =~ /\A\$ curl (.*?[^\\]\n)(.*)\z/s or die 'no example';
+
+$curl =~ s/\\\n/ /g;
+chomp $curl;
+$curl =~ s/127\.0\.0\.1:8080/127.0.0.1:$proxy/ or die 'no address';
+
+my $first  = `curl -q -sS --noproxy '*' --max-time 10 $curl 2>&1`;
+my $second = `curl -q -sS --noproxy '*' --max-time 10 $curl 2>&1`;
+
+like($first, qr/^X-Graph-Policy: passed\r$/m,
+    'the first send gets what Graph answers');
+like($first, qr/^\{"error":\{"message":"\(#131042\) Business/m,
+    'with its body');
+is(masked($second), masked($expected),
+    'the next one gets the answer that the README shows');
+
+my ($header) = code('docs/directives.md', 'http');
+my ($body)   = code('docs/directives.md', 'json');
+
+# the example has only what the module adds
+my ($head) = split /\r\n\r\n/, $second;
+$head =~ s/\r//g;
+$head =~ s/^(?:Server|Date|Content-Length|Connection): .*\n//mg;
+
+is(masked($header), masked("$head\n"), 'docs/directives.md has its header');
+
+is_deeply(JSON::PP->new->decode(masked($body)),
+    JSON::PP->new->decode(masked((split /\r\n\r\n/, $second)[1])),
+    'and its body');
+
+like(slurp("$dir/logs/error.log"),
+    qr/ \[warn\] .* graph policy state set, scope: account, of phone: "$phone", reason: billing, code: 131042, trace: "$trace", hold: 10000ms, zone: "graph"$/m,
+    'the state is logged as described');
+
+done_testing();
+
+
+# -- helpers ------------------------------------------------------------------
+
+# the code of a language in a page, with the lines it starts at
+sub blocks {
+    my ($page, $language) = @_;
+    my @found;
+
+    while ($text{$page} =~ /^( *)```\Q$language\E\n(.*?)^ *```$/msg) {
+        my ($indent, $code, $start) = ($1, $2, $-[2]);
+
+        $code =~ s/^$indent//mg;
+        push @found, [1 + (substr($text{$page}, 0, $start) =~ tr/\n//), $code];
+    }
+
+    return @found;
+}
+
+sub code {
+    my @code = map { $_->[1] } blocks(@_);
+
+    return wantarray ? @code : join "\n", @code;
+}
+
+# a configuration in its surroundings, and without what belongs to a machine
+sub whole {
+    my ($config) = @_;
+
+    $config =~ s{load_module\s+\S+;}{load_module $module;};
+    $config =~ s{https://graph\.facebook\.com}{https://127.0.0.1}g;
+    $config =~ s{(server\s+)graph\.facebook\.com}{${1}127.0.0.1}g;
+    $config =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/ca.crt}g;
+    $config =~ s{/var/log/nginx/}{logs/}g;
+
+    my %top = map { $_ => 1 } grep { defined }
+        map { $level{$_} || 'location' } statements($config);
+    my ($level) = grep { $top{$_} } qw(main http server location);
+
+    return $config if $level eq 'main';
+
+    if ($level eq 'location') {
+        $config = "location / {\n$config\n"
+            . ($config =~ /^graph_policy\s/m ? '' : "graph_policy zone=graph;\n")
+            . "}\n";
+    }
+
+    $config = "server {\nlisten 127.0.0.1:8080;\n$config}\n"
+        if $level ne 'http';
+    $config = "graph_policy_zone zone=graph:1m;\n$config"
+        unless $config =~ /^graph_policy_zone\s/m;
+    $config .= "upstream graph { server 127.0.0.1:443; }\n"
+        unless $config =~ /^upstream graph\s/m;
+
+    return <<"END";
+load_module $module;
+$user
+pid         nginx.pid;
+error_log   logs/error.log info;
+events {}
+http {
+access_log  off;
+client_body_temp_path  temp.body;
+proxy_temp_path        temp.proxy;
+fastcgi_temp_path      temp.fastcgi;
+uwsgi_temp_path        temp.uwsgi;
+scgi_temp_path         temp.scgi;
+$config
+}
+END
+}
+
+# the first word of each directive that isn't inside of another
+sub statements {
+    my ($config) = @_;
+    my ($depth, $word, @words) = (0, '');
+
+    while ($config =~ /\G(?: \s+ | \#[^\n]* | ("(?:\\.|[^"])*" | '(?:\\.|[^'])*')
+                         | ([{};]) | ([^\s{};"']+) )/xgc)
+    {
+        my ($quoted, $mark, $plain) = ($1, $2, $3);
+
+        if (defined $plain) {
+            push @words, $plain if $depth == 0 && $word eq '';
+            $word ||= $plain;
+
+        } elsif (defined $mark) {
+            $depth++ if $mark eq '{';
+            $depth-- if $mark eq '}';
+            $word = '';
+        }
+    }
+
+    return @words;
+}
+
+# what nginx has against a configuration
+sub refused {
+    my ($config) = @_;
+
+    spew("$dir/nginx.conf", $config);
+
+    my $said = `'$nginx' -t -p '$dir/' -e logs/test.log -c nginx.conf 2>&1`;
+    my @faults = $said =~ /^(.*\[(?:emerg|alert|crit|error|warn)\].*)$/mg;
+
+    push @faults, $said
+        if !@faults && $said !~ /^nginx: configuration file \S+ test is successful$/m;
+
+    return join "\n", @faults;
+}
+
+sub start {
+    my ($config) = @_;
+
+    spew("$dir/run.conf", $config);
+
+    my $pid = fork // die "fork: $!";
+
+    if (!$pid) {
+        open STDOUT, '>', "$dir/output" or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        exec $nginx, '-p', "$dir/", '-e', 'logs/error.log', '-c', 'run.conf',
+            '-g', 'daemon off;' or POSIX::_exit(127);
+    }
+
+    push @pids, $pid;
+
+    # the pid file appears when the ports are bound
+    for (1 .. 600) {
+        return if -s "$dir/nginx.pid";
+        Time::HiRes::sleep(0.1);
+    }
+
+    die 'nginx did not start: ' . slurp("$dir/output");
+}
+
+# without what differs from one run to the next
+sub masked {
+    my ($text) = @_;
+
+    $text =~ s/\r//g;
+    $text =~ s/\s+\z//;
+    $text =~ s{^(Server: nginx/).*}{$1}mg;
+    $text =~ s/^(Date: ).*/$1/mg;
+    $text =~ s/^(X-Graph-State: )[0-9a-f]{18}$/$1/mg;
+    $text =~ s/^(Retry-After: )1[0-2]$/$1/mg;
+    $text =~ s/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/TIME/g;
+    $text =~ s/("fbtrace_id": ?)"[A-Za-z0-9_-]{1,64}"/$1""/g;
+
+    return $text;
+}
+
+# the cells of a table, without its head
+sub rows {
+    my ($text) = @_;
+    my @rows = map { [split / \| /] } $text =~ /^\| (.*) \|$/mg;
+
+    return grep { $_->[0] !~ /^(?:category|reason)$/ } @rows;
+}
+
+# as GitHub makes them of headings
+sub anchors {
+    my ($text) = @_;
+
+    $text =~ s/^\s*```.*?^\s*```//msg;
+
+    return map { lc =~ s/[^\w\s-]//gr =~ tr/ /-/r } $text =~ /^#+ (.*)$/mg;
+}
+
+sub free_ports {
+    my ($count) = @_;
+
+    my @sockets = map {
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+            or die "no free port: $!"
+    } 1 .. $count;
+
+    return map { $_->sockport } @sockets;
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or die "$name: $!";
+    local $/;
+    return <$file> // '';
+}
+
+sub spew {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "$name: $!";
+    print $file $text;
+    close $file or die "$name: $!";
+}
