@@ -5,8 +5,8 @@
 
 
 /*
- * The context of a request, the leases that it holds, and the module's lines
- * in the log.
+ * The context of a request, what it holds - leases, a place among those that
+ * wait - and the module's lines in the log.
  *
  * Lock rule: none of its own.  Memory: the request's pool.  The pool's cleanup
  * gives back leases that nobody settled, and is how the context is found again
@@ -29,6 +29,10 @@ static void ngx_http_graph_policy_renew(ngx_event_t *ev);
 static void ngx_http_graph_policy_cleanup(void *data);
 static u_char *ngx_http_graph_policy_write_state(u_char *p,
     ngx_http_graph_policy_view_t *view);
+
+
+/* requests of this worker that wait to be sent again */
+static ngx_uint_t  ngx_http_graph_policy_nparked;
 
 
 const uint8_t  ngx_http_graph_policy_key_scopes[] = {
@@ -368,4 +372,142 @@ ngx_http_graph_policy_write_state(u_char *p,
     }
 
     return p;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_http_graph_policy_snapshot_t  *snapshot;
+
+    snapshot = ctx->snapshot;
+
+    if (snapshot == NULL) {
+        snapshot = ngx_palloc(r->pool,
+                              sizeof(ngx_http_graph_policy_snapshot_t));
+        if (snapshot == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->snapshot = snapshot;
+    }
+
+    snapshot->headers_out = r->headers_out;
+    snapshot->nheaders = r->headers_out.headers.last->nelts;
+    snapshot->ntrailers = r->headers_out.trailers.last->nelts;
+    snapshot->limit_rate = r->limit_rate;
+    snapshot->limit_rate_after = r->limit_rate_after;
+    snapshot->limit_rate_set = r->limit_rate_set;
+    snapshot->limit_rate_after_set = r->limit_rate_after_set;
+    snapshot->keepalive = r->keepalive;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_graph_policy_restore(ngx_http_request_t *r,
+    ngx_http_graph_policy_snapshot_t *snapshot)
+{
+    ngx_list_part_t  *last;
+
+    r->headers_out = snapshot->headers_out;
+
+    last = r->headers_out.headers.last;
+    last->nelts = snapshot->nheaders;
+    last->next = NULL;
+
+    last = r->headers_out.trailers.last;
+    last->nelts = snapshot->ntrailers;
+    last->next = NULL;
+
+    r->limit_rate = snapshot->limit_rate;
+    r->limit_rate_after = snapshot->limit_rate_after;
+    r->limit_rate_set = snapshot->limit_rate_set;
+    r->limit_rate_after_set = snapshot->limit_rate_after_set;
+    r->keepalive = snapshot->keepalive;
+
+    r->allow_ranges = 0;
+    r->single_range = 0;
+    r->disable_not_modified = 0;
+    r->err_status = 0;
+}
+
+
+void
+ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ctx->hold = 0;
+    ctx->size = 0;
+    ctx->classified = 0;
+    ctx->exhausted = 0;
+    ctx->hint = 0;
+
+    ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(&ctx->verdict, sizeof(ngx_http_graph_policy_verdict_t));
+}
+
+
+void
+ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_event_handler_pt handler, ngx_msec_t delay)
+{
+    ngx_log_t  *log;
+
+    log = ctx->request->connection->log;
+
+    ctx->parking.handler = handler;
+    ctx->parking.data = ctx;
+    ctx->parking.log = log;
+
+    ngx_add_timer(&ctx->parking, delay);
+
+    log->action = "waiting to send again";
+
+    ctx->parked = 1;
+    ngx_http_graph_policy_nparked++;
+}
+
+
+void
+ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx)
+{
+    if (!ctx->parked) {
+        return;
+    }
+
+    ctx->parked = 0;
+    ngx_http_graph_policy_nparked--;
+
+    if (ctx->parking.timer_set) {
+        ngx_del_timer(&ctx->parking);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_str_t  value;
+
+    if (glcf->dry_run == NULL) {
+        return 0;
+    }
+
+    /* in doubt nothing is blocked */
+
+    if (ngx_http_complex_value(r, glcf->dry_run, &value) != NGX_OK) {
+        return 1;
+    }
+
+    return value.len != 0 && (value.len != 1 || value.data[0] != '0');
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_parked(void)
+{
+    return ngx_http_graph_policy_nparked;
 }

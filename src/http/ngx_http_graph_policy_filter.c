@@ -430,20 +430,6 @@ ngx_http_graph_policy_release(ngx_http_request_t *r,
 }
 
 
-void
-ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx)
-{
-    ctx->hold = 0;
-    ctx->size = 0;
-    ctx->classified = 0;
-    ctx->exhausted = 0;
-    ctx->hint = 0;
-
-    ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&ctx->verdict, sizeof(ngx_http_graph_policy_verdict_t));
-}
-
-
 /* everything is known: record, tag, and let the header go */
 
 static ngx_int_t

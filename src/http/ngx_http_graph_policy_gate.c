@@ -338,23 +338,3 @@ ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
 
     return NGX_OK;
 }
-
-
-ngx_uint_t
-ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf)
-{
-    ngx_str_t  value;
-
-    if (glcf->dry_run == NULL) {
-        return 0;
-    }
-
-    /* in doubt nothing is blocked */
-
-    if (ngx_http_complex_value(r, glcf->dry_run, &value) != NGX_OK) {
-        return 1;
-    }
-
-    return value.len != 0 && (value.len != 1 || value.data[0] != '0');
-}

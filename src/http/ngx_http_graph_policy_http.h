@@ -204,6 +204,18 @@ ngx_int_t ngx_http_graph_policy_check_again(ngx_http_request_t *r,
 /* Keeps what the content phase will change.  NGX_ERROR: no memory. */
 ngx_int_t ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
+/* what earlier phases put there stays, what the upstream put there goes */
+void ngx_http_graph_policy_restore(ngx_http_request_t *r,
+    ngx_http_graph_policy_snapshot_t *snapshot);
+
+/*
+ * Counts the request among those that wait, until the timer fires or it goes;
+ * the number of those in this worker.
+ */
+void ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_event_handler_pt handler, ngx_msec_t delay);
+void ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx);
+ngx_uint_t ngx_http_graph_policy_parked(void);
 
 /*
  * Parks the request if its classified answer, whose last buffer is "b", may be
@@ -213,7 +225,6 @@ ngx_int_t ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_retry(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_buf_t *b);
-void ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx);
 
 /*
  * Classifies the held answer; what can't be read is unclassified.  Learning

@@ -28,79 +28,9 @@ static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
 static ngx_msec_t ngx_http_graph_policy_elapsed(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_can_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b);
-static void ngx_http_graph_policy_restore(ngx_http_request_t *r,
-    ngx_http_graph_policy_snapshot_t *snapshot);
-static void ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_msec_t delay);
 static ngx_uint_t ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_fire(ngx_event_t *ev);
-
-
-/* of this worker */
-static ngx_uint_t  ngx_http_graph_policy_parked;
-
-
-ngx_int_t
-ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_http_graph_policy_snapshot_t  *snapshot;
-
-    snapshot = ctx->snapshot;
-
-    if (snapshot == NULL) {
-        snapshot = ngx_palloc(r->pool,
-                              sizeof(ngx_http_graph_policy_snapshot_t));
-        if (snapshot == NULL) {
-            return NGX_ERROR;
-        }
-
-        ctx->snapshot = snapshot;
-    }
-
-    snapshot->headers_out = r->headers_out;
-    snapshot->nheaders = r->headers_out.headers.last->nelts;
-    snapshot->ntrailers = r->headers_out.trailers.last->nelts;
-    snapshot->limit_rate = r->limit_rate;
-    snapshot->limit_rate_after = r->limit_rate_after;
-    snapshot->limit_rate_set = r->limit_rate_set;
-    snapshot->limit_rate_after_set = r->limit_rate_after_set;
-    snapshot->keepalive = r->keepalive;
-
-    return NGX_OK;
-}
-
-
-/* what earlier phases put there stays, what the upstream put there goes */
-
-static void
-ngx_http_graph_policy_restore(ngx_http_request_t *r,
-    ngx_http_graph_policy_snapshot_t *snapshot)
-{
-    ngx_list_part_t  *last;
-
-    r->headers_out = snapshot->headers_out;
-
-    last = r->headers_out.headers.last;
-    last->nelts = snapshot->nheaders;
-    last->next = NULL;
-
-    last = r->headers_out.trailers.last;
-    last->nelts = snapshot->ntrailers;
-    last->next = NULL;
-
-    r->limit_rate = snapshot->limit_rate;
-    r->limit_rate_after = snapshot->limit_rate_after;
-    r->limit_rate_set = snapshot->limit_rate_set;
-    r->limit_rate_after_set = snapshot->limit_rate_after_set;
-    r->keepalive = snapshot->keepalive;
-
-    r->allow_ranges = 0;
-    r->single_range = 0;
-    r->disable_not_modified = 0;
-    r->err_status = 0;
-}
 
 
 ngx_int_t
@@ -218,7 +148,7 @@ ngx_http_graph_policy_can_park(ngx_http_request_t *r,
 
     /* each one pins a connection and its buffers */
 
-    if (ngx_http_graph_policy_parked >= ngx_cycle->connection_n / 4) {
+    if (ngx_http_graph_policy_parked() >= ngx_cycle->connection_n / 4) {
         ngx_http_graph_policy_log_retry(ctx, NGX_LOG_INFO,
                                         "retry denied, too many are waiting");
         return 0;
@@ -241,7 +171,7 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
     ngx_http_graph_policy_restore(r, ctx->snapshot);
     ngx_http_graph_policy_forget(ctx);
 
-    ngx_http_graph_policy_wait(ctx, delay);
+    ngx_http_graph_policy_wait(ctx, ngx_http_graph_policy_fire, delay);
 
     r->write_event_handler = ngx_http_request_empty_handler;
 
@@ -268,26 +198,6 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay)
-{
-    ngx_log_t  *log;
-
-    log = ctx->request->connection->log;
-
-    ctx->parking.handler = ngx_http_graph_policy_fire;
-    ctx->parking.data = ctx;
-    ctx->parking.log = log;
-
-    ngx_add_timer(&ctx->parking, delay);
-
-    log->action = "waiting to send again";
-
-    ctx->parked = 1;
-    ngx_http_graph_policy_parked++;
-}
-
-
 /* behind the probe of a cool-down, as long as the deadline allows */
 
 static ngx_uint_t
@@ -305,25 +215,10 @@ ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
     ctx->status = NGX_HTTP_GRAPH_POLICY_PASSED;
     ctx->nrefs = 0;
 
-    ngx_http_graph_policy_wait(ctx, glcf->retry.base);
+    ngx_http_graph_policy_wait(ctx, ngx_http_graph_policy_fire,
+                               glcf->retry.base);
 
     return 1;
-}
-
-
-void
-ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx)
-{
-    if (!ctx->parked) {
-        return;
-    }
-
-    ctx->parked = 0;
-    ngx_http_graph_policy_parked--;
-
-    if (ctx->parking.timer_set) {
-        ngx_del_timer(&ctx->parking);
-    }
 }
 
 

@@ -35,7 +35,7 @@ package GraphPolicyBlocks;
 #
 # What "say" can be: a code, CODE/SUBCODE, "html" (no Graph error), "big" (an
 # error of 3000 bytes, fatal), "to:URI" (X-Accel-Redirect).  Nothing: the
-# send is accepted.
+# send is accepted.  "trace" is the fbtrace_id of an error, "none" for none.
 
 use strict;
 use warnings;
@@ -217,6 +217,12 @@ map \$arg_say \$say_message {
     default 'Not this time';
 }
 
+map \$arg_trace \$say_trace {
+    none    '';
+    ''      ',"fbtrace_id":"Trace\$say_code"';
+    default ',"fbtrace_id":"\$arg_trace"';
+}
+
 upstream graph {
     server unix:$logs/graph.sock;
 }
@@ -238,7 +244,7 @@ server {
         }
 
         if (\$say_code != '') {
-            return 400 '{"error":{"message":"\$say_message","code":\$say_code\$say_subcode,"fbtrace_id":"Trace\$say_code"}}';
+            return 400 '{"error":{"message":"\$say_message","code":\$say_code\$say_subcode\$say_trace}}';
         }
 
         return 200 '{"messages":[{"id":"wamid.FAKE"}]}';

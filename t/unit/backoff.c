@@ -255,6 +255,11 @@ test_curve(void)
     tries.attempts = 2;
     spread(2500, 5000, "a factor of 10");
 
+    conf.base = 3;
+    conf.max = 31;
+    spread(15, 30, "the last below max, if only just");
+
+    conf.base = 500;
     conf.max = 300;
     spread(150, 300, "max below base");
 

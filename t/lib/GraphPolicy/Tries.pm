@@ -9,7 +9,7 @@ package GraphPolicy::Tries;
 #       =>  500 temporary service-unavailable passed
 #
 # To the left: [METHOD] PATH, what the upstream answers to each try, as told in
-# GraphPolicy/Upstream.pm, and headers in braces. PATH "1001" is
+# GraphPolicy/Scripted.pm, and headers in braces. PATH "1001" is
 # /v25.0/1001/messages.
 #
 # To the right: the status, and in any order category, reason, X-Graph-Policy,
@@ -43,9 +43,9 @@ use Test::Nginx::Util ();
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy;
-use GraphPolicy::Upstream;
+use GraphPolicy::Scripted;
 
-my $upstream = GraphPolicy::Upstream->start;
+my $upstream = GraphPolicy::Scripted->start;
 
 $ENV{TEST_NGINX_UPSTREAM_PORT} = $upstream->port;
 
@@ -87,7 +87,7 @@ sub lines {
     return map {
         my ($what, $expected) = /^\s*(.*?)\s+=>\s+(.*?)\s*$/
             or die "not a line: $_\n";
-        { request_of($what), expectation_of($expected), line => $_ };
+        +{ request_of($what), expectation_of($expected), line => $_ };
     } grep { /\S/ } split /\n/, $text;
 }
 
@@ -245,7 +245,7 @@ sub look {
     }
 
     my $expected = $line->{method} eq 'HEAD' ? ''
-        : GraphPolicy::Upstream::body_of($line->{script}, scalar @tries);
+        : GraphPolicy::Scripted::body_of($line->{script}, scalar @tries);
     push @wrong, "body of the answer: $body\nnot\n$expected"
         if $body ne $expected;
 

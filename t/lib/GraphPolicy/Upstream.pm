@@ -141,7 +141,7 @@ sub serve {
             } elsif (ref $step eq 'CODE') {
                 $step->();
             } elsif ($$step eq 'close') {
-                return;
+                return if !$early;
             } elsif ($$step eq 'reset') {
                 setsockopt $socket, SOL_SOCKET, SO_LINGER, pack 'ii', 1, 0;
                 return close $socket;
