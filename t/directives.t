@@ -48,6 +48,8 @@ my %arguments = (
     graph_policy_status          => '503',
     graph_policy_buffer_size     => '8k',
     graph_policy_accept_encoding => 'off',
+    graph_policy_cooldown        => 'on',
+    graph_policy_retry           => 'attempts=3',
     graph_policy_log_level       => 'info',
 );
 
@@ -639,28 +641,91 @@ invalid value "2" in "graph_policy_rule" directive, it must be "fatal", "tempora
 --- config
 graph_policy_rule 1 fatal phone;
 --- emerg
-invalid value "phone" in "graph_policy_rule" directive, it must be "scope=", "reason=", "hold=", or "dry_run=on"
+invalid value "phone" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
 
 
 === graph_policy_rule, an empty parameter
 --- config
 graph_policy_rule 1 fatal '';
 --- emerg
-invalid value "" in "graph_policy_rule" directive, it must be "scope=", "reason=", "hold=", or "dry_run=on"
+invalid value "" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
 
 
 === graph_policy_rule, a parameter without its value
 --- config
 graph_policy_rule 1 fatal scope;
 --- emerg
-invalid value "scope" in "graph_policy_rule" directive, it must be "scope=", "reason=", "hold=", or "dry_run=on"
+invalid value "scope" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
 
 
-=== graph_policy_rule, retries aren't there yet
+=== graph_policy_rule, retry can only be on or off
 --- config
-graph_policy_rule 131000 temporary retry=on;
+graph_policy_rule 1 temporary retry=yes;
 --- emerg
-invalid value "retry=on" in "graph_policy_rule" directive, it must be "scope=", "reason=", "hold=", or "dry_run=on"
+invalid value "retry=yes" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+
+
+=== graph_policy_rule, an empty retry
+--- config
+graph_policy_rule 1 temporary retry=;
+--- emerg
+invalid value "retry=" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+
+
+=== graph_policy_rule, only what is temporary is sent again
+--- config
+graph_policy_rule 1 fatal retry=on;
+--- emerg
+"retry=on" in "graph_policy_rule" directive needs the category "temporary", it has "fatal"
+
+
+=== graph_policy_rule, what is ignored isn't sent again
+--- config
+graph_policy_rule 1 ignore scope=phone retry=on;
+--- emerg
+"retry=on" in "graph_policy_rule" directive needs the category "temporary", it has "ignore"
+
+
+=== graph_policy_rule, no such outcome
+--- config
+graph_policy_rule 1 temporary outcome=sent;
+--- emerg
+invalid value "outcome=sent" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+
+
+=== graph_policy_rule, an empty outcome
+--- config
+graph_policy_rule 1 temporary outcome=;
+--- emerg
+invalid value "outcome=" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+
+
+=== graph_policy_rule, an empty wait
+--- config
+graph_policy_rule 1 temporary wait=;
+--- emerg
+invalid value "wait=" in "graph_policy_rule" directive, it must be "wait=TIME", a time from "1ms" to "24h"
+
+
+=== graph_policy_rule, a wait of nothing
+--- config
+graph_policy_rule 1 temporary wait=0;
+--- emerg
+invalid value "wait=0" in "graph_policy_rule" directive, it must be "wait=TIME", a time from "1ms" to "24h"
+
+
+=== graph_policy_rule, a wait that is no time
+--- config
+graph_policy_rule 1 temporary wait=long;
+--- emerg
+invalid value "wait=long" in "graph_policy_rule" directive, it must be "wait=TIME", a time from "1ms" to "24h"
+
+
+=== graph_policy_rule, a wait that is too long
+--- config
+graph_policy_rule 1 temporary wait=25h;
+--- emerg
+invalid value "wait=25h" in "graph_policy_rule" directive, it must be "wait=TIME", a time from "1ms" to "24h"
 
 
 === graph_policy_rule, no such scope
@@ -737,14 +802,14 @@ invalid value "hold=25h" in "graph_policy_rule" directive, it must be "hold=TIME
 --- config
 graph_policy_rule 1 fatal dry_run=off;
 --- emerg
-invalid value "dry_run=off" in "graph_policy_rule" directive, it must be "scope=", "reason=", "hold=", or "dry_run=on"
+invalid value "dry_run=off" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
 
 
 === graph_policy_rule, dry_run is no flag
 --- config
 graph_policy_rule 1 fatal dry_run;
 --- emerg
-invalid value "dry_run" in "graph_policy_rule" directive, it must be "scope=", "reason=", "hold=", or "dry_run=on"
+invalid value "dry_run" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
 
 
 === graph_policy_rule, a good parameter and a bad one
@@ -1268,6 +1333,240 @@ graph_policy_accept_encoding off;
 "graph_policy_accept_encoding" directive is duplicate
 
 
+=== graph_policy_cooldown needs an argument
+--- config
+graph_policy_cooldown;
+--- emerg
+invalid number of arguments in "graph_policy_cooldown" directive
+
+
+=== graph_policy_cooldown takes one argument
+--- config
+graph_policy_cooldown on off;
+--- emerg
+invalid number of arguments in "graph_policy_cooldown" directive
+
+
+=== graph_policy_cooldown, an empty argument
+--- config
+graph_policy_cooldown '';
+--- emerg
+invalid value "" in "graph_policy_cooldown" directive, it must be "on" or "off"
+
+
+=== graph_policy_cooldown is no time
+--- config
+graph_policy_cooldown 1m;
+--- emerg
+invalid value "1m" in "graph_policy_cooldown" directive, it must be "on" or "off"
+
+
+=== graph_policy_cooldown twice
+--- config
+graph_policy_cooldown on;
+graph_policy_cooldown off;
+--- emerg
+"graph_policy_cooldown" directive is duplicate
+
+
+=== graph_policy_retry needs an argument
+--- config
+graph_policy_retry;
+--- emerg
+invalid number of arguments in "graph_policy_retry" directive
+
+
+=== graph_policy_retry, an empty argument
+--- config
+graph_policy_retry '';
+--- emerg
+invalid value "" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry can't be just "on"
+--- config
+graph_policy_retry on;
+--- emerg
+invalid value "on" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, "off" stands alone
+--- config
+graph_policy_retry off attempts=3;
+--- emerg
+invalid value "off" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, "off" stands alone, at the end
+--- config
+graph_policy_retry attempts=3 off;
+--- emerg
+invalid value "off" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a number without its name
+--- config
+graph_policy_retry 3;
+--- emerg
+invalid value "3" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, no such parameter
+--- config
+graph_policy_retry attempts=3 jitter=1;
+--- emerg
+invalid value "jitter=1" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, no attempts
+--- config
+graph_policy_retry attempts=;
+--- emerg
+invalid value "attempts=" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, one attempt is no retry
+--- config
+graph_policy_retry attempts=1;
+--- emerg
+invalid value "attempts=1" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, too many attempts
+--- config
+graph_policy_retry attempts=21;
+--- emerg
+invalid value "attempts=21" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, attempts that are no number
+--- config
+graph_policy_retry attempts=many;
+--- emerg
+invalid value "attempts=many" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a base of nothing
+--- config
+graph_policy_retry attempts=3 base=0;
+--- emerg
+invalid value "base=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a base that is too long
+--- config
+graph_policy_retry attempts=3 base=61m;
+--- emerg
+invalid value "base=61m" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a factor of nothing
+--- config
+graph_policy_retry attempts=3 factor=0;
+--- emerg
+invalid value "factor=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a factor with a fraction
+--- config
+graph_policy_retry attempts=3 factor=1.5;
+--- emerg
+invalid value "factor=1.5" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a factor that is too large
+--- config
+graph_policy_retry attempts=3 factor=11;
+--- emerg
+invalid value "factor=11" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a max of nothing
+--- config
+graph_policy_retry attempts=3 max=0;
+--- emerg
+invalid value "max=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a max that is too long
+--- config
+graph_policy_retry attempts=3 max=61m;
+--- emerg
+invalid value "max=61m" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a deadline of nothing
+--- config
+graph_policy_retry attempts=3 deadline=0;
+--- emerg
+invalid value "deadline=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a deadline that is no time
+--- config
+graph_policy_retry attempts=3 deadline=soon;
+--- emerg
+invalid value "deadline=soon" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a budget without its sign
+--- config
+graph_policy_retry attempts=3 budget=20;
+--- emerg
+invalid value "budget=20" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a budget of a sign alone
+--- config
+graph_policy_retry attempts=3 budget=%;
+--- emerg
+invalid value "budget=%" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a budget of more than all
+--- config
+graph_policy_retry attempts=3 budget=101%;
+--- emerg
+invalid value "budget=101%" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a budget_min that is no number
+--- config
+graph_policy_retry attempts=3 budget_min=few;
+--- emerg
+invalid value "budget_min=few" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a budget_min that is too large
+--- config
+graph_policy_retry attempts=3 budget_min=100001;
+--- emerg
+invalid value "budget_min=100001" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, more unknown outcomes than attempts can be
+--- config
+graph_policy_retry attempts=3 unknown=20;
+--- emerg
+invalid value "unknown=20" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry twice
+--- config
+graph_policy_retry off;
+graph_policy_retry attempts=3;
+--- emerg
+"graph_policy_retry" directive is duplicate
+
+
+=== graph_policy_retry twice, "off" at last
+--- config
+graph_policy_retry attempts=3;
+graph_policy_retry off;
+--- emerg
+"graph_policy_retry" directive is duplicate
+
+
 === graph_policy_log_level needs an argument
 --- config
 graph_policy_log_level;
@@ -1374,6 +1673,8 @@ graph_policy_hold             1s;
 graph_policy_status           503;
 graph_policy_buffer_size      8k;
 graph_policy_accept_encoding  off;
+graph_policy_cooldown         on;
+graph_policy_retry            attempts=3;
 graph_policy_log_level        info;
 --- config
 graph_policy                  zone=main;
@@ -1388,6 +1689,8 @@ graph_policy_hold             2s;
 graph_policy_status           upstream;
 graph_policy_buffer_size      16k;
 graph_policy_accept_encoding  on;
+graph_policy_cooldown         off;
+graph_policy_retry            off;
 graph_policy_log_level        warn;
 
 location / {
@@ -1403,6 +1706,8 @@ location / {
     graph_policy_status           400;
     graph_policy_buffer_size      32k;
     graph_policy_accept_encoding  off;
+    graph_policy_cooldown         on;
+    graph_policy_retry            attempts=2;
     graph_policy_log_level        error;
 
     return 200 "taken\n";
@@ -1450,6 +1755,9 @@ graph_policy_rule 1 context-limited reason=spam-quality;
 graph_policy_rule 1 context-limited reason=media-download;
 graph_policy_rule 1 context-limited reason=media-upload;
 graph_policy_rule 1 request reason=other;
+graph_policy_rule 1 temporary retry=on outcome=refused wait=1ms;
+graph_policy_rule 1 temporary retry=off outcome=unknown wait=24h;
+graph_policy_rule 1 fatal retry=off;
 location / {
     return 200 "taken\n";
 }
@@ -1491,6 +1799,22 @@ location / {
 taken
 
 
+=== every form of graph_policy_retry
+--- config
+graph_policy_retry off;
+location /a { graph_policy_retry attempts=2; }
+location /b { graph_policy_retry attempts=20 base=1ms factor=1 max=1ms; }
+location /c { graph_policy_retry attempts=3 base=1h factor=10 max=1h; }
+location /d { graph_policy_retry attempts=3 deadline=1ms budget=0% budget_min=0; }
+location /e { graph_policy_retry attempts=3 deadline=1h budget=100% unknown=0; }
+location /f { graph_policy_retry budget_min=100000 unknown=19 attempts=20; }
+location / {
+    return 200 "taken\n";
+}
+--- response_body
+taken
+
+
 === every form of graph_policy_status
 --- config
 graph_policy_status upstream;
@@ -1520,10 +1844,12 @@ taken
 --- config
 graph_policy_pause           sends;
 graph_policy_accept_encoding on;
+graph_policy_cooldown        on;
 graph_policy_log_level       info;
 location /a {
     graph_policy_pause           all;
     graph_policy_accept_encoding off;
+    graph_policy_cooldown        off;
     graph_policy_log_level       notice;
 }
 location /b {

@@ -23,7 +23,8 @@ my $module = $ENV{MODULE} || $ENV{TEST_NGINX_LOAD_MODULES}
 
 die "no module at $module: run make build\n" unless -e $module;
 
-delete @ENV{qw(http_proxy https_proxy all_proxy ALL_PROXY)};
+# NGINX is also what nginx hands sockets over in
+delete @ENV{qw(NGINX http_proxy https_proxy all_proxy ALL_PROXY)};
 
 my $temp = File::Temp->newdir('docs.XXXXXX', TMPDIR => 1);
 my $dir  = "$temp";
@@ -94,22 +95,23 @@ isnt(refused(whole("graph_policy_hld 1s;\n")), '', 'so would a misspelt one');
 
 # -- directives ---------------------------------------------------------------
 
-my ($commands) = $module_c =~ /^static ngx_command_t .*? \{ (.*?) ^\};/msx;
+my ($commands) = $module_c =~ /^static ngx_command_t .*?\{(.*?)^\};/ms;
 
 my %commands = $commands =~ /\{ \s* ngx_string\("(\w+)"\), \s* ([A-Z0-9_|\s]+),/gx;
 
 cmp_ok(keys %commands, '>=', 14, 'the command table is read');
 
+my $section;
 my %flags = (NGX_HTTP_MAIN_CONF => 'http', NGX_HTTP_SRV_CONF => 'server',
     NGX_HTTP_LOC_CONF => 'location');
 my @defaults;
 
 for my $name (sort keys %commands) {
-    my ($section) = $directives =~ /^###\ \Q$name\E\n (.*?) (?=^\#\#)/msx;
+    ($section) = $directives =~ /^### \Q$name\E\n(.*?)(?=^##)/ms;
 
     ok($section, "$name is described") or next;
 
-    my %said = $section =~ /^-\ \*\*(\w+):\*\*\ (.*?)\n (?=-\ |\n)/msxg;
+    my %said = $section =~ /^- \*\*(\w+):\*\* (.*?)\n(?=- |\n)/msg;
 
     like($said{Syntax}, qr/^`\Q$name\E .*;`$/s, "$name: syntax");
     like($said{Default}, qr/^none\b|^`\Q$name\E .*;`$/s, "$name: default");
@@ -131,22 +133,52 @@ is(refused(whole(join "\n", @defaults)), '', 'defaults are accepted');
 is_deeply([sort grep { !$commands{$_} } $directives =~ /^### (\w+)$/mg], [],
     'nothing is described that is no directive');
 
+# what a level has that says nothing
+my %merged = $module_c =~ /ngx_conf_merge(?:_\w+)?_value\(conf->(\w+),
+                           \s* prev->\w+, \s* ([^;]+)\);/xg;
+my %field = (graph_policy => 'shm_zone');
+
+for my $default (@defaults) {
+    my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?;$/;
+    my $field = $field{$name} || $name =~ s/^graph_policy_//r;
+
+    # graph_policy_retry has a way of its own
+    next if !exists $merged{$field} && $name eq 'graph_policy_retry';
+
+    is(compiled($merged{$field}), said($value), "$name: $value is the default");
+    is(compiled($merged{"${field}_max"}), said($max), "$name: so is max=$max")
+        if defined $max;
+}
+
+my ($parameters) = $module_c =~ /_retry_pars\[\] =\n\{(.*?)^\};/ms;
+my %range = map { /ngx_string\("(\w+)="\),.*?(\d+), (\d+), (\S+)/s
+    ? ($1 => [$2, $3, $4]) : () } split /\n\n/, $parameters;
+my %default = $module_c =~ /^    retry->(\w+) = (\d+);/mg;
+
+($section) = $directives =~ /^### graph_policy_retry\n(.*?)(?=^##)/ms;
+
+is_deeply({ map { my ($name) = $_->[0] =~ /`(\w+)=`/;
+        $name => [map { said($_) } $_->[1], split / to /, $_->[2]] }
+        rows($section) },
+    { map { $_ => [$default{$_}, @{ $range{$_} }[0, 1]] } keys %range },
+    'the parameters of graph_policy_retry');
+
 
 # -- variables ----------------------------------------------------------------
 
-my ($list) = $variables_c =~ /^static ngx_http_variable_t .*? \{ (.*?) ^\};/msx;
+my ($list) = $variables_c =~ /^static ngx_http_variable_t .*?\{(.*?)^\};/ms;
 my %variables = map { $_ => 1 } $list =~ /ngx_string\("(\w+)"\)/g;
 
 cmp_ok(keys %variables, '>=', 14, 'the variables are read');
 
-my ($section) = $directives =~ /^## Variables\n(.*?)^## /ms;
+($section) = $directives =~ /^## Variables\n(.*?)^## /ms;
 
 for my $name (sort keys %variables) {
     like($section, qr/^\| `\$\Q$name\E` \| \S/m, "\$$name is described");
 }
 
 my ($statuses) = $variables_c
-    =~ /^static ngx_str_t \s+ \w+_statuses\[\] .*? \{ (.*?) ^\};/msx;
+    =~ /^static ngx_str_t +\w+_statuses\[\] = \{(.*?)^\};/ms;
 
 for my $status ($statuses =~ /ngx_string\("(\w+)"\)/g) {
     like($section, qr/`\Q$status\E`/, "\$graph_policy_status: $status");
@@ -173,7 +205,7 @@ is_deeply([sort $section =~ /^\| `(X-Graph-[\w-]+)`/mg], [sort keys %sent],
     'the headers that are described are those that are sent');
 
 for my $page (@pages) {
-    is_deeply([grep { !$sent{$_} } $text{$page} =~ /\b(X-Graph-\w[\w-]*\w)\b/g],
+    is_deeply([grep { !$sent{$_} } $text{$page} =~ /\b(X-Graph-\w[\w-]*\w)\b(?!-\*)/g],
         [], "$page: headers exist");
 }
 
@@ -191,6 +223,17 @@ for my $page (@pages) {
 is_deeply([grep { !/^(?:run|test)$/ } map { /^make ([a-z-]+)/gm }
     code('README.md', 'sh') =~ /\A(make run.*?make test)/s], [],
     'the README has the two commands');
+
+
+# the rooms of the house
+($section) = $text{'docs/internals.md'} =~ /^## Four floors\n(.*?)^## /ms;
+
+my %rooms = map { /_graph_policy_(\w+)\.c$/ ? ($1 => 1) : () }
+    glob "$top/src/*.c $top/src/*/*.c";
+
+is_deeply([sort map { /`(\w+)`/g } $section =~ /^\|[^|]*\| (`[^|]*)\|/mg],
+    [sort keys %rooms],
+    'docs/internals.md has the files of src/');
 
 
 # -- links --------------------------------------------------------------------
@@ -219,11 +262,12 @@ for my $page (@pages) {
 
 # -- reasons ------------------------------------------------------------------
 
-my $words = qr/(?: "[^"]*" \s* )+/x;
+my $words = qr/(?:"[^"]*"\s*)+/;
 my @reasons;
 
 while ($table_c =~ /\{ \s* ngx_string\("([a-z-]+)"\), \s*
-                    ngx_string\( ($words) \), \s* ngx_string\( ($words) \)/xg)
+                    ngx_string\( ($words) \), \s* ngx_string\( ($words) \), \s*
+                    -?\d+ \s \}/xg)
 {
     push @reasons, [$1, map { join '', /"([^"]*)"/g } $2, $3];
 }
@@ -240,8 +284,11 @@ is_deeply([map { [$_->[0] =~ /^`(.*)`$/, @$_[1, 2]] } rows($section)],
 
 # first-last/subcode => category, reason, scope, wait, bound, messages
 my (%built_in, %described);
+my (@not_again, @open);
 
-for my $row ($table_c =~ /^ {4}((?:ROW|FATAL|TEMP|CONTEXT|REQUEST)\(.*?\)),$/msg)
+my ($built_in) = $table_c =~ /_table\[\] = \{\n(.*?)\n\n\n\/\* in the order/s;
+
+for my $row ($built_in =~ /^ {4}((?:ROW|FATAL|TEMP|CONTEXT|REQUEST)\(.*?\)),$/msg)
 {
     my ($kind, @v) = $row =~ /(\w+|"[^"]*"|-1)/g;
     my %r = (last => $v[0], subcode => -1, wait => 0, bound => 0,
@@ -258,6 +305,8 @@ for my $row ($table_c =~ /^ {4}((?:ROW|FATAL|TEMP|CONTEXT|REQUEST)\(.*?\)),$/msg
 
     } elsif ($kind eq 'TEMP') {
         @r{qw(category scope reason wait)} = ('TEMPORARY', @v[1, 2, 5]);
+        push @not_again, $v[0] if !$v[3];
+        push @open, $v[0] if $v[3] && !$v[4];
 
     } elsif ($kind eq 'CONTEXT') {
         @r{qw(scope reason)} = @v[1, 2];
@@ -320,10 +369,17 @@ for my $line (split /\n(?=- |\n)/, $section) {
     }
 }
 
-# the two that the first table has no room for
-$described{100} ||= '';
-
 is_deeply(\%described, \%built_in, 'the codes are those of the built-in table');
+
+($section) = $decisions =~ /^## Sending again\n(.*?)^## /ms;
+
+my ($but)   = $section =~ /\bbut\s+([\d\s]+(?:and\s+\d+)?)\./;
+my ($after) = $section =~ /After ([\d,\s]+)/;
+
+is_deeply([sort { $a <=> $b } $but =~ /\d+/g], \@not_again,
+    'so are those that are not sent again');
+is_deeply([sort { $a <=> $b } $after =~ /\d+/g], \@open,
+    'and those whose outcome is open');
 
 
 # -- the example of the README ------------------------------------------------
@@ -388,6 +444,24 @@ done_testing();
 
 # -- helpers ------------------------------------------------------------------
 
+# a value of the source, and one of a configuration, as a number or word
+sub compiled {
+    my ($value) = @_;
+
+    return eval $value if $value =~ /^[\d *]+$/;
+    return 0 if $value eq 'NULL';
+    return lc $value =~ s/^.*_//r;
+}
+
+sub said {
+    my ($value) = @_;
+    my %unit = (ms => 1, s => 1000, m => 60_000, h => 3_600_000, k => 1024,
+        '%' => 1);
+
+    return $1 * $unit{$2} if $value =~ /^(\d+)(ms|[smhk%])$/;
+    return $value eq 'on' ? 1 : $value eq 'off' ? 0 : $value;
+}
+
 # the code of a language in a page, with the lines it starts at
 sub blocks {
     my ($page, $language) = @_;
@@ -423,7 +497,13 @@ sub whole {
         map { $level{$_} || 'location' } statements($config);
     my ($level) = grep { $top{$_} } qw(main http server location);
 
-    return $config if $level eq 'main';
+    my $temporary = join '', map { "${_}_temp_path temp.$_;\n" }
+        qw(client_body proxy fastcgi uwsgi scgi);
+
+    if ($level eq 'main') {
+        $config =~ s/^http \{\n/$&$temporary/m or die "no http in $config";
+        return "$config\n$user\npid nginx.pid;\n";
+    }
 
     if ($level eq 'location') {
         $config = "location / {\n$config\n"
@@ -446,11 +526,7 @@ error_log   logs/error.log info;
 events {}
 http {
 access_log  off;
-client_body_temp_path  temp.body;
-proxy_temp_path        temp.proxy;
-fastcgi_temp_path      temp.fastcgi;
-uwsgi_temp_path        temp.uwsgi;
-scgi_temp_path         temp.scgi;
+$temporary
 $config
 }
 END
@@ -541,7 +617,7 @@ sub rows {
     my ($text) = @_;
     my @rows = map { [split / \| /] } $text =~ /^\| (.*) \|$/mg;
 
-    return grep { $_->[0] !~ /^(?:category|reason)$/ } @rows;
+    return grep { $_->[0] !~ /^(?:category|reason|parameter)$/ } @rows;
 }
 
 # as GitHub makes them of headings

@@ -333,6 +333,52 @@ POST /location/nested/1/messages gzip,br
 
 
 
+=== graph_policy_cooldown
+--- at_http
+graph_policy_cooldown on;
+--- at_server
+graph_policy_cooldown off;
+--- at_location
+graph_policy_cooldown on;
+--- sends
+POST /http/1/messages?say=4                  400 passed
+POST /http/1/messages                        400 blocked
+POST /server/1/messages                      200 -
+POST /server/1/messages?say=4                400 passed  token=two
+POST /location/1/messages                    200 -       token=two
+POST /location/1/messages?say=4              400 passed  token=two
+POST /location/1/messages                    400 blocked token=two
+POST /location/nested/1/messages             400 blocked token=two
+POST /location/nested/1/messages?say=4       400 passed  token=three
+POST /http/1/messages                        400 blocked token=three
+
+
+
+=== graph_policy_retry
+--- at_http
+graph_policy_retry attempts=2 base=1ms;
+--- at_server
+graph_policy_retry off;
+--- at_location
+graph_policy_retry attempts=3 base=1ms;
+--- sends
+POST /http/1/messages?say=131016             400 retried X-Graph-Attempts=2
+POST /server/1/messages?say=131016           400 passed  X-Graph-Attempts=-
+POST /location/1/messages?say=131016         400 retried X-Graph-Attempts=3
+POST /location/nested/1/messages?say=131016  400 retried X-Graph-Attempts=3
+--- graph
+POST /http/1/messages?say=131016
+POST /http/1/messages?say=131016
+POST /server/1/messages?say=131016
+POST /location/1/messages?say=131016
+POST /location/1/messages?say=131016
+POST /location/1/messages?say=131016
+POST /location/nested/1/messages?say=131016
+POST /location/nested/1/messages?say=131016
+POST /location/nested/1/messages?say=131016
+
+
+
 === graph_policy_log_level
 --- at_http
 graph_policy_log_level error;

@@ -169,7 +169,7 @@ POST /1/messages                             400 blocked
 graph_policy_hold 1ms max=2ms;
 --- sends
 POST /1/messages?say=131042                  400 passed
-POST /1/messages?say=131042&trace=Second     400 probe
+POST /1/messages?say=131042                  400 probe
 POST /1/messages                             200 probe
 POST /1/messages                             200 -
 POST /1/messages?say=131042                  400 passed
@@ -177,9 +177,9 @@ POST /1/messages                             200 probe
 --- said
 [warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Second", hold: 2ms, zone: "z"
-[info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Second", zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Second", hold: 2ms, zone: "z"
+[warn] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
+[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 [warn] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 [warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
@@ -196,8 +196,8 @@ POST /1/messages                             200 probe
 --- said
 [warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[info] graph policy state probe told nothing, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [warn] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
+[info] graph policy state probe told nothing, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 [warn] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
 [warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
@@ -324,4 +324,8 @@ POST /1/messages                             200 probe
 error_log $TEST_NGINX_SERVER_ROOT/logs/location.log info;
 --- sends
 POST /1/messages?say=133010                  400 passed
+POST /1/messages                             400 blocked
+--- said_in: location.log
 --- said
+[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[info] graph policy blocks a request, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"

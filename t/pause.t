@@ -62,6 +62,19 @@ GET /v25.0/8880001 a                          =>  200
 
 
 
+=== whatever state covers the phone
+--- server
+    graph_policy_pause all;
+--- steps
+1001 a 400 131042                             =>  400 fatal billing passed
+GET /v25.0/1001/media b                       =>  400 fatal billing blocked
+GET /v25.0/1002/media a                       =>  200
+1003 c 403 10                                 =>  403 fatal token-invalid passed
+GET /v25.0/1003/media c                       =>  403 fatal token-invalid blocked
+GET /v25.0/1003/media b                       =>  200
+
+
+
 === a read of a media id says in an argument of which phone it is
 --- server
     graph_policy_pause all;

@@ -104,11 +104,11 @@ graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;
 main::rows('500 % | 200  =>  500 unclassified passed x1',
     'type=text/html body=%3Ch1%3EService%20Unavailable%3C/h1%3E',
     'body=',
-    'type=application/json body={%22error%22:{%22code%22:131016',
-    'type=application/json body={%22error%22:{%22message%22:%22131016%22}}',
-    'type=application/json body={%22error%22:null}',
-    'type=application/json body={%22code%22:131016}',
-    'type=application/json body=[{%22error%22:{%22code%22:131016}}]',
+    'type=application/json body=%7B%22error%22:%7B%22code%22:131016',
+    'type=application/json body=%7B%22error%22:%7B%22message%22:%22131016%22%7D%7D',
+    'type=application/json body=%7B%22error%22:null%7D',
+    'type=application/json body=%7B%22code%22:131016%7D',
+    'type=application/json body=[%7B%22error%22:%7B%22code%22:131016%7D%7D]',
     'type=application/json body=null')
 
 
@@ -285,6 +285,7 @@ graph_policy_retry attempts=3 base=20ms max=30ms;
 --- tries
 1001 400 131056 | 400 131056 | 200
     => 200 retried x3 gaps>=1000,4000 took<8500
+--- timeout: 15
 
 
 
@@ -304,6 +305,7 @@ graph_policy_retry attempts=2 base=20ms max=30ms;
 --- tries
 1001 400 130429 | 200  =>  200 retried x2 gaps>=1000 took<4000
 1002 500 131057 | 200  =>  200 retried x2 gaps>=5000 took<9000
+--- timeout: 15
 
 
 
@@ -480,17 +482,19 @@ graph policy sends again(?!.*verysecret)
 --- server
 graph_policy_hold 50ms max=50ms;
 --- retry
-graph_policy_retry attempts=3 base=150ms factor=1 budget_min=1000;
+graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;
+# an answer that takes a moment lets the hold pass
 --- tries
-1001 400 131042                         =>  400 fatal billing passed
-1001 500 131016 after=100 | 400 131042  =>  400 fatal billing probe x2 X-Graph-Attempts:2
-1002 400 131042 after=100               =>  400 fatal billing passed
-1001 500 131016 | 200                   =>  200 probe x2 X-Graph-Attempts:2
-1001 200                                =>  200
+1001 400 131042                =>  400 fatal billing passed
+1002 200 after=100             =>  200
+1001 500 131016 | 400 131042   =>  400 fatal billing probe x2 X-Graph-Attempts:2
+1002 200 after=100             =>  200
+1001 500 131016 | 200          =>  200 probe x2 X-Graph-Attempts:2
+1001 200                       =>  200
 
 
 
-=== after the probe
+=== a probe in the log
 --- server
 graph_policy_hold 50ms max=50ms;
 --- retry
@@ -498,10 +502,10 @@ graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;
 --- format
 $graph_policy_status $graph_policy_attempts
 --- tries
-1001 400 131042            =>  400 fatal billing passed
+1001 400 131042                  =>  400 fatal billing passed
 1002 500 131016 after=100 | 200  =>  200 retried x2
-1001 500 131016 | 200      =>  200 probe x2 X-Graph-Attempts:2
-1001 500 131016 | 200      =>  200 retried x2
+1001 500 131016 | 200            =>  200 probe x2 X-Graph-Attempts:2
+1001 500 131016 | 200            =>  200 retried x2
 --- logged
 PASSED 1
 RETRIED 2

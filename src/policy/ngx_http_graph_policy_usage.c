@@ -41,7 +41,7 @@ typedef struct {
 
     unsigned                        in_object:1;  /* the document is one */
     unsigned                        in_list:1;
-    unsigned                        in_entry:1;
+    unsigned                        in_entry:1;   /* valid at its level */
 } ngx_http_graph_policy_usage_ctx_t;
 
 
@@ -145,7 +145,6 @@ ngx_http_graph_policy_usage_start_map(void *data)
 {
     ngx_http_graph_policy_usage_ctx_t *ctx = data;
 
-    ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
     ctx->depth++;
 
     if (ctx->depth == NGX_HTTP_GRAPH_POLICY_USAGE_TOP) {
@@ -168,7 +167,7 @@ ngx_http_graph_policy_usage_map_key(void *data, const unsigned char *text,
     ngx_str_t   *name;
     ngx_uint_t   i;
 
-    /* any value but a number leaves the member of its name behind */
+    /* a value that is no number leaves the member behind */
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
 
@@ -197,10 +196,7 @@ ngx_http_graph_policy_usage_end_map(void *data)
     ngx_http_graph_policy_usage_ctx_t *ctx = data;
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
-
-    if (ctx->depth-- == NGX_HTTP_GRAPH_POLICY_USAGE_ENTRY) {
-        ctx->in_entry = 0;
-    }
+    ctx->depth--;
 
     return 1;
 }

@@ -28,6 +28,7 @@ package GraphPolicyBlocks;
 #   format, logged         a format of the proxy's access log, and all its lines
 #   said                   all lines of the module in the error log, from the
 #                          level on
+#   said_in                another file in logs/ that "said" is about
 #
 # Patterns in "logged" and "said": <n> is a number, <fp> a fingerprint, <id> the
 # id of a state, <none> nothing, as nginx writes it; <fp:NAME>, <id:NAME> and
@@ -276,16 +277,19 @@ sub check {
         sub { slurp('lines.log') })
         if defined $block->logged;
 
-    compare("$name - what the module said", $block->said, \&said)
+    compare("$name - what the module said", $block->said,
+        sub { said($block->said_in) })
         if defined $block->said;
 }
 
 # the module's own lines, without what every line of the log begins with
 sub said {
+    my ($file) = @_;
+
     return join '', map {
         m{^\S+ \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?(graph[ _]policy.*)}
             ? "$1 $2\n" : ()
-    } split /\n/, slurp('error.log');
+    } split /\n/, slurp($file // 'error.log');
 }
 
 sub slurp {

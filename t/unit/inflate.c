@@ -303,6 +303,19 @@ test_large(void)
         free(b.data);
     }
 
+    /* the second half repeats the first from as far back as that goes */
+
+    len = 2 * 32000;
+    memcpy(data + len / 2, data, len / 2);
+
+    for (i = 0; i < NFORMATS; i++) {
+        b = pack(data, len, formats[i].bits);
+
+        ok(b.len < len * 3 / 4, "%s with long references", formats[i].name);
+        ok(inflates(b.data, b.len, data, len, 65536), "is taken");
+        free(b.data);
+    }
+
     free(data);
 }
 
@@ -337,15 +350,11 @@ test_header(void)
 static void
 test_members(void)
 {
-    block_t  b, one, none;
-
-    one = pack(text, TEXT_LEN / 2, GZIP);
-    b = pack(text, TEXT_LEN / 2, GZIP);
-    free(b.data);
+    block_t  b, second, none;
 
     b = pack(text, TEXT_LEN / 2, GZIP);
-    none = pack(text + TEXT_LEN / 2, TEXT_LEN - TEXT_LEN / 2, GZIP);
-    append(&b, none.data, none.len);
+    second = pack(text + TEXT_LEN / 2, TEXT_LEN - TEXT_LEN / 2, GZIP);
+    append(&b, second.data, second.len);
 
     ok(inflates(b.data, b.len, text, TEXT_LEN, 65536), "two members");
     ok(inflates(b.data, b.len, text, TEXT_LEN, TEXT_LEN),
@@ -354,13 +363,13 @@ test_members(void)
     ok(declined(b.data, b.len, TEXT_LEN / 2),
        "the first member fills the room, the second finds none");
     ok(declined(b.data, b.len - 1, 65536), "the second one lacks a byte");
-    ok(declined(b.data, b.len - none.len + 5, 65536),
+    ok(declined(b.data, b.len - second.len + 5, 65536),
        "of the second one there is but half a header");
 
     b.data[b.len - 8] ^= 1;
     ok(declined(b.data, b.len, 65536), "the second one's checksum is wrong");
 
-    free(none.data);
+    free(second.data);
     free(b.data);
 
     b = pack(text, TEXT_LEN, GZIP);
@@ -376,7 +385,6 @@ test_members(void)
        "and before it");
 
     free(none.data);
-    free(one.data);
     free(b.data);
 
     /* only gzip has members */
@@ -449,6 +457,15 @@ test_bound(void)
                                          (size_t) NGX_MAX_INT32_VALUE + 1),
            NGX_DECLINED, "a room of 2^31 bytes");
 
+#if (NGX_PTR_SIZE == 8)
+    is_int(ngx_http_graph_policy_inflate(b.data, b.len + (1ULL << 32),
+                                         (u_char *) zeroes, TEXT_LEN),
+           NGX_DECLINED, "a length that is good but for its 33rd bit");
+    is_int(ngx_http_graph_policy_inflate(b.data, b.len, (u_char *) zeroes,
+                                         TEXT_LEN + (1ULL << 32)),
+           NGX_DECLINED, "and a room likewise");
+#endif
+
     free(zeroes);
     free(b.data);
 }
@@ -479,7 +496,7 @@ static void
 test_trailing(void)
 {
     size_t    i, j;
-    block_t   b, packed;
+    block_t   b;
 
     static const struct {
         const char  *data;
@@ -498,8 +515,6 @@ test_trailing(void)
     };
 
     for (i = 0; i < NFORMATS; i++) {
-        packed = pack(text, TEXT_LEN, formats[i].bits);
-
         for (j = 0; j < sizeof(garbage) / sizeof(garbage[0]); j++) {
             b = pack(text, TEXT_LEN, formats[i].bits);
             append(&b, garbage[j].data, garbage[j].len);
@@ -508,8 +523,6 @@ test_trailing(void)
                formats[i].name, garbage[j].name);
             free(b.data);
         }
-
-        free(packed.data);
     }
 }
 

@@ -125,6 +125,10 @@ static const said_t  shapes[] = {
     { "a value that is no number, then another member",
       "{\"call_count\":null,\"b\":100,\"total_time\":\"x\",\"c\":100,"
       "\"total_cputime\":true,\"d\":100}", 0, 0 },
+    { "a number behind an entry that ends without one",
+      "{\"1\":[{\"call_count\":null},100]}", 0, 0 },
+    { "an object for a figure",
+      "{\"call_count\":{},\"a\":100}", 0, 0 },
     { "other case", "{\"Call_Count\":100}", 0, 0 },
     { "names that begin alike", "{\"call_coun\":100,\"call_counts\":100}",
       0, 0 },

@@ -256,7 +256,6 @@ END
         add_header Content-Type     \$mock_type always;
         add_header Content-Encoding \$http_mock_encoding always;
         add_header Retry-After      \$http_mock_retry_after always;
-        add_header Mock-Got-Accept-Encoding "[\$http_accept_encoding]" always;
 
         root \$TEST_NGINX_SERVER_ROOT/html;
 
