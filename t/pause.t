@@ -140,11 +140,11 @@ GET /v25.0/1001/settings a                    =>  200
 === at the end of the hold reads pass, and don't probe
 --- server
     graph_policy_pause all;
-    graph_policy_hold 200ms;
+    graph_policy_hold 600ms;
 --- steps
 1001 a 401 190                                =>  401 fatal token-invalid passed
 GET /v25.0/8880001 a                          =>  401 fatal token-invalid blocked
-sleep 0.3
+sleep 0.7
 GET /v25.0/8880001 a                          =>  200
 GET /v25.0/8880001 a                          =>  200
 1001 a 401 190                                =>  401 fatal token-invalid probe

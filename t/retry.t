@@ -189,6 +189,23 @@ graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
 
 
 
+=== the last answer may be nginx's own
+# it was sent again, of that there is a header; of the error there is none
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- format
+$status "$upstream_status" $graph_policy_status $graph_policy_attempts
+--- tries
+1001 500 131016 | 0  =>  502 retried x2 own !X-Graph-Error-Category !X-Graph-Error-Code
+1002 0               =>  502 x1 own !X-Graph-Error-Category
+--- logged
+502 "500, 502" RETRIED 2
+502 "502" PASSED 1
+--- said
+upstream prematurely closed connection
+
+
+
 === attempts exhausted: the last error, and its headers once
 --- retry
 graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;

@@ -20,6 +20,8 @@ my $upstream = GraphPolicy::Scripted->start;
 my $second   = GraphPolicy::Scripted->start;
 my ($tls, $h2tls, $h2up, $dead) = free_ports(4);
 
+my $scgi = scgi();
+
 my $about = qx($GraphPolicy::nginx_binary -V 2>&1);
 my ($major, $minor) = $about =~ m{nginx/1\.(\d+)\.(\d+)};
 my $threads = $about =~ /--with-threads/;
@@ -31,6 +33,48 @@ chmod 0755, $certs;
 system("$FindBin::Bin/tools/make-cert", "$certs", 'localhost', '127.0.0.1')
     == 0 or die 'no certificate';
 chmod 0644, glob "$certs/*";
+
+# another kind of upstream: its first two answers are errors
+sub scgi {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        Listen => 16) or die "listen: $!";
+    my $parent = $$;
+    my $pid    = fork // die "fork: $!";
+
+    if (!$pid) {
+        my ($count, $first) = (0, '');
+
+        while (getppid == $parent) {
+            my $read = '';
+            vec($read, fileno $listen, 1) = 1;
+            next if !select $read, undef, undef, 1;
+
+            my $socket = $listen->accept or next;
+            my $in     = '';
+            1 while $in !~ /^\d+:/ && sysread $socket, $in, 4096, length $in;
+
+            # the length of the parameters, then they, then the body
+            my ($size) = $in =~ /^(\d+):/;
+            my $all = length($size) + 1 + $size + 1
+                + ($in =~ /CONTENT_LENGTH\0(\d+)/)[0];
+            1 while length $in < $all
+                && sysread $socket, $in, 65536, length $in;
+
+            $first = $in if !$count;
+            my $same = $in eq $first ? 'same' : 'other';
+            syswrite $socket, ++$count < 3
+                ? "Status: 500 Told So\r\nContent-Type: application/json\r\n"
+                    . qq(X-Only: error\r\n\r\n{"error":{"code":131016}})
+                : "Status: 200 Told So\r\nContent-Type: text/plain\r\n\r\n"
+                    . "$count $same " . length $in;
+            close $socket;
+        }
+        POSIX::_exit(0);
+    }
+
+    GraphPolicy::adopt($pid);
+    return $listen->sockport;
+}
 
 sub has {
     my ($command, $feature) = @_;
@@ -77,6 +121,12 @@ server {
     location /stock/ {
         graph_policy off;
         proxy_pass http://$main_up/;
+    }
+
+    location /stock/unbuf/ {
+        graph_policy off;
+        proxy_buffering off;
+        proxy_pass http://$main_up/unbuf/;
     }
 
     # bodies
@@ -225,7 +275,31 @@ server {
         proxy_pass http://$main_up;
     }
 
+    location /addition/ {
+        add_before_body /part/before;
+        add_after_body  /part/after;
+        addition_types *;
+        proxy_pass http://$main_up;
+    }
+    location /posted/ {
+        post_action /part/posted;
+        proxy_pass http://$main_up;
+    }
+    location /scgi/ {
+        scgi_pass 127.0.0.1:$scgi;
+        scgi_param REQUEST_URI \$request_uri;
+        client_body_buffer_size 8k;
+    }
+
     # caches
+    location /stale/ {
+        proxy_cache c;
+        proxy_cache_key \$uri;
+        proxy_cache_valid 1s;
+        proxy_cache_use_stale http_500;
+        add_header X-Cache \$upstream_cache_status always;
+        proxy_pass http://$main_up;
+    }
     location /cache/ {
         proxy_cache c;
         proxy_cache_key \$uri;
@@ -1080,20 +1154,68 @@ sub plain {
 
 {
     my $script = '500 131016 header=X-Accel-Limit-Rate:10 | 500 131016 '
-        . '| 200 pad=60000';
+        . '| 200 pad=100000';
     my $begun = time;
     my ($answer) = tried('limit_rate', 3, path => '/limit/1',
         method => 'GET', script => $script);
     my $took = time - $begun;
 
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200 pad=60000', 1),
+    is($answer->{body}, GraphPolicy::Scripted::body_of('200 pad=100000', 1),
         'limit_rate: its bytes');
     cmp_ok($took, '>=', 0.9, "limit_rate: the location's");
     cmp_ok($took, '<', 12 * slow(), "limit_rate: not the first error's");
 }
 
 
+{
+    $upstream->script("/part/$_", "200 body=$_") for qw(before after posted);
+
+    my ($answer) = attempts('/addition/1', "$twice | 200 body=middle");
+    is($answer->{status}, 200, 'addition: accepted');
+    is($answer->{body}, 'beforemiddleafter', 'addition: each once');
+
+    ($answer) = attempts('/addition/2', '500 131016 body='
+        . '%7B%22error%22:%7B%22code%22:131016%7D%7D');
+    is($answer->{body}, 'before{"error":{"code":131016}}after',
+        'addition: of the last error, once');
+    is($answer->{headers}{'x-graph-attempts'}, 3, 'addition: attempts');
+
+    # something to do after the answer
+    $upstream->script('/part/posted', '500 131016 | 200');
+    ($answer) = attempts('/posted/1', "$twice | 200");
+    is($answer->{status}, 200, 'post_action: accepted');
+    wait_until(sub { $upstream->count >= 4 });
+    sleep 0.3;
+    is(join(' ', map { $_->{uri} } $upstream->requests),
+        '/posted/1 /posted/1 /posted/1 /part/posted',
+        'post_action: once, after the last one');
+}
+
+{
+    my $answer = $nginx->request(path => '/scgi/1', body => $large);
+    is($answer->{status}, 200, 'SCGI: accepted');
+    like($answer->{body}, qr/^3 same \d+$/, 'SCGI: the third, and equal');
+    cmp_ok(($answer->{body} =~ /(\d+)$/)[0], '>', length $large,
+        'SCGI: whole');
+    is($answer->{headers}{'x-graph-attempts'}, 3, 'SCGI: attempts');
+    is($answer->{headers}{'x-only'}, undef, 'SCGI: nothing stale');
+}
+
+
 # -- caches
+
+{
+    # what nginx answers from its cache is no error any more
+    my ($answer) = tried('stale', 1, path => '/stale/1', method => 'GET',
+        script => '200');
+    sleep 2.1;
+    ($answer) = tried('stale, an error', 1, path => '/stale/1',
+        method => 'GET', script => $twice);
+    is($answer->{headers}{'x-cache'}, 'STALE', 'stale, an error: the cache');
+    is($answer->{status}, 200, 'stale, an error: accepted');
+    is($answer->{headers}{'x-graph-policy'}, undef,
+        'stale, an error: nothing was sent again');
+}
 
 {
     my ($answer) = tried('cache', 3, path => '/cache/1', method => 'GET');

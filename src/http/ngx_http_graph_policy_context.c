@@ -84,13 +84,17 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
         return ctx;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_graph_policy_ctx_t));
+    cln = ngx_pool_cleanup_add(r->pool, 0);
     if (cln == NULL) {
         return NULL;
     }
 
-    ctx = cln->data;
-    ngx_memzero(ctx, sizeof(ngx_http_graph_policy_ctx_t));
+    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_graph_policy_ctx_t));
+    if (ctx == NULL) {
+        return NULL;
+    }
+
+    cln->data = ctx;
 
     ctx->request = r;
     ctx->attempts = 1;
@@ -315,11 +319,11 @@ ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     u_char     *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
     ngx_log_t   log;
 
-    ngx_http_graph_policy_plain_log(ctx, &log);
-
-    if (log.log_level < NGX_LOG_INFO) {
+    if (ctx->request->connection->log->log_level < NGX_LOG_INFO) {
         return;
     }
+
+    ngx_http_graph_policy_plain_log(ctx, &log);
 
     p = ngx_http_graph_policy_write_state(text, view);
 

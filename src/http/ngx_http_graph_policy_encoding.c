@@ -8,13 +8,30 @@
  * What the upstream may compress an answer with: nothing that can't be
  * inflated for inspection.
  *
- * Lock rule: none.  Memory: the request's pool.
+ * Lock rule: none.  Memory: the request's pool; the worker remembers a few
+ * values, for its life, as its clients are few and send the same ones.
  */
 
 
 #include "ngx_http_graph_policy_request.h"
 
 
+#define NGX_HTTP_GRAPH_POLICY_MEMORIES    8
+#define NGX_HTTP_GRAPH_POLICY_MEMORY_LEN  64
+
+
+typedef struct {
+    ngx_str_t    value;
+    ngx_str_t    narrowed;
+    u_char       text[NGX_HTTP_GRAPH_POLICY_MEMORY_LEN];
+
+    /* terminated with a zero, as nginx terminates its values */
+    u_char       narrowed_text[NGX_HTTP_GRAPH_POLICY_MEMORY_LEN];
+} ngx_http_graph_policy_narrowed_t;
+
+
+static ngx_int_t ngx_http_graph_policy_recall(ngx_http_request_t *r,
+    ngx_str_t *value);
 static ngx_int_t ngx_http_graph_policy_narrow(ngx_http_request_t *r,
     ngx_str_t *value);
 static ngx_uint_t ngx_http_graph_policy_next_coding(u_char **p, u_char *last,
@@ -45,14 +62,65 @@ ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r)
         }
 
         if (h[i].key.len == sizeof("accept-encoding") - 1
-            && ngx_strncmp(h[i].lowcase_key, "accept-encoding",
-                           sizeof("accept-encoding") - 1)
+            && ngx_memcmp(h[i].lowcase_key, "accept-encoding",
+                          sizeof("accept-encoding") - 1)
                == 0
-            && ngx_http_graph_policy_narrow(r, &h[i].value) != NGX_OK)
+            && ngx_http_graph_policy_recall(r, &h[i].value) != NGX_OK)
         {
             return NGX_ERROR;
         }
     }
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_recall(ngx_http_request_t *r, ngx_str_t *value)
+{
+    ngx_str_t                              narrowed;
+    ngx_uint_t                             i;
+    ngx_http_graph_policy_narrowed_t      *memory;
+
+    static ngx_uint_t                        n;
+    static ngx_http_graph_policy_narrowed_t  memories[
+                                             NGX_HTTP_GRAPH_POLICY_MEMORIES];
+
+    for (i = 0; i < n; i++) {
+        memory = &memories[i];
+
+        if (memory->value.len == value->len
+            && ngx_memcmp(memory->value.data, value->data, value->len) == 0)
+        {
+            *value = memory->narrowed;
+            return NGX_OK;
+        }
+    }
+
+    narrowed = *value;
+
+    if (ngx_http_graph_policy_narrow(r, &narrowed) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* requests point at what is remembered, so nothing is ever forgotten */
+
+    if (n < NGX_HTTP_GRAPH_POLICY_MEMORIES
+        && value->len < NGX_HTTP_GRAPH_POLICY_MEMORY_LEN
+        && narrowed.len < NGX_HTTP_GRAPH_POLICY_MEMORY_LEN)
+    {
+        memory = &memories[n++];
+
+        memory->value.len = value->len;
+        memory->value.data = memory->text;
+        ngx_memcpy(memory->text, value->data, value->len);
+
+        memory->narrowed.len = narrowed.len;
+        memory->narrowed.data = memory->narrowed_text;
+        ngx_memcpy(memory->narrowed_text, narrowed.data, narrowed.len);
+    }
+
+    *value = narrowed;
+
+    return NGX_OK;
 }
 
 

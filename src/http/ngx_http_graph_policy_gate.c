@@ -33,6 +33,7 @@ static ngx_int_t ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
 ngx_int_t
 ngx_http_graph_policy_gate(ngx_http_request_t *r)
 {
+    ngx_int_t                           rc;
     ngx_http_graph_policy_loc_conf_t   *glcf;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
@@ -44,6 +45,20 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_graph_policy_module);
 
+    if (gmcf->retries
+        && ngx_http_graph_policy_count(r, glcf) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_graph_policy_zone_armed(glcf->zone) != 0) {
+        rc = ngx_http_graph_policy_check(r, glcf);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
     if (glcf->accept_encoding
         && ngx_http_graph_policy_has_accept_encoding(r)
         && ngx_http_graph_policy_narrow_encoding(r) != NGX_OK)
@@ -51,17 +66,7 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (gmcf->retries
-        && ngx_http_graph_policy_count(r, glcf) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_graph_policy_zone_armed(glcf->zone) == 0) {
-        return NGX_DECLINED;
-    }
-
-    return ngx_http_graph_policy_check(r, glcf);
+    return NGX_DECLINED;
 }
 
 
@@ -278,22 +283,26 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     /* a lease in hand that can't be used, to be given back */
 
-    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
-                                 NULL);
-
-    if (ngx_http_graph_policy_keep(ctx, &cover) != NGX_OK) {
-        return NGX_ERROR;
+    if (ctx->nrefs != 0) {
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                     NULL);
     }
 
     ctx->view = view;
 
     if (rc == NGX_ABORT || ngx_http_graph_policy_dry_run(r, glcf)) {
+
+        if (ngx_http_graph_policy_keep(ctx, &cover) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN;
         ngx_http_graph_policy_log_request(ctx, view, "would block a request");
 
         return NGX_OK;
     }
 
+    ctx->nrefs = 0;
     ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED;
     ngx_http_graph_policy_log_request(ctx, view, "blocks a request");
 

@@ -110,8 +110,9 @@ typedef struct {
     ngx_http_graph_policy_facts_t    facts;
     ngx_http_graph_policy_verdict_t  verdict;
 
-    /* the state that a local answer shows */
+    /* the state that a local answer shows, and its code as text */
     ngx_http_graph_policy_view_t    *view;
+    ngx_str_t                        code;
 
     time_t                           retry_after;   /* seconds, 0: unknown */
 

@@ -17,11 +17,23 @@
 #include "ngx_http_graph_policy_http.h"
 
 
+/* a power of two */
+#define NGX_HTTP_GRAPH_POLICY_TIMES  16
+
+
+typedef struct {
+    time_t    sec;
+    u_char    data[sizeof("2026-01-01T00:00:00Z") - 1];
+} ngx_http_graph_policy_time_text_t;
+
+
 static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_buf_t *ngx_http_graph_policy_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_ctx_t *ctx);
 static u_char *ngx_http_graph_policy_write_time(u_char *p, time_t sec);
+static u_char *ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n);
+static u_char *ngx_http_graph_policy_write_number(u_char *p, int64_t number);
 static void ngx_http_graph_policy_take_view(
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_int_t ngx_http_graph_policy_add_number(ngx_http_request_t *r,
@@ -82,7 +94,7 @@ ngx_http_graph_policy_send(ngx_http_request_t *r,
 
     ngx_http_graph_policy_take_view(ctx);
 
-    b = ngx_http_graph_policy_body(r, view);
+    b = ngx_http_graph_policy_body(r, ctx);
     if (b == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -146,13 +158,17 @@ ngx_http_graph_policy_take_view(ngx_http_graph_policy_ctx_t *ctx)
 
 static ngx_buf_t *
 ngx_http_graph_policy_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_ctx_t *ctx)
 {
     u_char                          *p;
     size_t                           len;
     ngx_buf_t                       *b;
+    ngx_str_t                       *code;
+    ngx_http_graph_policy_view_t    *view;
     ngx_http_graph_policy_reason_t  *reason;
 
+    view = ctx->view;
+    code = &ctx->code;
     reason = &ngx_http_graph_policy_reasons[view->reason];
 
     len = 2 * reason->title.len + reason->action.len + view->trace_len
@@ -169,16 +185,20 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
     p = b->last;
 
     p = ngx_http_graph_policy_cpylit(p, "{\"error\":{\"message\":\"(#");
-    p = ngx_sprintf(p, "%L", view->code);
+
+    code->data = p;
+    p = ngx_http_graph_policy_write_number(p, view->code);
+    code->len = p - code->data;
+
     p = ngx_http_graph_policy_cpylit(p, ") ");
     p = ngx_cpymem(p, reason->title.data, reason->title.len);
     p = ngx_http_graph_policy_cpylit(p,
                               "\",\"type\":\"OAuthException\",\"code\":");
-    p = ngx_sprintf(p, "%L", view->code);
+    p = ngx_cpymem(p, code->data, code->len);
 
     if (view->subcode != -1) {
         p = ngx_http_graph_policy_cpylit(p, ",\"error_subcode\":");
-        p = ngx_sprintf(p, "%L", view->subcode);
+        p = ngx_http_graph_policy_write_number(p, view->subcode);
     }
 
     p = (view->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
@@ -213,18 +233,75 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
 }
 
 
-/* ISO 8601 */
+/*
+ * ISO 8601.  A state shows the same two times to all that it blocks, so the
+ * worker remembers what it wrote last.
+ */
 
 static u_char *
 ngx_http_graph_policy_write_time(u_char *p, time_t sec)
 {
-    ngx_tm_t  tm;
+    u_char                            *t;
+    ngx_tm_t                           tm;
+    ngx_http_graph_policy_time_text_t  *text;
 
-    ngx_gmtime(sec, &tm);
+    static ngx_http_graph_policy_time_text_t
+        texts[NGX_HTTP_GRAPH_POLICY_TIMES];
 
-    return ngx_sprintf(p, "%4d-%02d-%02dT%02d:%02d:%02dZ",
-                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
-                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec);
+    text = &texts[sec & (NGX_HTTP_GRAPH_POLICY_TIMES - 1)];
+
+    if (text->sec != sec) {
+        text->sec = sec;
+        t = text->data;
+
+        ngx_gmtime(sec, &tm);
+
+        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_year / 100);
+        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_year % 100);
+        *t++ = '-';
+        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_mon);
+        *t++ = '-';
+        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_mday);
+        *t++ = 'T';
+        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_hour);
+        *t++ = ':';
+        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_min);
+        *t++ = ':';
+        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_sec);
+        *t = 'Z';
+    }
+
+    return ngx_cpymem(p, text->data, sizeof(text->data));
+}
+
+
+/* two of them */
+
+static u_char *
+ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n)
+{
+    *p++ = (u_char) ('0' + n / 10);
+    *p++ = (u_char) ('0' + n % 10);
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_graph_policy_write_number(u_char *p, int64_t number)
+{
+    u_char    digits[NGX_INT64_LEN], *d;
+    uint64_t  n;
+
+    n = (uint64_t) number;
+    d = digits + NGX_INT64_LEN;
+
+    do {
+        *--d = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+
+    return ngx_cpymem(p, d, digits + NGX_INT64_LEN - d);
 }
 
 
@@ -232,8 +309,7 @@ ngx_int_t
 ngx_http_graph_policy_tag(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx)
 {
-    u_char                           id[NGX_HTTP_GRAPH_POLICY_ID_LEN];
-    ngx_str_t                        value;
+    ngx_str_t                         value;
     ngx_http_graph_policy_verdict_t  *verdict;
 
     verdict = &ctx->verdict;
@@ -245,10 +321,18 @@ ngx_http_graph_policy_tag(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->facts.has_code
-        && ngx_http_graph_policy_number(r, "X-Graph-Error-Code",
-                                        ctx->facts.code)
-           != NGX_OK)
+    if (ctx->code.len != 0) {
+
+        if (ngx_http_graph_policy_header(r, "X-Graph-Error-Code", &ctx->code)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (ctx->facts.has_code
+               && ngx_http_graph_policy_number(r, "X-Graph-Error-Code",
+                                               ctx->facts.code)
+                  != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -277,14 +361,13 @@ ngx_http_graph_policy_tag(ngx_http_request_t *r,
     }
 
     if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED) {
-        value.len = ngx_http_graph_policy_write_id(id, ctx->view) - id;
-
-        value.data = ngx_pnalloc(r->pool, value.len);
+        value.data = ngx_pnalloc(r->pool, NGX_HTTP_GRAPH_POLICY_ID_LEN);
         if (value.data == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(value.data, id, value.len);
+        value.len = ngx_http_graph_policy_write_id(value.data, ctx->view)
+                    - value.data;
 
         if (ngx_http_graph_policy_header(r, "X-Graph-State", &value)
             != NGX_OK)
@@ -328,14 +411,26 @@ static ngx_int_t
 ngx_http_graph_policy_add_number(ngx_http_request_t *r, const char *name,
     size_t len, int64_t number)
 {
-    ngx_str_t  value;
+    u_char     *last;
+    uint64_t    n;
+    ngx_str_t   value;
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-    if (value.data == NULL) {
+    last = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (last == NULL) {
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%L", number) - value.data;
+    last += NGX_INT64_LEN;
+
+    value.data = last;
+    n = (uint64_t) number;
+
+    do {
+        *--value.data = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+
+    value.len = last - value.data;
 
     return ngx_http_graph_policy_add_header(r, name, len, &value);
 }
@@ -366,6 +461,19 @@ ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
 u_char *
 ngx_http_graph_policy_write_id(u_char *p, ngx_http_graph_policy_view_t *view)
 {
-    return ngx_sprintf(p, "%016xL%02xi", view->hash,
-                       (ngx_int_t) view->stored_reason);
+    ngx_int_t   shift;
+    ngx_uint_t  reason;
+
+    static u_char  hex[] = "0123456789abcdef";
+
+    for (shift = 60; shift >= 0; shift -= 4) {
+        *p++ = hex[(view->hash >> shift) & 0xf];
+    }
+
+    reason = view->stored_reason;
+
+    *p++ = hex[reason >> 4];
+    *p++ = hex[reason & 0xf];
+
+    return p;
 }

@@ -33,7 +33,7 @@ static void ngx_http_graph_policy_account_key(ngx_http_request_t *r,
 
 #define ngx_http_graph_policy_is(s, literal)                                  \
     ((s)->len == sizeof(literal) - 1                                          \
-     && ngx_strncmp((s)->data, literal, sizeof(literal) - 1) == 0)
+     && ngx_memcmp((s)->data, literal, sizeof(literal) - 1) == 0)
 
 
 void
@@ -43,7 +43,10 @@ ngx_http_graph_policy_target_of(ngx_http_request_t *r,
 {
     ngx_str_t  edge;
 
-    ngx_memzero(target, sizeof(ngx_http_graph_policy_target_t));
+    target->send = 0;
+    target->read = 0;
+    target->messages = 0;
+    target->registration = 0;
 
     ngx_http_graph_policy_path(r, &target->phone, &edge);
 
@@ -125,16 +128,19 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
         return;
     }
 
-    object->data = --p;
+    edge->data = p--;
+    object->data = p;
 
-    while (object->data > start && object->data[-1] != '/') {
+    while (object->data > start && object->data[-1] >= '0'
+           && object->data[-1] <= '9')
+    {
         object->data--;
     }
 
-    object->len = p - object->data;
-
-    if (object->data == start || !ngx_http_graph_policy_digits(object)) {
-        ngx_str_null(object);
+    if (object->data > start && object->data[-1] == '/'
+        && p - object->data <= NGX_HTTP_GRAPH_POLICY_PHONE_LEN)
+    {
+        object->len = p - object->data;
     }
 }
 
@@ -142,17 +148,20 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
 static ngx_uint_t
 ngx_http_graph_policy_digits(ngx_str_t *text)
 {
-    size_t  i;
+    u_char  *p, *last;
 
     if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN) {
         return 0;
     }
 
-    for (i = 0; i < text->len; i++) {
-        if (text->data[i] < '0' || text->data[i] > '9') {
+    p = text->data;
+    last = p + text->len;
+
+    do {
+        if (*p < '0' || *p > '9') {
             return 0;
         }
-    }
+    } while (++p < last);
 
     return 1;
 }
@@ -258,7 +267,9 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
         id->phone = value;
     }
 
-    if (!ngx_http_graph_policy_digits(&id->phone)) {
+    if (id->phone.data != target->phone.data
+        && !ngx_http_graph_policy_digits(&id->phone))
+    {
         ngx_str_null(&id->phone);
     }
 

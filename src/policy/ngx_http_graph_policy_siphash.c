@@ -15,6 +15,14 @@
 #include "ngx_http_graph_policy_siphash.h"
 
 
+/* rounds for a word and at the end; the tests also take others */
+
+#ifndef NGX_HTTP_GRAPH_POLICY_SIP_WORD
+#define NGX_HTTP_GRAPH_POLICY_SIP_WORD  1
+#define NGX_HTTP_GRAPH_POLICY_SIP_END   3
+#endif
+
+
 #define ngx_http_graph_policy_rotl(x, b)                                      \
     (uint64_t) (((x) << (b)) | ((x) >> (64 - (b))))
 
@@ -39,9 +47,14 @@ ngx_http_graph_policy_sipround(uint64_t v[4])
 static ngx_inline void
 ngx_http_graph_policy_sipword(uint64_t v[4], uint64_t m)
 {
+    ngx_uint_t  i;
+
     v[3] ^= m;
-    ngx_http_graph_policy_sipround(v);
-    ngx_http_graph_policy_sipround(v);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SIP_WORD; i++) {
+        ngx_http_graph_policy_sipround(v);
+    }
+
     v[0] ^= m;
 }
 
@@ -83,7 +96,7 @@ ngx_http_graph_policy_siphash(const uint64_t key[2], const u_char *data,
 
     v[2] ^= 0xff;
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SIP_END; i++) {
         ngx_http_graph_policy_sipround(v);
     }
 

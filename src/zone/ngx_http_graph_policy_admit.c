@@ -92,7 +92,8 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+        ngx_http_graph_policy_state_view(zone->sh, shown, id->phone_hash, now,
+                                         view);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
@@ -281,7 +282,8 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_state_update(zone, state, was_armed);
     }
 
-    ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
+    ngx_http_graph_policy_state_view(zone->sh, state, id->phone_hash,
+                                     failure->now, view);
     view->transition = transition;
 
 done:
@@ -427,7 +429,7 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
-    ngx_http_graph_policy_state_view(zone->sh, state, now, view);
+    ngx_http_graph_policy_state_view(zone->sh, state, 0, now, view);
     view->transition = transition;
 
     ngx_http_graph_policy_state_update(zone, state, 1);

@@ -268,7 +268,7 @@ ngx_http_graph_policy_state_alloc(ngx_http_graph_policy_zone_t *zone,
         }
 
         if (state->breaker.armed) {
-            ngx_http_graph_policy_state_view(zone->sh, state, failure->now,
+            ngx_http_graph_policy_state_view(zone->sh, state, 0, failure->now,
                                        &failure->evicted);
             failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
         }
@@ -465,10 +465,9 @@ ngx_http_graph_policy_state_end(ngx_http_graph_policy_state_t *state,
 
 void
 ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_state_t *state, uint64_t phone, uint64_t now,
     ngx_http_graph_policy_view_t *view)
 {
-    uint64_t                        hash;
     ngx_http_graph_policy_group_t  *group;
 
     view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
@@ -497,9 +496,11 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     group = ngx_http_graph_policy_group_find(sh, state->group);
 
     if (group != NULL) {
-        hash = ngx_http_graph_policy_group_phone(sh, state);
+        if (phone == 0) {
+            phone = ngx_http_graph_policy_group_phone(sh, state);
+        }
 
-        if (group->sum != hash * group->count) {
+        if (group->sum != phone * group->count) {
             view->reason = NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED;
         }
     }

@@ -155,8 +155,9 @@ void ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
 /* when it ends to block: the end of its hold, or of the probe's lease */
 uint64_t ngx_http_graph_policy_state_end(
     ngx_http_graph_policy_state_t *state, uint64_t now);
+/* "phone" is the hash of the state's phone if it is at hand, else 0 */
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_state_t *state, uint64_t phone, uint64_t now,
     ngx_http_graph_policy_view_t *view);
 
 /* With which phones a disconnected one is counted; before state_update(). */

@@ -12,8 +12,8 @@ package GraphPolicy::Cases;
 # and Retry-After. "-" or nothing means that there is no such header, "?" that
 # this case doesn't care. "untouched" alone: there is no header of the policy
 # at all; "theirs" alone: those that the upstream made up are there, and no
-# other (see Mock-Spoof). With the filter "eval" the section is an array of [status,
-# body, expectation], for bytes that a line can't hold.
+# other (see Mock-Spoof). With the filter "eval" the section is an array of
+# [status, body, expectation], for bytes that a line can't hold.
 #
 # Every case is a send of a phone and a token of its own, so that none is
 # blocked by what another got. Asserted are the status, the body, byte for

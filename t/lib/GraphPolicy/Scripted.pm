@@ -31,6 +31,8 @@ package GraphPolicy::Scripted;
 #   after=MS       not at once
 #   wait=NAME      not before release(NAME)
 #
+# Status 0 is no answer: the connection is closed.
+#
 # Every answer has the header X-Try, and every error a trace "TryN".
 
 use strict;
@@ -400,6 +402,8 @@ sub compose {
 
     my $at = ($answer->{after} // 0) / 1000;
     my @steps;
+
+    return ([{ at => $at, end => 'fin' }], $answer->{wait}) if !$status;
 
     if ($answer->{split}) {
         push @steps, { at => $at, bytes => substr $text, 0, 20 };

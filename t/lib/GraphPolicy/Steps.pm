@@ -20,7 +20,8 @@ package GraphPolicy::Steps;
 # (answered by configuration). A 2xx without a word more has no header of the
 # policy.
 #
-# A line "sleep SECONDS" waits; "#" begins a comment.
+# A line "sleep SECONDS" waits; "#" begins a comment. Sleeps, and holds given in
+# milliseconds, are longer where everything is slow.
 #
 # Without a section "config", a block has a proxy with the zone "z" and a hold
 # longer than any test; "server" holds more directives for it.
@@ -109,6 +110,11 @@ END
 
     $block->set_value(config => 'graph_policy_hold 5m;' . $block->config)
         if $block->config !~ /graph_policy_hold/;
+
+    my $slow = GraphPolicy::slow();
+
+    $block->set_value(config => $block->config
+        =~ s/\b(graph_policy_hold |hold=)(\d+)ms/$1 . $2 * $slow . 'ms'/ger);
 
     $graph->clear;
 }
