@@ -250,10 +250,9 @@ ngx_http_graph_policy_cleanup(void *data)
  */
 
 void
-ngx_http_graph_policy_plain_log(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_log_t *log)
+ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log)
 {
-    *log = *ctx->request->connection->log;
+    *log = *r->connection->log;
 
     log->handler = NULL;
     log->action = NULL;
@@ -284,7 +283,7 @@ ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     level = (view->transition == NGX_HTTP_GRAPH_POLICY_FREED)
             ? NGX_LOG_INFO : ctx->log_level;
 
-    ngx_http_graph_policy_plain_log(ctx, &log);
+    ngx_http_graph_policy_plain_log(ctx->request, &log);
 
     if (log.log_level < level) {
         return;
@@ -304,7 +303,7 @@ ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
 {
     ngx_log_t  log;
 
-    ngx_http_graph_policy_plain_log(ctx, &log);
+    ngx_http_graph_policy_plain_log(ctx->request, &log);
 
     ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph_policy_zone \"%V\" has no room for a state",
@@ -323,7 +322,7 @@ ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
         return;
     }
 
-    ngx_http_graph_policy_plain_log(ctx, &log);
+    ngx_http_graph_policy_plain_log(ctx->request, &log);
 
     p = ngx_http_graph_policy_write_state(text, view);
 

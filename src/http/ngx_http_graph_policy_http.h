@@ -184,8 +184,7 @@ ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(
     ngx_http_graph_policy_ctx_t *ctx);
 
 /* the connection's log without the handler that appends the request line */
-void ngx_http_graph_policy_plain_log(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_log_t *log);
+void ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log);
 /* logs a change of state at the location's level, once each */
 void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
