@@ -17,55 +17,59 @@ use GraphPolicy qw(slow wait_until advance finish_requests abort_request);
 
 # the first hold, in seconds; at most it is two and a half times as long
 my $hold = 0.2 * slow();
+my ($first_hold, $max_hold) = map { 1000 * $_ * $hold . 'ms' } 1, 2.5;
 
 my $graph = GraphPolicy::Graph->start;
 my $nginx = GraphPolicy::Nginx->start(graph => $graph, workers => 4,
-    log_level => 'notice', http => sprintf(<<'END', 1000 * $hold, 2500 * $hold));
+    log_level => 'notice', http => <<"END");
 
 graph_policy_zone  zone=z:1m;
 graph_policy       zone=z;
-graph_policy_hold  %dms max=%dms;
+graph_policy_hold  $first_hold max=$max_hold;
 
-map $graph_policy_phone $account {
-    ~^77  shared;
+map \$graph_policy_phone \$account {
+    77001  shared;
+    77002  shared;
+    77003  shared;
+    77004  shared;
 }
 
 server {
-    listen  127.0.0.1:%%PORT%% reuseport;
+    listen  127.0.0.1:%PORT% reuseport;
 
-    graph_policy_account $account;
+    graph_policy_account \$account;
 
     location / {
-        proxy_pass http://127.0.0.1:%%GRAPH%%;
+        proxy_pass http://127.0.0.1:%GRAPH%;
     }
 
     location /long/ {
         graph_policy_hold 5m;
-        proxy_pass http://127.0.0.1:%%GRAPH%%;
+        proxy_pass http://127.0.0.1:%GRAPH%;
     }
 
     location /steady/ {
         graph_policy_hold 8s max=8s;
-        proxy_pass http://127.0.0.1:%%GRAPH%%;
+        proxy_pass http://127.0.0.1:%GRAPH%;
     }
 
     location /dry/ {
         graph_policy_dry_run on;
-        proxy_pass http://127.0.0.1:%%GRAPH%%;
+        proxy_pass http://127.0.0.1:%GRAPH%;
     }
 
     location /impatient/ {
         proxy_read_timeout 300ms;
-        proxy_pass http://127.0.0.1:%%GRAPH%%;
+        proxy_pass http://127.0.0.1:%GRAPH%;
     }
 
     location /nobody/ {
-        proxy_pass http://127.0.0.1:%%PORT2%%;
+        proxy_pass http://127.0.0.1:%PORT2%;
     }
 
     location /all/ {
         graph_policy_pause all;
-        proxy_pass http://127.0.0.1:%%GRAPH%%;
+        proxy_pass http://127.0.0.1:%GRAPH%;
     }
 }
 END

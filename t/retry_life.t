@@ -556,6 +556,40 @@ sub read_to {
 }
 
 
+{
+    # a state that is due when the wait is over: the request is its probe
+    start("base=${wait}ms factor=1", <<'END');
+        graph_policy_hold 100ms max=100ms;
+        graph_policy_rule 368 fatal dry_run=on;
+END
+
+    my $call = begin('/v25.0/1/messages', '500 131016 | 200', token => 'one');
+    is(waiting(1), 1, 'due: tried once');
+    $nginx->request(path => '/v25.0/1/messages', token => 'one',
+        headers => ['X-Script' => '400 131042', 'X-Key' => 'f']);
+
+    my ($answer) = finish_requests($call);
+    is($answer->{status}, 200, 'due: accepted');
+    is($answer->{headers}{'x-graph-policy'}, 'probe', 'due: as the probe');
+    is($answer->{headers}{'x-graph-attempts'}, 2, 'due: attempts');
+    is($nginx->request(path => '/v25.0/1/messages', token => 'one',
+        headers => ['X-Key' => 'g'])->{headers}{'x-graph-policy'}, undef,
+        'due: the state is cleared');
+
+    # a state of a rule that only shows what it would do
+    $upstream->clear;
+    $call = begin('/v25.0/2/messages', '500 131016 | 200', token => 'two');
+    is(waiting(1), 1, 'dry run: tried once');
+    $nginx->request(path => '/v25.0/2/messages', token => 'two',
+        headers => ['X-Script' => '400 368', 'X-Key' => 'f']);
+
+    ($answer) = finish_requests($call);
+    is($answer->{status}, 200, 'dry run: it ends no wait');
+    is($answer->{headers}{'x-graph-attempts'}, 2, 'dry run: attempts');
+    finish('due');
+}
+
+
 # -- a probe that waits keeps its lease
 
 {
@@ -632,7 +666,15 @@ sub read_to {
 {
     # a quarter of the 2048 connections that a worker may have
     my $long = 6000 * slow();
-    start("base=${long}ms factor=1");
+    start("base=${long}ms factor=1", '', main => 'worker_rlimit_nofile 4096;');
+
+    # those that leave make room
+    my @leave = map { begin("/v25.0/$_/messages", '500 131016') } 1 .. 50;
+    is(waiting(50), 50, 'many: some before');
+    abort_request($_) for @leave;
+    is(scalar logged(50), 50, 'many: which leave');
+    $upstream->clear;
+    GraphPolicy::spew($nginx->dir . '/access.log', '');
 
     my @calls = map { begin("/v25.0/$_/messages", '500 131016 wait=full | 200')
         } 1 .. 600;

@@ -20,7 +20,11 @@ my $upstream = GraphPolicy::Scripted->start;
 my $second   = GraphPolicy::Scripted->start;
 my ($tls, $h2tls, $h2up, $dead) = free_ports(4);
 
-my $scgi = scgi();
+# more than a megabyte, in which no two places are equal
+my $large = join '', map { sprintf "%08d:", $_ } 1 .. 116509;
+
+my $scgi  = scgi();
+my $early = early();
 
 my $about = qx($GraphPolicy::nginx_binary -V 2>&1);
 my ($major, $minor) = $about =~ m{nginx/1\.(\d+)\.(\d+)};
@@ -291,6 +295,11 @@ server {
         client_body_buffer_size 8k;
     }
 
+    location /early/ {
+        client_body_buffer_size 8k;
+        proxy_pass http://127.0.0.1:$early;
+    }
+
     # caches
     location /stale/ {
         proxy_cache c;
@@ -329,8 +338,15 @@ server {
         error_page 404 /page.html;
         proxy_pass http://$main_up;
     }
+    location /caughthere/ {
+        proxy_intercept_errors on;
+        error_page 500 /here.html;
+        proxy_pass http://$main_up;
+    }
     location = /page.html {
         graph_policy off;
+    }
+    location = /here.html {
     }
 
     # other phases
@@ -338,8 +354,14 @@ server {
         mirror /mirrored;
         proxy_pass http://$main_up;
     }
+    location /mirrorwaits/ {
+        graph_policy_retry attempts=2 base=1s factor=1 budget_min=100000;
+        mirror /mirrored;
+        proxy_pass http://$main_up;
+    }
     location = /mirrored {
         internal;
+        proxy_set_header X-Script '';
         proxy_pass http://$next_up\$request_uri;
     }
     location /asked/ {
@@ -405,12 +427,11 @@ END
 
 mkdir $nginx->dir . '/html';
 chmod 0777, $nginx->dir . '/html';
-spew($nginx->dir . '/html/page.html', "a page of nginx\n");
+spew($nginx->dir . "/html/$_.html", "a page of nginx\n") for qw(page here);
 spew($nginx->dir . '/html/includes', join '',
     map { qq(<!--#include virtual="/part/$_" -->;) } 1 .. 3);
 
 my $number = 0;
-my $large  = join '', map { sprintf "%08d:", $_ } 1 .. 116509;
 my $twice  = '500 131016 | 500 131016';
 
 # sends a request, and looks at what the upstream got
@@ -532,11 +553,15 @@ for (['memory', '/v25.0/1/messages', '{"to":"1"}'],
     ['none', '/v25.0/1/messages', ''],
     ['file', '/file/1', $large], ['one buffer', '/single/1', $large],
     ['always a file', '/only/1', 'small'], ['unbuffered', '/unbuf/1', $large],
-    ['just more than the buffer', '/file/1', 'x' x 8193])
+    ['just more than the buffer', '/file/1', 'x' x 8193],
+    ['of GET', '/v25.0/1', 'body', 'GET'],
+    ['of DELETE, file', '/file/1', $large, 'DELETE'],
+    ['of PUT, file', '/file/1', $large, 'PUT'])
 {
-    my ($name, $path, $body) = @$_;
+    my ($name, $path, $body, $method) = @$_;
 
-    my ($answer) = tried("body, $name", 3, path => $path, body => $body);
+    my ($answer) = tried("body, $name", 3, path => $path, body => $body,
+        method => $method || 'POST');
     accepted("body, $name", $answer);
 }
 
@@ -598,6 +623,67 @@ for my $part (['pieces', "3\r\nabc\r\n", "5;x=y\r\ndefgh\r\n0\r\n\r\n"],
     is(scalar @tries, 3, 'Expect: tries');
     same('Expect', @tries);
     ok($tries[2]{body} eq $large, 'Expect: the body');
+}
+
+
+{
+    # the error comes when the body is hardly on its way
+    my $answer = $nginx->request(path => '/early/1', body => $large x 5,
+        timeout => 20);
+
+    is($answer->{status}, 200, 'an early error: accepted');
+    is($answer->{body}, 'got ' . length($large) * 5 . ', whole',
+        'an early error: the body from its beginning');
+    is($answer->{headers}{'x-graph-attempts'}, 3,
+        'an early error: attempts');
+}
+
+# an upstream that gives the first two requests their error at once
+sub early {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        Listen => 16) or die "listen: $!";
+    my $parent = $$;
+    my $pid    = fork // die "fork: $!";
+
+    if (!$pid) {
+        my $count = 0;
+
+        while (getppid == $parent) {
+            my $read = '';
+            vec($read, fileno $listen, 1) = 1;
+            next if !select $read, undef, undef, 1;
+
+            my $socket = $listen->accept or next;
+            my $in     = '';
+            1 while $in !~ /\r\n\r\n/ && sysread $socket, $in, 1024, length $in;
+
+            if (++$count < 3) {
+                my $body = '{"error":{"code":131016}}';
+                syswrite $socket, "HTTP/1.1 500 Early\r\nContent-Length: "
+                    . length($body) . "\r\n\r\n$body";
+                # closed by nginx
+                1 while sysread $socket, $in, 65536;
+                close $socket;
+                next;
+            }
+
+            my ($length) = $in =~ /^Content-Length: (\d+)/mi;
+            my $at = index($in, "\r\n\r\n") + 4;
+            1 while length($in) < $at + $length
+                && sysread $socket, $in, 65536, length $in;
+
+            my $got  = substr $in, $at;
+            my $body = 'got ' . length($got) . ', '
+                . ($got eq $large x 5 ? 'whole' : 'torn');
+            syswrite $socket, "HTTP/1.1 200 OK\r\nContent-Length: "
+                . length($body) . "\r\n\r\n$body";
+            close $socket;
+        }
+        POSIX::_exit(0);
+    }
+
+    GraphPolicy::adopt($pid);
+    return $listen->sockport;
 }
 
 
@@ -1174,10 +1260,9 @@ sub plain {
     is($answer->{status}, 200, 'addition: accepted');
     is($answer->{body}, 'beforemiddleafter', 'addition: each once');
 
-    ($answer) = attempts('/addition/2', '500 131016 body='
-        . '%7B%22error%22:%7B%22code%22:131016%7D%7D');
-    is($answer->{body}, 'before{"error":{"code":131016}}after',
-        'addition: of the last error, once');
+    ($answer) = attempts('/addition/2', $twice);
+    is($answer->{body}, GraphPolicy::Scripted::body_of($twice, 3),
+        'addition: none to the last error, as in stock nginx');
     is($answer->{headers}{'x-graph-attempts'}, 3, 'addition: attempts');
 
     # something to do after the answer
@@ -1275,18 +1360,17 @@ sub plain {
     is($answer->{body}, GraphPolicy::Scripted::body_of($twice, 3),
         "a page, not intercepted: the upstream's body");
 
-    for my $i (1 .. 2) {
-        ($answer) = tried("a page, intercepted $i", 1, path => '/caught/1',
-            method => 'GET');
-        is($answer->{status}, 500, "a page, intercepted $i: the status");
-        is($answer->{body}, "a page of nginx\n",
-            "a page, intercepted $i: the page");
-        is($answer->{headers}{'x-graph-policy'}, undef,
-            "a page, intercepted $i: it has no policy");
-    }
+    # of a place where the policy is off, and of one where it is on
+    for my $path ('/caught/1', '/caught/2', '/caughthere/1', '/caughthere/2') {
+        my $name = "a page, intercepted, $path";
 
-    is(scalar(grep { /\[warn\].*proxy_intercept_errors/ } split /\n/,
-        $nginx->log), 1, 'a page, intercepted: one warning');
+        ($answer) = tried($name, 1, path => $path, method => 'GET');
+        is($answer->{status}, 500, "$name: the status");
+        is($answer->{body}, "a page of nginx\n", "$name: the page");
+        is($answer->{headers}{'x-graph-policy'}, undef, "$name: no policy");
+        is(scalar(grep { /\[warn\].*proxy_intercept_errors/ } split /\n/,
+            $nginx->log), 1, "$name: one warning");
+    }
 
     ($answer) = tried('another page', 3, path => '/uncaught/1');
     accepted('another page', $answer);
@@ -1303,6 +1387,14 @@ sub plain {
     is(($second->requests)[0]{body}, 'copied', 'mirror: with the body');
     sleep 0.2;
     is($second->count, 1, 'mirror: no other');
+
+    # a copy that is answered while the request waits
+    $second->clear;
+    $second->script('/mirrorwaits/1', '200 after=200');
+    ($answer) = tried('mirror in a wait', 2, path => '/mirrorwaits/1',
+        body => $large, script => '500 131016 | 200');
+    accepted('mirror in a wait', $answer, 2);
+    is($second->count, 1, 'mirror in a wait: one copy');
 
     $second->clear;
     ($answer) = tried('auth_request', 3, path => '/asked/1');
