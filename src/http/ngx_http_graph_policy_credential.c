@@ -83,7 +83,15 @@ ngx_http_graph_policy_header_credential(ngx_http_request_t *r,
     part = &r->headers_in.headers.part;
     h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
+    i = 0;
+
+    if (r->headers_in.authorization >= h
+        && r->headers_in.authorization < h + part->nelts)
+    {
+        i = r->headers_in.authorization - h;
+    }
+
+    for ( /* void */ ; /* void */ ; i++) {
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
@@ -117,10 +125,13 @@ ngx_http_graph_policy_bearer(ngx_str_t *value, ngx_str_t *token)
 {
     size_t  skip;
 
+    /* most clients write it so */
+
     if (value->len > sizeof("Bearer ") - 1
-        && ngx_strncasecmp(value->data, (u_char *) "Bearer ",
-                           sizeof("Bearer ") - 1)
-           == 0)
+        && (ngx_memcmp(value->data, "Bearer ", sizeof("Bearer ") - 1) == 0
+            || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
+                               sizeof("Bearer ") - 1)
+               == 0))
     {
         skip = sizeof("Bearer ") - 1;
 

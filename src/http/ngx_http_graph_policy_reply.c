@@ -461,13 +461,17 @@ ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
 u_char *
 ngx_http_graph_policy_write_id(u_char *p, ngx_http_graph_policy_view_t *view)
 {
-    ngx_int_t   shift;
+    u_char     *last;
+    uint64_t    hash;
     ngx_uint_t  reason;
 
     static u_char  hex[] = "0123456789abcdef";
 
-    for (shift = 60; shift >= 0; shift -= 4) {
-        *p++ = hex[(view->hash >> shift) & 0xf];
+    hash = view->hash;
+
+    for (last = p + 2 * sizeof(uint64_t); p < last; p++) {
+        *p = hex[hash >> 60];
+        hash <<= 4;
     }
 
     reason = view->stored_reason;

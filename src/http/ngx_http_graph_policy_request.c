@@ -273,19 +273,12 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
         ngx_str_null(&id->phone);
     }
 
-    if (id->phone.len != 0) {
-        id->phone_hash = ngx_http_graph_policy_zone_fingerprint(glcf->zone,
-                                                                &id->phone);
-    }
-
     if (glcf->account != NULL
         && ngx_http_graph_policy_value(r, glcf->account, &id->account)
            == NGX_OK
         && id->account.len != 0)
     {
         ngx_http_graph_policy_account_key(r, glcf->zone, &id->account);
-        id->account_hash = ngx_http_graph_policy_zone_fingerprint(glcf->zone,
-                                                                &id->account);
     }
 }
 

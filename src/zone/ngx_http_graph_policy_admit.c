@@ -31,7 +31,7 @@ static ngx_http_graph_policy_transition_e ngx_http_graph_policy_trip(
     ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure);
 static ngx_int_t ngx_http_graph_policy_target(
-    ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_verdict_t *verdict,
     ngx_http_graph_policy_place_t *place);
 static void ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
@@ -92,8 +92,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-        ngx_http_graph_policy_state_view(zone->sh, shown, id->phone_hash, now,
-                                         view);
+        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
@@ -120,7 +119,8 @@ ngx_http_graph_policy_collect(ngx_http_graph_policy_shctx_t *sh,
         for (bound = 0; bound < 2; bound++) {
 
             if (sh->live[kind][bound] == 0
-                || ngx_http_graph_policy_state_place(id, kind, bound, &place)
+                || ngx_http_graph_policy_state_place(sh, id, kind, bound,
+                                                     &place)
                    != NGX_OK)
             {
                 continue;
@@ -244,7 +244,7 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
 
     verdict = failure->verdict;
 
-    if (ngx_http_graph_policy_target(id, verdict, &place) != NGX_OK) {
+    if (ngx_http_graph_policy_target(zone->sh, id, verdict, &place) != NGX_OK) {
         return NGX_DECLINED;
     }
 
@@ -278,12 +278,11 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
 
     if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
         ngx_http_graph_policy_state_describe(state, failure);
-        ngx_http_graph_policy_state_group_of(state, id);
         ngx_http_graph_policy_state_update(zone, state, was_armed);
+        ngx_http_graph_policy_state_join(zone->sh, state, id);
     }
 
-    ngx_http_graph_policy_state_view(zone->sh, state, id->phone_hash,
-                                     failure->now, view);
+    ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
     view->transition = transition;
 
 done:
@@ -331,7 +330,8 @@ ngx_http_graph_policy_trip(ngx_http_graph_policy_state_t *state,
 /* where the answer sets its state */
 
 static ngx_int_t
-ngx_http_graph_policy_target(ngx_http_graph_policy_identity_t *id,
+ngx_http_graph_policy_target(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_verdict_t *verdict,
     ngx_http_graph_policy_place_t *place)
 {
@@ -366,7 +366,8 @@ ngx_http_graph_policy_target(ngx_http_graph_policy_identity_t *id,
         return NGX_DECLINED;
     }
 
-    return ngx_http_graph_policy_state_place(id, kind, verdict->bound, place);
+    return ngx_http_graph_policy_state_place(sh, id, kind, verdict->bound,
+                                             place);
 }
 
 
@@ -429,7 +430,7 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
-    ngx_http_graph_policy_state_view(zone->sh, state, 0, now, view);
+    ngx_http_graph_policy_state_view(zone->sh, state, now, view);
     view->transition = transition;
 
     ngx_http_graph_policy_state_update(zone, state, 1);
@@ -472,7 +473,7 @@ ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
 
     for (bound = 0; bound < 2; bound++) {
 
-        if (ngx_http_graph_policy_state_place(id,
+        if (ngx_http_graph_policy_state_place(zone->sh, id,
                                               NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
                                               bound, &place)
             != NGX_OK)

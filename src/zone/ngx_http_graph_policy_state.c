@@ -25,10 +25,21 @@
 #define NGX_HTTP_GRAPH_POLICY_SLOT       256
 
 
+#define ngx_http_graph_policy_member_state(n)                                 \
+    ngx_rbtree_data(n, ngx_http_graph_policy_state_t, member)
+
 #define ngx_http_graph_policy_order_state(n)                                  \
     ngx_rbtree_data(n, ngx_http_graph_policy_state_t, order)
 
 
+static uint64_t ngx_http_graph_policy_state_key(
+    ngx_http_graph_policy_shctx_t *sh, ngx_str_t *key, uint64_t *hash);
+static ngx_uint_t ngx_http_graph_policy_member_is_alone(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state);
+static ngx_int_t ngx_http_graph_policy_member_compare(
+    ngx_http_graph_policy_state_t *one, ngx_http_graph_policy_state_t *two);
+static void ngx_http_graph_policy_member_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static uint64_t ngx_http_graph_policy_state_hash(uint64_t hash,
     uint64_t credential, ngx_uint_t kind);
 static void *ngx_http_graph_policy_state_alloc(
@@ -40,14 +51,6 @@ static ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_victim(
     ngx_http_graph_policy_shctx_t *sh);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_oldest(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t order);
-static void ngx_http_graph_policy_group_join(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state);
-static void ngx_http_graph_policy_group_leave(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state);
-static ngx_http_graph_policy_group_t *ngx_http_graph_policy_group_find(
-    ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
-static uint64_t ngx_http_graph_policy_group_phone(
-    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state);
 static void ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static void ngx_http_graph_policy_tree_insert(
@@ -56,8 +59,9 @@ static void ngx_http_graph_policy_tree_insert(
 
 
 ngx_int_t
-ngx_http_graph_policy_state_place(ngx_http_graph_policy_identity_t *id,
-    ngx_uint_t kind, ngx_uint_t bound, ngx_http_graph_policy_place_t *place)
+ngx_http_graph_policy_state_place(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_identity_t *id, ngx_uint_t kind, ngx_uint_t bound,
+    ngx_http_graph_policy_place_t *place)
 {
     uint64_t  hash;
 
@@ -72,23 +76,25 @@ ngx_http_graph_policy_state_place(ngx_http_graph_policy_identity_t *id,
     switch (kind) {
 
     case NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL:
-        ngx_str_null(&place->key);
+        ngx_str_set(&place->key, "");
         hash = 0;
         break;
 
     case NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT:
         place->key = id->account;
-        hash = id->account_hash;
+        hash = ngx_http_graph_policy_state_key(sh, &id->account,
+                                               &id->account_hash);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION:
-        ngx_str_null(&place->key);
+        ngx_str_set(&place->key, "");
         hash = id->conversation;
         break;
 
     default:
         place->key = id->phone;
-        hash = id->phone_hash;
+        hash = ngx_http_graph_policy_state_key(sh, &id->phone,
+                                               &id->phone_hash);
         break;
     }
 
@@ -104,6 +110,21 @@ ngx_http_graph_policy_state_place(ngx_http_graph_policy_identity_t *id,
                                                    kind);
 
     return NGX_OK;
+}
+
+
+/* hashed where it is looked for, and once; 0 if there is none */
+
+static uint64_t
+ngx_http_graph_policy_state_key(ngx_http_graph_policy_shctx_t *sh,
+    ngx_str_t *key, uint64_t *hash)
+{
+    if (*hash == 0 && key->len != 0) {
+        *hash = ngx_http_graph_policy_siphash(sh->key, key->data, key->len)
+                | 1;
+    }
+
+    return *hash;
 }
 
 
@@ -268,7 +289,7 @@ ngx_http_graph_policy_state_alloc(ngx_http_graph_policy_zone_t *zone,
         }
 
         if (state->breaker.armed) {
-            ngx_http_graph_policy_state_view(zone->sh, state, 0, failure->now,
+            ngx_http_graph_policy_state_view(zone->sh, state, failure->now,
                                        &failure->evicted);
             failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
         }
@@ -324,7 +345,6 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
         sh->armed++;
         sh->armed_bound += bound;
         sh->armed_conversations += conversation;
-        ngx_http_graph_policy_group_join(zone, state);
     }
 
     if (!armed && was_armed) {
@@ -332,7 +352,11 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
         sh->armed--;
         sh->armed_bound -= bound;
         sh->armed_conversations -= conversation;
-        ngx_http_graph_policy_group_leave(zone, state);
+
+        if (state->member.key != 0) {
+            ngx_rbtree_delete(&sh->members.tree, &state->member);
+            state->member.key = 0;
+        }
     }
 
     ngx_rbtree_delete(&sh->order[state->order_in].tree, &state->order);
@@ -465,11 +489,9 @@ ngx_http_graph_policy_state_end(ngx_http_graph_policy_state_t *state,
 
 void
 ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_state_t *state, uint64_t phone, uint64_t now,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view)
 {
-    ngx_http_graph_policy_group_t  *group;
-
     view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
     view->hash = state->node.key;
     view->credential = state->credential;
@@ -489,144 +511,119 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_memcpy(view->key, state->data, state->key_len);
     ngx_memcpy(view->trace, state->data + state->key_len, state->trace_len);
 
-    if (state->group == 0) {
-        return;
-    }
-
-    group = ngx_http_graph_policy_group_find(sh, state->group);
-
-    if (group != NULL) {
-        if (phone == 0) {
-            phone = ngx_http_graph_policy_group_phone(sh, state);
-        }
-
-        if (group->sum != phone * group->count) {
-            view->reason = NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED;
-        }
+    if (state->member.key != 0
+        && !ngx_http_graph_policy_member_is_alone(sh, state))
+    {
+        view->reason = NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED;
     }
 }
 
 
-/*
- * Which phones count as disconnected together: those of the account or,
- * while that is unknown, of the credential.
- */
-
 void
-ngx_http_graph_policy_state_group_of(ngx_http_graph_policy_state_t *state,
+ngx_http_graph_policy_state_join(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_identity_t *id)
 {
     if (state->kind != NGX_HTTP_GRAPH_POLICY_KEY_PHONE
         || state->reason != NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED
-        || state->group != 0)
+        || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
+        || state->member.key != 0)
     {
         return;
     }
 
-    state->group = (id->account.len != 0)
-                   ? ngx_http_graph_policy_state_hash(id->account_hash, 0,
-                                               NGX_HTTP_GRAPH_POLICY_NKEYS)
-                   : ngx_http_graph_policy_state_hash(0, id->credential,
-                                               NGX_HTTP_GRAPH_POLICY_NKEYS);
+    state->member.key = (id->account.len != 0)
+                        ? ngx_http_graph_policy_state_hash(id->account_hash, 0,
+                                                 NGX_HTTP_GRAPH_POLICY_NKEYS)
+                        : ngx_http_graph_policy_state_hash(0, id->credential,
+                                                 NGX_HTTP_GRAPH_POLICY_NKEYS);
+
+    ngx_http_graph_policy_tree_insert(&sh->members, &state->member,
+                                      ngx_http_graph_policy_member_insert);
+}
+
+
+/* members of one key lie in the order of their phones */
+
+static ngx_uint_t
+ngx_http_graph_policy_member_is_alone(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state)
+{
+    ngx_uint_t                      right;
+    ngx_rbtree_node_t              *node, *sentinel;
+    ngx_http_graph_policy_state_t  *edge;
+
+    sentinel = sh->members.tree.sentinel;
+
+    for (right = 0; right < 2; right++) {
+
+        node = sh->members.tree.root;
+        edge = state;
+
+        while (node != sentinel) {
+
+            if (node->key == state->member.key) {
+                edge = ngx_http_graph_policy_member_state(node);
+                node = right ? node->right : node->left;
+
+            } else {
+                node = (state->member.key < node->key) ? node->left
+                                                       : node->right;
+            }
+        }
+
+        if (ngx_http_graph_policy_member_compare(state, edge) != 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_member_compare(ngx_http_graph_policy_state_t *one,
+    ngx_http_graph_policy_state_t *two)
+{
+    if (one->key_len != two->key_len) {
+        return (ngx_int_t) one->key_len - (ngx_int_t) two->key_len;
+    }
+
+    return ngx_memcmp(one->data, two->data, one->key_len);
 }
 
 
 static void
-ngx_http_graph_policy_group_join(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state)
+ngx_http_graph_policy_member_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
 {
-    ngx_http_graph_policy_shctx_t  *sh;
-    ngx_http_graph_policy_group_t  *group;
+    ngx_rbtree_node_t  **p;
 
-    sh = zone->sh;
+    for ( ;; ) {
 
-    if (state->group == 0) {
-        return;
-    }
+        if (node->key != temp->key) {
+            p = (node->key < temp->key) ? &temp->left : &temp->right;
 
-    group = ngx_http_graph_policy_group_find(sh, state->group);
-
-    if (group == NULL) {
-        group = ngx_slab_alloc_locked(zone->shpool,
-                                      sizeof(ngx_http_graph_policy_group_t));
-        if (group == NULL) {
-
-            /* the phone is shown as disconnected all the same */
-
-            state->group = 0;
-            return;
+        } else {
+            p = (ngx_http_graph_policy_member_compare(
+                                     ngx_http_graph_policy_member_state(node),
+                                     ngx_http_graph_policy_member_state(temp))
+                 < 0)
+                ? &temp->left : &temp->right;
         }
 
-        group->node.key = state->group;
-        group->sum = 0;
-        group->count = 0;
-
-        ngx_http_graph_policy_tree_insert(&sh->groups, &group->node,
-                                     ngx_rbtree_insert_value);
-    }
-
-    group->sum += ngx_http_graph_policy_group_phone(sh, state);
-    group->count++;
-}
-
-
-static void
-ngx_http_graph_policy_group_leave(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state)
-{
-    ngx_http_graph_policy_shctx_t  *sh;
-    ngx_http_graph_policy_group_t  *group;
-
-    sh = zone->sh;
-
-    if (state->group == 0) {
-        return;
-    }
-
-    group = ngx_http_graph_policy_group_find(sh, state->group);
-    state->group = 0;
-
-    if (group == NULL) {
-        return;
-    }
-
-    group->sum -= ngx_http_graph_policy_group_phone(sh, state);
-    group->count--;
-
-    if (group->count == 0) {
-        ngx_rbtree_delete(&sh->groups.tree, &group->node);
-        ngx_slab_free_locked(zone->shpool, group);
-    }
-}
-
-
-static ngx_http_graph_policy_group_t *
-ngx_http_graph_policy_group_find(ngx_http_graph_policy_shctx_t *sh,
-    uint64_t hash)
-{
-    ngx_rbtree_node_t  *node, *sentinel;
-
-    node = sh->groups.tree.root;
-    sentinel = sh->groups.tree.sentinel;
-
-    while (node != sentinel) {
-
-        if (hash == node->key) {
-            return (ngx_http_graph_policy_group_t *) node;
+        if (*p == sentinel) {
+            break;
         }
 
-        node = (hash < node->key) ? node->left : node->right;
+        temp = *p;
     }
 
-    return NULL;
-}
-
-
-static uint64_t
-ngx_http_graph_policy_group_phone(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_state_t *state)
-{
-    return ngx_http_graph_policy_siphash(sh->key, state->data, state->key_len);
+    *p = node;
+    node->parent = temp;
+    node->left = sentinel;
+    node->right = sentinel;
+    ngx_rbt_red(node);
 }
 
 

@@ -30,9 +30,15 @@ typedef enum {
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash, then reason */
     ngx_rbtree_node_t                order;
+
+    /*
+     * Of a disconnected phone, by the account or credential that it is one
+     * of, then by phone; the key is 0 where it isn't linked.
+     */
+    ngx_rbtree_node_t                member;
+
     ngx_http_graph_policy_breaker_t  breaker;
     uint64_t                         credential;    /* 0: everyone's */
-    uint64_t                         group;         /* 0: none */
     int64_t                          code;
     int64_t                          subcode;       /* -1: none */
     uint16_t                         status;
@@ -46,19 +52,6 @@ typedef struct {
     uint8_t                          trace_len;
     u_char                           data[1];       /* key, trace */
 } ngx_http_graph_policy_state_t;
-
-
-/*
- * The disconnected phones of one account or credential.  "sum" adds up the
- * hashes of their phones: it is a multiple of one phone's hash just where
- * all of them are that phone.
- */
-
-typedef struct {
-    ngx_rbtree_node_t                node;
-    uint64_t                         sum;
-    ngx_uint_t                       count;
-} ngx_http_graph_policy_group_t;
 
 
 typedef struct {
@@ -85,7 +78,7 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_uint_t                       editing;
 
     ngx_http_graph_policy_tree_t     states;
-    ngx_http_graph_policy_tree_t     groups;
+    ngx_http_graph_policy_tree_t     members;
     ngx_http_graph_policy_tree_t     order[NGX_HTTP_GRAPH_POLICY_NORDERS];
 
     /* armed ones, everyone's and bound, to skip lookups that find nothing */
@@ -115,8 +108,8 @@ void ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone);
  * is unknown.
  */
 ngx_int_t ngx_http_graph_policy_state_place(
-    ngx_http_graph_policy_identity_t *id, ngx_uint_t kind, ngx_uint_t bound,
-    ngx_http_graph_policy_place_t *place);
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
+    ngx_uint_t kind, ngx_uint_t bound, ngx_http_graph_policy_place_t *place);
 
 /* the states of one hash, in the order of their reasons; NULL at the end */
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_first(
@@ -155,13 +148,15 @@ void ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
 /* when it ends to block: the end of its hold, or of the probe's lease */
 uint64_t ngx_http_graph_policy_state_end(
     ngx_http_graph_policy_state_t *state, uint64_t now);
-/* "phone" is the hash of the state's phone if it is at hand, else 0 */
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_state_t *state, uint64_t phone, uint64_t now,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
 
-/* With which phones a disconnected one is counted; before state_update(). */
-void ngx_http_graph_policy_state_group_of(
+/*
+ * Among which phones a disconnected one is counted: those of the account or,
+ * while that is unknown, of the credential.
+ */
+void ngx_http_graph_policy_state_join(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_identity_t *id);
 

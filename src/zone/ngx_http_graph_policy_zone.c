@@ -25,7 +25,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   3
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   4
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
@@ -221,7 +221,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
 
     ngx_rbtree_init(&sh->states.tree, &sh->states.sentinel,
                     ngx_rbtree_insert_value);
-    ngx_rbtree_init(&sh->groups.tree, &sh->groups.sentinel,
+    ngx_rbtree_init(&sh->members.tree, &sh->members.sentinel,
                     ngx_rbtree_insert_value);
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NORDERS; i++) {

@@ -74,7 +74,7 @@ typedef struct {
 
 /*
  * Who sends.  Strings belong to the request; an empty phone or account is
- * unknown, a zero credential is none.  The hashes are those of the strings.
+ * unknown, a zero credential is none.  The hashes are the zone's business.
  */
 
 typedef struct {
