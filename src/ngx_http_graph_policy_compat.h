@@ -30,6 +30,75 @@
 #endif
 
 
+/*
+ * The links of the headers in a list, kept and put back, as what comes behind
+ * them may be taken away.  NGX_ERROR: no memory.
+ */
+
+static ngx_inline ngx_int_t
+ngx_http_graph_policy_keep_links(ngx_pool_t *pool, ngx_list_t *list,
+    ngx_table_elt_t ***links)
+{
+#if (nginx_version >= 1023000)
+    ngx_uint_t         i, n;
+    ngx_list_part_t   *part;
+    ngx_table_elt_t   *h, **link;
+
+    n = 0;
+
+    for (part = &list->part; part != NULL; part = part->next) {
+        n += part->nelts;
+    }
+
+    *links = NULL;
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    link = ngx_palloc(pool, n * sizeof(ngx_table_elt_t *));
+    if (link == NULL) {
+        return NGX_ERROR;
+    }
+
+    *links = link;
+
+    for (part = &list->part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            *link++ = h[i].next;
+        }
+    }
+#endif
+
+    return NGX_OK;
+}
+
+
+static ngx_inline void
+ngx_http_graph_policy_put_links(ngx_list_t *list, ngx_table_elt_t **links)
+{
+#if (nginx_version >= 1023000)
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    if (links == NULL) {
+        return;
+    }
+
+    for (part = &list->part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            h[i].next = *links++;
+        }
+    }
+#endif
+}
+
+
 /* known only where gzip is compiled in */
 
 #if (NGX_HTTP_GZIP)

@@ -30,6 +30,8 @@ static void *ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
+static ngx_uint_t ngx_http_graph_policy_gates_conversations(
+    ngx_http_graph_policy_loc_conf_t *conf);
 static ngx_int_t ngx_http_graph_policy_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_graph_policy_init_module(ngx_cycle_t *cycle);
 
@@ -414,6 +416,7 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     conf->zone = conf->shm_zone->data;
+    conf->conversations = ngx_http_graph_policy_gates_conversations(conf);
 
     if (conf->zone == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -425,6 +428,39 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* whether to whom a message goes may matter: a message's body is read then */
+
+static ngx_uint_t
+ngx_http_graph_policy_gates_conversations(
+    ngx_http_graph_policy_loc_conf_t *conf)
+{
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_rule_t  *rule;
+
+    if (conf->cooldown) {
+        return 1;
+    }
+
+    if (conf->rules == NULL) {
+        return 0;
+    }
+
+    rule = conf->rules->elts;
+
+    for (i = 0; i < conf->rules->nelts; i++) {
+
+        if (rule[i].category == NGX_HTTP_GRAPH_POLICY_FATAL
+            && (rule[i].scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
+                || rule[i].scope == NGX_HTTP_GRAPH_POLICY_UNSET))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -12,6 +12,8 @@ no_root_location();
 # What is refused: a section "emerg" is the whole message of the [emerg] line,
 # but for the place that nginx appends to it.
 
+my $sleep = $Test::Nginx::Util::TestNginxSleep;
+
 add_block_preprocessor(sub {
     my $block = shift;
 
@@ -19,6 +21,10 @@ add_block_preprocessor(sub {
     $block->set_value(request => 'GET /') unless defined $block->request;
 
     my $emerg = $block->emerg;
+
+    # an nginx that has ended has written its log
+    $Test::Nginx::Util::TestNginxSleep = defined $emerg ? 0 : $sleep;
+
     return unless defined $emerg;
 
     chomp $emerg;

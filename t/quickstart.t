@@ -16,7 +16,7 @@ use Time::HiRes ();
 
 our $example = "$FindBin::Bin/../examples/quickstart";
 
-$ENV{NGINX}  ||= $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
+$ENV{NGINX_BINARY} ||= $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
 $ENV{MODULE} ||= $ENV{TEST_NGINX_LOAD_MODULES}
     || "$FindBin::Bin/../.build/nginx/ngx_http_graph_policy_module.so";
 

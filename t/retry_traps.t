@@ -216,6 +216,8 @@ server {
     }
     location /tls/ {
         client_body_buffer_size 8k;
+        # a session that is kept is what nginx itself doesn't free
+        proxy_ssl_session_reuse off;
         proxy_ssl_verify on;
         proxy_ssl_trusted_certificate $certs/ca.crt;
         proxy_ssl_name localhost;

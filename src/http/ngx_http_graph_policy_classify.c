@@ -235,17 +235,16 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
 
     failure.verdict = &ctx->verdict;
     failure.facts = &ctx->facts;
-    failure.status = r->headers_out.status;
+    failure.status = r->upstream->headers_in.status_n;
     failure.now = ngx_http_graph_policy_now();
     failure.sent = ngx_http_graph_policy_sent(r);
     failure.max = NGX_HTTP_GRAPH_POLICY_MAX_HINT;
 
     if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_FATAL) {
         failure.max = (uint32_t) ngx_max(failure.hold, glcf->hold_max);
+    }
 
-    } else if (ctx->verdict.scope
-               == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION)
-    {
+    if (ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
         ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
     }
 

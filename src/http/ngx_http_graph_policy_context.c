@@ -131,8 +131,25 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ctx->identified = 0;
     ctx->credentialed = 0;
     ctx->conversed = 0;
+    ctx->gated = 0;
+    ctx->status = NGX_HTTP_GRAPH_POLICY_PASSED;
     ctx->nrefs = 0;
     ctx->zone = glcf->zone;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    /* the cleanup stands just while the upstream itself is answering */
+
+    return (u != NULL && u->cleanup != NULL && !r->cached
+            && u->headers_in.status_n != 0)
+           ? u->headers_in.status_n : r->headers_out.status;
 }
 
 
@@ -201,7 +218,10 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
             {
                 each = NGX_HTTP_GRAPH_POLICY_FAILURE;
 
-            } else if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL) {
+            } else if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL
+                       && verdict->category
+                          < NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED)
+            {
 
                 /* whatever else is wrong, the token works */
 
@@ -222,12 +242,18 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
 static void
 ngx_http_graph_policy_renew(ngx_event_t *ev)
 {
+    ngx_http_request_t           *r;
     ngx_http_graph_policy_ctx_t  *ctx;
 
     ctx = ev->data;
+    r = ctx->request;
 
-    ngx_http_graph_policy_zone_renew(ctx->zone, ctx->refs, ctx->nrefs,
-                                     ngx_http_graph_policy_now());
+    /* a client that is slow to send mustn't keep others from probing */
+
+    if (ctx->parked || (r->upstream != NULL && !r->reading_body)) {
+        ngx_http_graph_policy_zone_renew(ctx->zone, ctx->refs, ctx->nrefs,
+                                         ngx_http_graph_policy_now());
+    }
 
     ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_RENEW);
 }
@@ -396,7 +422,15 @@ ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
         ctx->snapshot = snapshot;
     }
 
+    if (ngx_http_graph_policy_keep_links(r->pool, &r->headers_out.headers,
+                                         &snapshot->links)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     snapshot->headers_out = r->headers_out;
+    snapshot->err_status = r->err_status;
     snapshot->nheaders = r->headers_out.headers.last->nelts;
     snapshot->ntrailers = r->headers_out.trailers.last->nelts;
     snapshot->limit_rate = r->limit_rate;
@@ -421,6 +455,8 @@ ngx_http_graph_policy_restore(ngx_http_request_t *r,
     last->nelts = snapshot->nheaders;
     last->next = NULL;
 
+    ngx_http_graph_policy_put_links(&r->headers_out.headers, snapshot->links);
+
     last = r->headers_out.trailers.last;
     last->nelts = snapshot->ntrailers;
     last->next = NULL;
@@ -434,7 +470,7 @@ ngx_http_graph_policy_restore(ngx_http_request_t *r,
     r->allow_ranges = 0;
     r->single_range = 0;
     r->disable_not_modified = 0;
-    r->err_status = 0;
+    r->err_status = snapshot->err_status;
 }
 
 

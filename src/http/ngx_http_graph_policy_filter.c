@@ -25,6 +25,8 @@ static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_body_filter(ngx_http_request_t *r,
@@ -84,7 +86,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         ngx_http_graph_policy_join_states(r, ctx);
     }
 
-    if (r->headers_out.status < NGX_HTTP_BAD_REQUEST) {
+    if (ngx_http_graph_policy_answer_status(r) < NGX_HTTP_BAD_REQUEST) {
         return ngx_http_graph_policy_no_error(r, ctx, glcf);
     }
 
@@ -106,7 +108,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
                                          NULL);
         }
 
-        return ngx_http_next_header_filter(r);
+        return ngx_http_graph_policy_pass_tagged(r, ctx);
     }
 
     ctx = ngx_http_graph_policy_make_ctx(r, glcf);
@@ -144,10 +146,12 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
         && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
     {
+        ngx_http_graph_policy_intercepted(r, glcf);
+
         return ngx_http_next_header_filter(r);
     }
 
-    status = r->headers_out.status;
+    status = ngx_http_graph_policy_answer_status(r);
 
     if (r->upstream == NULL || r->upstream->cleanup == NULL || r->cached
         || status < NGX_HTTP_OK || status >= NGX_HTTP_SPECIAL_RESPONSE)
@@ -160,7 +164,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
                                          NULL);
         }
 
-        return ngx_http_next_header_filter(r);
+        return ngx_http_graph_policy_pass_tagged(r, ctx);
     }
 
     ngx_http_graph_policy_registered(r, glcf);
@@ -171,7 +175,19 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
 
     ngx_http_graph_policy_accepted(r, ctx, glcf);
 
-    if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE || ctx->attempts > 1) {
+    return ngx_http_graph_policy_pass_tagged(r, ctx);
+}
+
+
+/* probes and what was sent again say so, whatever came of them */
+
+static ngx_int_t
+ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    if (ctx != NULL
+        && (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE || ctx->attempts > 1))
+    {
         ngx_http_graph_policy_strip(r);
 
         if (ngx_http_graph_policy_tag_accepted(r, ctx) != NGX_OK) {

@@ -45,18 +45,18 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_graph_policy_module);
 
-    if (gmcf->retries
-        && ngx_http_graph_policy_count(r, glcf) != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     if (ngx_http_graph_policy_zone_armed(glcf->zone) != 0) {
         rc = ngx_http_graph_policy_check(r, glcf);
 
         if (rc != NGX_DECLINED) {
             return rc;
         }
+    }
+
+    if (gmcf->retries
+        && ngx_http_graph_policy_count(r, glcf) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     if (glcf->accept_encoding
@@ -122,7 +122,7 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (glcf->cooldown
+    if (glcf->conversations
         && target.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
         && ngx_http_graph_policy_zone_armed_conversations(glcf->zone) != 0
         && ngx_http_graph_policy_is_message_body(r))
@@ -239,9 +239,15 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_view_t   *view;
     ngx_http_graph_policy_cover_t   cover;
 
-    view = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_view_t));
+    view = ctx->view;
+
     if (view == NULL) {
-        return NGX_ERROR;
+        view = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_view_t));
+        if (view == NULL) {
+            return NGX_ERROR;
+        }
+
+        ctx->view = view;
     }
 
     ctx->kind = target->kind;
@@ -252,7 +258,9 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         ngx_http_graph_policy_identify_credential(r, glcf, ctx);
     }
 
-    if (glcf->cooldown && target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE) {
+    if (glcf->conversations
+        && target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE)
+    {
         ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
     }
 
@@ -287,8 +295,6 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                      NULL);
     }
-
-    ctx->view = view;
 
     if (rc == NGX_ABORT || ngx_http_graph_policy_dry_run(r, glcf)) {
 

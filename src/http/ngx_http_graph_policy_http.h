@@ -63,6 +63,7 @@ typedef struct {
     size_t                           buffer_size;
     ngx_flag_t                       accept_encoding;
     ngx_flag_t                       cooldown;
+    ngx_uint_t                       conversations; /* may have states */
     ngx_http_graph_policy_backoff_t  retry;
 } ngx_http_graph_policy_loc_conf_t;
 
@@ -73,6 +74,8 @@ typedef struct {
     ngx_http_headers_out_t           headers_out;
     ngx_uint_t                       nheaders;  /* of the list's last part */
     ngx_uint_t                       ntrailers;
+    ngx_table_elt_t                **links;     /* of the headers kept */
+    ngx_uint_t                       err_status;
     size_t                           limit_rate;
     size_t                           limit_rate_after;
     unsigned                         limit_rate_set:1;
@@ -178,6 +181,12 @@ void ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
  */
 ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
+
+/*
+ * The status of the upstream's answer, whatever an error_page makes of it;
+ * of nginx's own where the upstream isn't answering.
+ */
+ngx_uint_t ngx_http_graph_policy_answer_status(ngx_http_request_t *r);
 
 /* what users are told of the request */
 ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(

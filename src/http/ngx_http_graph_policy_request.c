@@ -408,8 +408,16 @@ ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
     ngx_str_t  *type;
 
     if (r->headers_in.content_type == NULL
-        || r->headers_in.content_length_n <= 0
+        || r->headers_in.content_length_n == 0
         || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
+    {
+        return 0;
+    }
+
+    /* chunked, or of HTTP/2 without a length */
+
+    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
+        && r->http_version < NGX_HTTP_VERSION_20)
     {
         return 0;
     }

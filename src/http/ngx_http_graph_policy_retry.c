@@ -22,6 +22,10 @@
 #include "ngx_http_graph_policy_request.h"
 
 
+/* milliseconds between looks at somebody's probe, at least */
+#define NGX_HTTP_GRAPH_POLICY_STEP  100
+
+
 static ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay);
@@ -204,19 +208,34 @@ static ngx_uint_t
 ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    uint64_t    now;
+    ngx_msec_t  delay;
+
     if (ctx->view->category != NGX_HTTP_GRAPH_POLICY_TEMPORARY
-        || ngx_exiting || ngx_terminate || ngx_quit
-        || ngx_http_graph_policy_elapsed(r) + glcf->retry.base
-           > glcf->retry.deadline)
+        || ngx_exiting || ngx_terminate || ngx_quit)
     {
+        return 0;
+    }
+
+    /* how long the wait lasts is known, how long a probe takes isn't */
+
+    now = ngx_http_graph_policy_now();
+
+    if (ctx->view->leased || ctx->view->until <= now) {
+        delay = ngx_max(glcf->retry.base, NGX_HTTP_GRAPH_POLICY_STEP);
+
+    } else {
+        delay = (ngx_msec_t) (ctx->view->until - now);
+    }
+
+    if (ngx_http_graph_policy_elapsed(r) + delay > glcf->retry.deadline) {
         return 0;
     }
 
     ctx->status = NGX_HTTP_GRAPH_POLICY_PASSED;
     ctx->nrefs = 0;
 
-    ngx_http_graph_policy_wait(ctx, ngx_http_graph_policy_fire,
-                               glcf->retry.base);
+    ngx_http_graph_policy_wait(ctx, ngx_http_graph_policy_fire, delay);
 
     return 1;
 }

@@ -305,10 +305,25 @@ ngx_http_graph_policy_trip(ngx_http_graph_policy_state_t *state,
     b = &state->breaker;
 
     if (failure->verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL) {
+
+        /* a wait that was short says nothing of how long this one lasts */
+
+        if (state->category != NGX_HTTP_GRAPH_POLICY_FATAL) {
+            ngx_memzero(b, sizeof(ngx_http_graph_policy_breaker_t));
+        }
+
         return ngx_http_graph_policy_breaker_trip(b, failure->sent,
                                                   failure->now, failure->hold,
                                                   failure->max,
                                                   (uint32_t) ngx_random());
+    }
+
+    /* nor may it replace one that is armed, or remembered */
+
+    if (state->category == NGX_HTTP_GRAPH_POLICY_FATAL && b->holds != 0
+        && (b->armed || failure->now < b->until))
+    {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 
     wait = failure->hold;
@@ -486,6 +501,7 @@ ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
         while (state != NULL) {
 
             if (ngx_http_graph_policy_state_is_at(state, &place)
+                && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
                 && ngx_http_graph_policy_breaker_hasten(&state->breaker, now))
             {
                 ngx_http_graph_policy_state_update(zone, state, 1);

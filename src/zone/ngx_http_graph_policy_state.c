@@ -45,12 +45,18 @@ static uint64_t ngx_http_graph_policy_state_hash(uint64_t hash,
 static void *ngx_http_graph_policy_state_alloc(
     ngx_http_graph_policy_zone_t *zone, size_t size,
     ngx_http_graph_policy_failure_t *failure);
+static void ngx_http_graph_policy_state_evict(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_failure_t *failure);
+static void ngx_http_graph_policy_state_evict_page(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_failure_t *failure);
 static void ngx_http_graph_policy_state_remove(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_victim(
-    ngx_http_graph_policy_shctx_t *sh);
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_oldest(
-    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t order);
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
 static void ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 static void ngx_http_graph_policy_tree_insert(
@@ -236,10 +242,26 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
 
     size = head + place->key.len + failure->facts->trace_len;
     size = ngx_max(size, NGX_HTTP_GRAPH_POLICY_SLOT);
+    state = NULL;
 
-    state = ngx_http_graph_policy_state_alloc(zone, size, failure);
+    if (size > NGX_HTTP_GRAPH_POLICY_SLOT) {
+
+        /* nothing has to leave for the sake of a long trace */
+
+        zone->sh->editing = 1;
+
+        state = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (state == NULL) {
+            size = ngx_max(head + place->key.len, NGX_HTTP_GRAPH_POLICY_SLOT);
+        }
+    }
+
     if (state == NULL) {
-        return NULL;
+        state = ngx_http_graph_policy_state_alloc(zone, size, failure);
+        if (state == NULL) {
+            return NULL;
+        }
     }
 
     ngx_memzero(state, head);
@@ -249,6 +271,7 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
     state->kind = (uint8_t) place->kind;
     state->reason = failure->verdict->reason;
     state->room = (uint16_t) (size - head);
+    state->large = (size > NGX_HTTP_GRAPH_POLICY_SLOT);
     state->key_len = (uint8_t) place->key.len;
     ngx_memcpy(state->data, place->key.data, place->key.len);
 
@@ -257,7 +280,7 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_tree_insert(&zone->sh->states, &state->node,
                                  ngx_http_graph_policy_state_insert);
     ngx_http_graph_policy_tree_insert(
-                                 &zone->sh->order[NGX_HTTP_GRAPH_POLICY_IDLE],
+                &zone->sh->order[state->large][NGX_HTTP_GRAPH_POLICY_IDLE],
                                  &state->order, ngx_rbtree_insert_value);
 
     return state;
@@ -269,7 +292,7 @@ ngx_http_graph_policy_state_alloc(ngx_http_graph_policy_zone_t *zone,
     size_t size, ngx_http_graph_policy_failure_t *failure)
 {
     void                           *p;
-    ngx_uint_t                      i;
+    ngx_uint_t                      i, large;
     ngx_http_graph_policy_state_t  *state;
 
     zone->sh->editing = 1;
@@ -282,19 +305,72 @@ ngx_http_graph_policy_state_alloc(ngx_http_graph_policy_zone_t *zone,
             return p;
         }
 
-        state = ngx_http_graph_policy_state_victim(zone->sh);
+        /* its like first: what they leave is room for just such a one */
+
+        large = (size > NGX_HTTP_GRAPH_POLICY_SLOT);
+
+        state = ngx_http_graph_policy_state_victim(zone->sh, large);
+
+        if (state != NULL) {
+            ngx_http_graph_policy_state_evict(zone, state, failure);
+            continue;
+        }
+
+        state = ngx_http_graph_policy_state_victim(zone->sh, !large);
 
         if (state == NULL) {
             return NULL;
         }
 
-        if (state->breaker.armed) {
-            ngx_http_graph_policy_state_view(zone->sh, state, failure->now,
-                                       &failure->evicted);
-            failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
-        }
+        ngx_http_graph_policy_state_evict_page(zone, state, failure);
+    }
+}
 
-        ngx_http_graph_policy_state_remove(zone, state);
+
+static void
+ngx_http_graph_policy_state_evict(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    if (state->breaker.armed) {
+        ngx_http_graph_policy_state_view(zone->sh, state, failure->now,
+                                         &failure->evicted);
+        failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
+    }
+
+    ngx_http_graph_policy_state_remove(zone, state);
+}
+
+
+/* the first of its size in a full zone takes a page that others hold */
+
+static void
+ngx_http_graph_policy_state_evict_page(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    u_char                         *p, *last;
+    size_t                          slot;
+    ngx_http_graph_policy_state_t  *mate;
+
+    slot = state->large ? 2 * NGX_HTTP_GRAPH_POLICY_SLOT
+                        : NGX_HTTP_GRAPH_POLICY_SLOT;
+
+    p = (u_char *) ((uintptr_t) state & ~((uintptr_t) ngx_pagesize - 1));
+    last = p + ngx_pagesize;
+
+    for ( /* void */ ; p < last; p += slot) {
+
+        /* a free slot holds what was there before, which isn't linked */
+
+        mate = (ngx_http_graph_policy_state_t *) p;
+
+        if (ngx_http_graph_policy_state_find(zone->sh, mate->node.key,
+                                             mate->reason)
+            == mate)
+        {
+            ngx_http_graph_policy_state_evict(zone, mate, failure);
+        }
     }
 }
 
@@ -359,7 +435,7 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
         }
     }
 
-    ngx_rbtree_delete(&sh->order[state->order_in].tree, &state->order);
+    ngx_rbtree_delete(&sh->order[state->large][state->order_in].tree, &state->order);
 
     if (!armed) {
         state->order_in = NGX_HTTP_GRAPH_POLICY_IDLE;
@@ -373,7 +449,8 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
 
     state->order.key = (ngx_rbtree_key_t) state->breaker.until;
 
-    ngx_http_graph_policy_tree_insert(&sh->order[state->order_in],
+    ngx_http_graph_policy_tree_insert(&sh->order[state->large]
+                                                [state->order_in],
                                       &state->order, ngx_rbtree_insert_value);
 }
 
@@ -389,7 +466,8 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_state_update(zone, state, 1);
     }
 
-    ngx_rbtree_delete(&zone->sh->order[NGX_HTTP_GRAPH_POLICY_IDLE].tree,
+    ngx_rbtree_delete(&zone->sh->order[state->large]
+                                      [NGX_HTTP_GRAPH_POLICY_IDLE].tree,
                       &state->order);
     ngx_rbtree_delete(&zone->sh->states.tree, &state->node);
 
@@ -403,37 +481,32 @@ void
 ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
     uint64_t now)
 {
+    ngx_uint_t                      large, order;
     ngx_http_graph_policy_state_t  *state;
 
-    state = ngx_http_graph_policy_state_oldest(zone->sh,
-                                               NGX_HTTP_GRAPH_POLICY_IDLE);
+    static const uint64_t  grace[NGX_HTTP_GRAPH_POLICY_NORDERS] = {
+        0,
+        NGX_HTTP_GRAPH_POLICY_COOLED,
+        NGX_HTTP_GRAPH_POLICY_ABANDONED
+    };
 
-    if (state != NULL && state->breaker.until <= now) {
-        ngx_http_graph_policy_state_remove(zone, state);
-    }
+    for (large = 0; large < 2; large++) {
 
-    state = ngx_http_graph_policy_state_oldest(zone->sh,
-                                            NGX_HTTP_GRAPH_POLICY_COOLING);
+        for (order = 0; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
 
-    if (state != NULL
-        && state->breaker.until + NGX_HTTP_GRAPH_POLICY_COOLED <= now)
-    {
-        ngx_http_graph_policy_state_remove(zone, state);
-    }
+            state = ngx_http_graph_policy_state_oldest(zone->sh, large, order);
 
-    state = ngx_http_graph_policy_state_oldest(zone->sh,
-                                               NGX_HTTP_GRAPH_POLICY_ARMED);
-
-    if (state != NULL
-        && state->breaker.until + NGX_HTTP_GRAPH_POLICY_ABANDONED <= now)
-    {
-        ngx_http_graph_policy_state_remove(zone, state);
+            if (state != NULL && state->breaker.until + grace[order] <= now) {
+                ngx_http_graph_policy_state_remove(zone, state);
+            }
+        }
     }
 }
 
 
 static ngx_http_graph_policy_state_t *
-ngx_http_graph_policy_state_victim(ngx_http_graph_policy_shctx_t *sh)
+ngx_http_graph_policy_state_victim(ngx_http_graph_policy_shctx_t *sh,
+    ngx_uint_t large)
 {
     ngx_uint_t                      i;
     ngx_http_graph_policy_state_t  *state;
@@ -445,7 +518,7 @@ ngx_http_graph_policy_state_victim(ngx_http_graph_policy_shctx_t *sh)
     };
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NORDERS; i++) {
-        state = ngx_http_graph_policy_state_oldest(sh, order[i]);
+        state = ngx_http_graph_policy_state_oldest(sh, large, order[i]);
 
         if (state != NULL) {
             return state;
@@ -458,12 +531,12 @@ ngx_http_graph_policy_state_victim(ngx_http_graph_policy_shctx_t *sh)
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_state_oldest(ngx_http_graph_policy_shctx_t *sh,
-    ngx_uint_t order)
+    ngx_uint_t large, ngx_uint_t order)
 {
     ngx_rbtree_t       *tree;
     ngx_rbtree_node_t  *node;
 
-    tree = &sh->order[order].tree;
+    tree = &sh->order[large][order].tree;
 
     if (tree->root == tree->sentinel) {
         return NULL;
@@ -497,6 +570,7 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     view->credential = state->credential;
     view->since = state->breaker.since;
     view->until = ngx_http_graph_policy_state_end(state, now);
+    view->leased = (view->until != state->breaker.until);
     view->hold = state->breaker.hold;
     view->code = state->code;
     view->subcode = state->subcode;
@@ -524,6 +598,8 @@ ngx_http_graph_policy_state_join(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_identity_t *id)
 {
+    uint64_t  account, credential;
+
     if (state->kind != NGX_HTTP_GRAPH_POLICY_KEY_PHONE
         || state->reason != NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED
         || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
@@ -532,11 +608,21 @@ ngx_http_graph_policy_state_join(ngx_http_graph_policy_shctx_t *sh,
         return;
     }
 
-    state->member.key = (id->account.len != 0)
-                        ? ngx_http_graph_policy_state_hash(id->account_hash, 0,
-                                                 NGX_HTTP_GRAPH_POLICY_NKEYS)
-                        : ngx_http_graph_policy_state_hash(0, id->credential,
-                                                 NGX_HTTP_GRAPH_POLICY_NKEYS);
+    account = ngx_http_graph_policy_state_key(sh, &id->account,
+                                              &id->account_hash);
+
+    /* who may not have access must not change what others are shown */
+
+    if (account != 0 && state->credential == 0) {
+        credential = 0;
+
+    } else {
+        account = 0;
+        credential = id->credential;
+    }
+
+    state->member.key = ngx_http_graph_policy_state_hash(account, credential,
+                                                  NGX_HTTP_GRAPH_POLICY_NKEYS);
 
     ngx_http_graph_policy_tree_insert(&sh->members, &state->member,
                                       ngx_http_graph_policy_member_insert);

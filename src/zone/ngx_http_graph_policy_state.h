@@ -48,6 +48,7 @@ typedef struct {
     uint8_t                          reason;
     uint8_t                          dry_run;
     uint8_t                          order_in;  /* which tree of order */
+    uint8_t                          large;     /* likewise */
     uint8_t                          key_len;
     uint8_t                          trace_len;
     u_char                           data[1];       /* key, trace */
@@ -79,7 +80,10 @@ struct ngx_http_graph_policy_shctx_s {
 
     ngx_http_graph_policy_tree_t     states;
     ngx_http_graph_policy_tree_t     members;
-    ngx_http_graph_policy_tree_t     order[NGX_HTTP_GRAPH_POLICY_NORDERS];
+
+    /* of the usual size, and of larger ones, which free no room for others */
+    ngx_http_graph_policy_tree_t     order[2][NGX_HTTP_GRAPH_POLICY_NORDERS];
+
 
     /* armed ones, everyone's and bound, to skip lookups that find nothing */
     ngx_uint_t                       live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];

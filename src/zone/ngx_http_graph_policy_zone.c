@@ -25,7 +25,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   4
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   5
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
@@ -225,7 +225,9 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
                     ngx_rbtree_insert_value);
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NORDERS; i++) {
-        ngx_rbtree_init(&sh->order[i].tree, &sh->order[i].sentinel,
+        ngx_rbtree_init(&sh->order[0][i].tree, &sh->order[0][i].sentinel,
+                        ngx_rbtree_insert_value);
+        ngx_rbtree_init(&sh->order[1][i].tree, &sh->order[1][i].sentinel,
                         ngx_rbtree_insert_value);
     }
 

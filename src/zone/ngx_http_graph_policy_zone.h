@@ -117,6 +117,7 @@ typedef struct {
     uint8_t                          reason;        /* as shown */
     uint8_t                          key_len;
     uint8_t                          trace_len;
+    uint8_t                          leased;        /* a probe is on its way */
     u_char                           key[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
     u_char                           trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
 } ngx_http_graph_policy_view_t;

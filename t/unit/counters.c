@@ -10,6 +10,7 @@
  */
 
 
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -111,21 +112,21 @@ test_percent(void)
     is_int(granted(&c, 10, 100, 0, T), 0, "nothing sent, nothing sent again");
 
     tries(&c, 50, T);
-    is_int(granted(&c, 100, 20, 0, T), 10, "20% of 50");
+    is_int(granted(&c, 100, 20, 0, T), 10, "20 percent of 50");
     is_int(granted(&c, 100, 20, 0, T), 0, "and no more");
     tries(&c, 4, T);
-    is_int(granted(&c, 100, 20, 0, T), 0, "20% of 54 are as many");
+    is_int(granted(&c, 100, 20, 0, T), 0, "20 percent of 54 are as many");
     tries(&c, 1, T);
     is_int(granted(&c, 100, 20, 0, T), 1, "of 55 there is one more");
-    is_int(granted(&c, 100, 50, 0, T), 16, "another's 50% of 55, less 11");
-    is_int(granted(&c, 100, 20, 0, T), 0, "are over the 20%");
-    is_int(granted(&c, 100, 100, 0, T), 28, "100% of 55, less 27");
+    is_int(granted(&c, 100, 50, 0, T), 16, "another's 50 percent of 55, less 11");
+    is_int(granted(&c, 100, 20, 0, T), 0, "are over the 20 percent");
+    is_int(granted(&c, 100, 100, 0, T), 28, "100 percent of 55, less 27");
 
     fresh(&c);
     tries(&c, 99, T);
-    is_int(granted(&c, 10, 1, 0, T), 0, "1% of 99");
+    is_int(granted(&c, 10, 1, 0, T), 0, "1 percent of 99");
     tries(&c, 1, T);
-    is_int(granted(&c, 10, 1, 0, T), 1, "1% of 100");
+    is_int(granted(&c, 10, 1, 0, T), 1, "1 percent of 100");
 
     /* the floor and the share don't add up within a second */
 
@@ -136,7 +137,7 @@ test_percent(void)
     tries(&c, 50, T);
     is_int(granted(&c, 100, 20, 15, T), 15, "a floor above the share");
     tries(&c, 30, T);
-    is_int(granted(&c, 100, 20, 15, T), 1, "20% of 80, less 15");
+    is_int(granted(&c, 100, 20, 15, T), 1, "20 percent of 80, less 15");
 
     /* every share of every number */
 
@@ -150,7 +151,7 @@ test_percent(void)
         }
     }
 
-    is_int(wrong, 0, "rounded down, all from 0% to 100%");
+    is_int(wrong, 0, "rounded down, all from 0 percent to 100 percent");
 }
 
 
@@ -298,20 +299,63 @@ test_undo(void)
 
 typedef struct {
     counters_t     counters;
-    ngx_atomic_t   ready;
-    ngx_atomic_t   go;
+    ngx_atomic_t   there;
     ngx_atomic_t   granted[SECONDS];
 } shared_t;
 
 
-/* the processes ask for each second together; returns 0 if one failed */
+/* until all the processes have come to step number "step" */
+
+static void
+wait_for_all(shared_t *shared, size_t step)
+{
+    (void) ngx_atomic_fetch_add(&shared->there, 1);
+
+    while (shared->there < step * PROCESSES) {
+        sched_yield();
+    }
+}
+
+
+static void
+run_process(shared_t *shared, size_t number, ngx_uint_t percent,
+    ngx_uint_t floor, size_t sent)
+{
+    size_t  s, n;
+
+    alarm(300);
+
+    for (s = 0; s < SECONDS; s++) {
+
+        /* all of them have sent, then all of them ask, and then one alone */
+
+        tries(&shared->counters, sent, T + s);
+        wait_for_all(shared, 3 * s + 1);
+
+        n = granted(&shared->counters, ASKED, percent, floor, T + s);
+        (void) ngx_atomic_fetch_add(&shared->granted[s], n);
+        wait_for_all(shared, 3 * s + 2);
+
+        if (number == 0) {
+            n = granted(&shared->counters, ASKED, percent, floor, T + s);
+            (void) ngx_atomic_fetch_add(&shared->granted[s], n);
+        }
+
+        wait_for_all(shared, 3 * s + 3);
+    }
+
+    _exit(0);
+}
+
+
+/* 0 if one of the processes failed */
 
 static int
 together(shared_t *shared, ngx_uint_t percent, ngx_uint_t floor, size_t sent)
 {
-    size_t  n, i, s;
-    pid_t   pids[PROCESSES];
     int     status, good;
+    pid_t   pids[PROCESSES];
+    size_t  n;
 
     memset(shared, 0, sizeof(shared_t));
     fflush(stdout);
@@ -319,38 +363,9 @@ together(shared_t *shared, ngx_uint_t percent, ngx_uint_t floor, size_t sent)
     for (n = 0; n < PROCESSES; n++) {
         pids[n] = fork();
 
-        if (pids[n] != 0) {
-            continue;
+        if (pids[n] == 0) {
+            run_process(shared, n, percent, floor, sent);
         }
-
-        alarm(60);
-
-        for (s = 0; s < SECONDS; s++) {
-
-            /* all of them have sent, then all of them ask */
-
-            tries(&shared->counters, sent, T + s);
-            (void) ngx_atomic_fetch_add(&shared->ready, 1);
-
-            while (*(volatile ngx_atomic_t *) &shared->ready
-                   < (2 * s + 1) * PROCESSES)
-            {
-                sched_yield();
-            }
-
-            i = granted(&shared->counters, ASKED, percent, floor, T + s);
-            (void) ngx_atomic_fetch_add(&shared->granted[s], i);
-
-            (void) ngx_atomic_fetch_add(&shared->ready, 1);
-
-            while (*(volatile ngx_atomic_t *) &shared->ready
-                   < (2 * s + 2) * PROCESSES)
-            {
-                sched_yield();
-            }
-        }
-
-        _exit(0);
     }
 
     for (good = 1, n = 0; n < PROCESSES; n++) {
@@ -366,10 +381,34 @@ together(shared_t *shared, ngx_uint_t percent, ngx_uint_t floor, size_t sent)
 }
 
 
+/* what was granted in the ten seconds that end with this one */
+
+static size_t
+lately(shared_t *shared, size_t second)
+{
+    size_t  s, sum;
+
+    s = (second < WINDOW) ? 0 : second - WINDOW + 1;
+
+    for (sum = 0; s <= second; s++) {
+        sum += shared->granted[s];
+    }
+
+    return sum;
+}
+
+
+static size_t
+share(size_t second, size_t sent)
+{
+    return ((second < WINDOW) ? second + 1 : WINDOW) * sent * PROCESSES / 5;
+}
+
+
 static void
 test_processes(void)
 {
-    size_t     s, over, under, sum, sent;
+    size_t     s, over, under;
     shared_t  *shared;
 
     shared = mmap(NULL, sizeof(shared_t), PROT_READ|PROT_WRITE,
@@ -391,7 +430,7 @@ test_processes(void)
     }
 
     is_int(over, 0, "never more than the floor");
-    is_int(under, 0, "nor less, as all of them asked again and again");
+    is_int(under, 0, "nor less, as all of them ask again and again");
 
     ok(together(shared, 20, 0, 100), "%d processes with a share", PROCESSES);
 
@@ -399,40 +438,26 @@ test_processes(void)
     under = 0;
 
     for (s = 0; s < SECONDS; s++) {
-        sent = ((s < WINDOW) ? s + 1 : WINDOW) * 100 * PROCESSES;
-        sum = 0;
-
-        for (size_t i = (s < WINDOW) ? 0 : s - WINDOW + 1; i <= s; i++) {
-            sum += shared->granted[i];
-        }
-
-        over += sum * 100 > sent * 20;
-        under += sum * 100 < sent * 20;
+        over += lately(shared, s) > share(s, 100);
+        under += lately(shared, s) < share(s, 100);
     }
 
     is_int(over, 0, "never more than the share of any ten seconds");
-    is_int(under, 0, "nor less, as all of them asked again and again");
+    is_int(under, 0, "nor less, as all of them ask again and again");
 
     ok(together(shared, 20, FLOOR, 3), "%d processes with both", PROCESSES);
 
     over = 0;
+    under = 0;
 
     for (s = 0; s < SECONDS; s++) {
-        sent = ((s < WINDOW) ? s + 1 : WINDOW) * 3 * PROCESSES;
-        sum = 0;
-
-        for (size_t i = (s < WINDOW) ? 0 : s - WINDOW + 1; i <= s; i++) {
-            sum += shared->granted[i];
-        }
-
-        /* a second may have its floor, or what the share leaves it */
-
-        over += shared->granted[s] > FLOOR && sum * 100 > sent * 20;
-        over += shared->granted[s] < FLOOR;
+        over += shared->granted[s] > FLOOR
+                && lately(shared, s) > share(s, 3);
+        under += shared->granted[s] < FLOOR;
     }
 
-    is_int(over, 0, "never more than the larger of both, never less than the"
-           " floor");
+    is_int(over, 0, "never more than the larger of both");
+    is_int(under, 0, "never less than the floor");
 
     munmap(shared, sizeof(shared_t));
 }

@@ -234,7 +234,7 @@ static const char  *broken[] = {
     "{\"to\":\"1\\u12\"}",
     "{\"to\":\"1\n\"}",
     "{\"to\":\"1\",\"a\":\"\xff\"}",
-    "{\"to\":\"\xc0\xaf\"}",
+    "{\"to\":\"\x80\"}",
     "{\"to\":\"\xed\xa0\"}",
     "\xef\xbb\xbf{\"to\":\"1\"",
     "--b\r\nContent-Disposition: form-data; name=\"to\"\r\n\r\n1\r\n--b--\r\n"
