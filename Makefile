@@ -93,7 +93,7 @@ test-matrix: ## the tests on three Debian suites (as root)
 	@T='$(T)' $(TOOLS)/matrix $(SUITES)
 
 bench: build ## measure what the module costs
-	@$(TOOLS)/need bench
+	@$(TOOLS)/need bench valgrind
 	@MODULE=$(MODULE) $(TOP)/t/bench/run
 
 fuzz: build ## run the fuzz targets, FUZZ_SECONDS each

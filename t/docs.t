@@ -17,7 +17,7 @@ use POSIX ();
 use Time::HiRes ();
 
 my $top    = "$FindBin::Bin/..";
-my $nginx  = $ENV{NGINX} || $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
+my $nginx  = $ENV{NGINX_BINARY} || $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
 my $module = $ENV{MODULE} || $ENV{TEST_NGINX_LOAD_MODULES}
     || "$top/.build/nginx/ngx_http_graph_policy_module.so";
 

@@ -24,6 +24,7 @@ static void ngx_http_graph_policy_bearer(ngx_str_t *value, ngx_str_t *token);
 static ngx_uint_t ngx_http_graph_policy_argument_credential(
     ngx_http_request_t *r, ngx_http_graph_policy_zone_t *zone,
     uint64_t *credential);
+static ngx_uint_t ngx_http_graph_policy_is_secret(ngx_str_t *name);
 static ngx_uint_t ngx_http_graph_policy_same_credential(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *token,
     uint64_t *credential);
@@ -288,6 +289,35 @@ ngx_http_graph_policy_is_argument(ngx_str_t *name, const char *expected,
 }
 
 
+/* the last three are of calls that make and examine tokens */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_secret(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  secrets[] = {
+        ngx_string("access_token"),
+        ngx_string("appsecret_proof"),
+        ngx_string("input_token"),
+        ngx_string("client_secret"),
+        ngx_string("fb_exchange_token"),
+        ngx_null_string
+    };
+
+    for (i = 0; secrets[i].len != 0; i++) {
+
+        if (ngx_http_graph_policy_is_argument(name, (char *) secrets[i].data,
+                                              secrets[i].len))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_graph_policy_mask_request(ngx_http_request_t *r, ngx_str_t *masked)
 {
@@ -327,11 +357,7 @@ ngx_http_graph_policy_mask_request(ngx_http_request_t *r, ngx_str_t *masked)
 
         q = ngx_cpymem(q, name.data, value.data - name.data);
 
-        if (ngx_http_graph_policy_is_argument(&name, "access_token",
-                                              sizeof("access_token") - 1)
-            || ngx_http_graph_policy_is_argument(&name, "appsecret_proof",
-                                                sizeof("appsecret_proof") - 1))
-        {
+        if (value.len != 0 && ngx_http_graph_policy_is_secret(&name)) {
             q = ngx_cpymem(q, "***", sizeof("***") - 1);
 
         } else {

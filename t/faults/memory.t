@@ -11,7 +11,7 @@ use Test::More;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use GraphPolicy qw(slurp);
+use GraphPolicy qw(slurp wait_until);
 
 use IO::Socket::INET;
 use List::Util qw(sum);
@@ -155,7 +155,8 @@ sub next_request {
         . ($method eq 'POST' ? '{}' : '');
 }
 
-my ($worker) = $nginx->workers;
+my ($worker) = wait_until(sub { ($nginx->workers)[0] })
+    or die 'there is no worker';
 my (%statuses, %sizes);
 
 my $end  = time + $seconds;
@@ -191,7 +192,8 @@ done_testing();
 
 # its own memory, without the zones, in kB
 sub size {
-    my ($size) = slurp("/proc/$worker/status") =~ /^RssAnon:\s+(\d+) kB$/m;
+    my ($size) = slurp("/proc/$worker/status") =~ /^RssAnon:\s+(\d+) kB$/m
+        or die 'its size can not be told';
 
     return $size;
 }
