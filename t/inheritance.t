@@ -696,7 +696,7 @@ location = /sorry.html {
 }
 --- sends
 POST /1/messages?say=133010                  400 passed
-POST /dead/1/messages                        502 -
+POST /dead/1/messages                        502 probe
 POST /1/messages                             200 probe
 --- graph
 POST /1/messages?say=133010

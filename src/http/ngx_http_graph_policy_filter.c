@@ -28,7 +28,7 @@ static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
 static ngx_int_t ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
+    ngx_http_graph_policy_zone_t *zone);
 static ngx_int_t ngx_http_graph_policy_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static ngx_int_t ngx_http_graph_policy_collect(ngx_http_request_t *r,
@@ -77,6 +77,15 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
     if (glcf->zone == NULL || r != r->main) {
+
+        if (r->internal && r == r->main && r->upstream != NULL) {
+            ctx = ngx_http_graph_policy_get_ctx(r);
+
+            if (ctx != NULL) {
+                ngx_http_graph_policy_intercepted(r, ctx->zone);
+            }
+        }
+
         return ngx_http_next_header_filter(r);
     }
 
@@ -100,7 +109,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     if (u == NULL || u->cleanup == NULL || r->cached || r->header_only) {
 
-        ngx_http_graph_policy_intercepted(r, glcf);
+        ngx_http_graph_policy_intercepted(r, glcf->zone);
 
         if (ctx != NULL) {
             ngx_http_graph_policy_settle(ctx,
@@ -146,7 +155,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
         && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
     {
-        ngx_http_graph_policy_intercepted(r, glcf);
+        ngx_http_graph_policy_intercepted(r, glcf->zone);
 
         return ngx_http_next_header_filter(r);
     }
@@ -156,7 +165,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if (r->upstream == NULL || r->upstream->cleanup == NULL || r->cached
         || status < NGX_HTTP_OK || status >= NGX_HTTP_SPECIAL_RESPONSE)
     {
-        ngx_http_graph_policy_intercepted(r, glcf);
+        ngx_http_graph_policy_intercepted(r, glcf->zone);
 
         if (ctx != NULL && status >= NGX_HTTP_OK) {
             ngx_http_graph_policy_settle(ctx,
@@ -203,7 +212,7 @@ ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
 
 static void
 ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf)
+    ngx_http_graph_policy_zone_t *zone)
 {
     ngx_log_t             log;
     ngx_http_upstream_t  *u;
@@ -227,7 +236,7 @@ ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
                   "graph policy doesn't see errors that "
                   "\"proxy_intercept_errors\" gives to an \"error_page\", "
                   "the first one had the status %ui, zone: \"%V\"",
-                  u->headers_in.status_n, &glcf->zone->name);
+                  u->headers_in.status_n, &zone->name);
 }
 
 
