@@ -104,8 +104,11 @@ ngx_http_graph_policy_put_links(ngx_list_t *list, ngx_table_elt_t **links)
 #if (NGX_HTTP_GZIP)
 #define ngx_http_graph_policy_has_accept_encoding(r)                          \
     ((r)->headers_in.accept_encoding != NULL)
+#define ngx_http_graph_policy_accept_encoding(r)                              \
+    (r)->headers_in.accept_encoding
 #else
 #define ngx_http_graph_policy_has_accept_encoding(r)  1
+#define ngx_http_graph_policy_accept_encoding(r)      NULL
 #endif
 
 

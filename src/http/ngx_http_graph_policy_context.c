@@ -100,9 +100,6 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
     ctx->attempts = 1;
     ctx->zone = glcf->zone;
     ctx->log_level = glcf->log_level;
-    ctx->renewal.handler = ngx_http_graph_policy_renew;
-    ctx->renewal.data = ctx;
-    ctx->renewal.log = r->connection->log;
 
     cln->handler = ngx_http_graph_policy_cleanup;
 
@@ -196,8 +193,12 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t     view;
     ngx_http_graph_policy_outcome_e  each;
 
-    if (ctx->renewal.timer_set) {
-        ngx_del_timer(&ctx->renewal);
+    if (ctx->renewal != NULL && ctx->renewal->timer_set) {
+        ngx_del_timer(ctx->renewal);
+    }
+
+    if (ctx->nrefs == 0) {
+        return;
     }
 
     now = ngx_http_graph_policy_now();
@@ -236,6 +237,32 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     ctx->identity.lease = 0;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_start_renewal(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_event_t  *ev;
+
+    ev = ctx->renewal;
+
+    if (ev == NULL) {
+        ev = ngx_pcalloc(ctx->request->pool, sizeof(ngx_event_t));
+        if (ev == NULL) {
+            return NGX_ERROR;
+        }
+
+        ev->handler = ngx_http_graph_policy_renew;
+        ev->data = ctx;
+        ev->log = ctx->request->connection->log;
+
+        ctx->renewal = ev;
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_RENEW);
+
+    return NGX_OK;
 }
 
 
@@ -496,11 +523,11 @@ ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
 
     log = ctx->request->connection->log;
 
-    ctx->parking.handler = handler;
-    ctx->parking.data = ctx;
-    ctx->parking.log = log;
+    ctx->parking->handler = handler;
+    ctx->parking->data = ctx;
+    ctx->parking->log = log;
 
-    ngx_add_timer(&ctx->parking, delay);
+    ngx_add_timer(ctx->parking, delay);
 
     log->action = "waiting to send again";
 
@@ -519,8 +546,8 @@ ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx)
     ctx->parked = 0;
     ngx_http_graph_policy_nparked--;
 
-    if (ctx->parking.timer_set) {
-        ngx_del_timer(&ctx->parking);
+    if (ctx->parking->timer_set) {
+        ngx_del_timer(ctx->parking);
     }
 }
 

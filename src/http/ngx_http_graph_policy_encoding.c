@@ -44,12 +44,21 @@ ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t  *h, *first;
 
     part = &r->headers_in.headers.part;
     h = part->elts;
+    i = 0;
 
-    for (i = 0; /* void */ ; i++) {
+    /* others of its name come behind the first one */
+
+    first = ngx_http_graph_policy_accept_encoding(r);
+
+    if (first >= h && first < h + part->nelts) {
+        i = first - h;
+    }
+
+    for ( /* void */ ; /* void */ ; i++) {
 
         if (i >= part->nelts) {
             if (part->next == NULL) {

@@ -324,7 +324,6 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
     ngx_buf_t                         *b;
     ngx_int_t                          rc;
-    ngx_uint_t                         last;
     ngx_chain_t                       *cl;
     ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_loc_conf_t  *glcf;
@@ -360,21 +359,26 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
             return NGX_ERROR;
         }
 
-        last = b->last_buf || b->last_in_chain;
+        if (b->last_buf || b->last_in_chain) {
+            ngx_http_graph_policy_classify(r, ctx, glcf);
+            ngx_http_graph_policy_record(r, ctx, glcf);
 
-        /* a flush of a finalized upstream is all that comes of a torn body */
+            rc = ngx_http_graph_policy_retry(r, ctx, glcf, b);
 
-        if (!last && !(b->flush && r->upstream->cleanup == NULL)) {
-            continue;
+            if (rc != NGX_DECLINED) {
+                return rc;
+            }
+
+            return ngx_http_graph_policy_release(r, ctx, cl);
         }
 
-        ngx_http_graph_policy_classify(r, ctx, glcf);
-        ngx_http_graph_policy_record(r, ctx, glcf);
+        /*
+         * A flush of a finalized upstream is all that comes of a torn body.
+         * What is there may look whole, but nothing is certain.
+         */
 
-        rc = ngx_http_graph_policy_retry(r, ctx, glcf, b);
-
-        if (rc != NGX_DECLINED) {
-            return rc;
+        if (!b->flush || r->upstream->cleanup != NULL) {
+            continue;
         }
 
         return ngx_http_graph_policy_release(r, ctx, cl);

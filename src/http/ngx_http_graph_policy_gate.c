@@ -320,14 +320,14 @@ static ngx_int_t
 ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
 {
-    if (ngx_http_graph_policy_keep(ctx, cover) != NGX_OK) {
+    if (ngx_http_graph_policy_keep(ctx, cover) != NGX_OK
+        || ngx_http_graph_policy_start_renewal(ctx) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
     ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
     ctx->identity.lease = ctx->refs[0].lease;
-
-    ngx_add_timer(&ctx->renewal, NGX_HTTP_GRAPH_POLICY_RENEW);
 
     ngx_http_graph_policy_log_request(ctx, view, "lets a probe pass");
 

@@ -103,7 +103,7 @@ typedef struct {
     /* leases taken, or states that would have blocked, by status */
     ngx_http_graph_policy_ref_t     *refs;
     ngx_uint_t                       nrefs;
-    ngx_event_t                      renewal;
+    ngx_event_t                     *renewal;   /* NULL until it's needed */
 
     /* the error body, as it came */
     u_char                          *body;
@@ -121,7 +121,7 @@ typedef struct {
 
     /* where retry is on; attempts is 1 otherwise */
     ngx_http_graph_policy_snapshot_t  *snapshot;
-    ngx_event_t                      parking;
+    ngx_event_t                     *parking;
     ngx_uint_t                       attempts;
     ngx_uint_t                       unknown;   /* of uncertain outcome */
     ngx_uint_t                       nstates;   /* before this attempt */
@@ -187,6 +187,10 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
  * of nginx's own where the upstream isn't answering.
  */
 ngx_uint_t ngx_http_graph_policy_answer_status(ngx_http_request_t *r);
+
+/* keeps a probe's leases until they are settled; NGX_ERROR: no memory */
+ngx_int_t ngx_http_graph_policy_start_renewal(
+    ngx_http_graph_policy_ctx_t *ctx);
 
 /* what users are told of the request */
 ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(

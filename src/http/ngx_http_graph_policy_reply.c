@@ -31,7 +31,8 @@ static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_buf_t *ngx_http_graph_policy_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-static u_char *ngx_http_graph_policy_write_time(u_char *p, time_t sec);
+static u_char *ngx_http_graph_policy_write_time(u_char *p, ngx_uint_t which,
+    time_t sec);
 static u_char *ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n);
 static u_char *ngx_http_graph_policy_write_number(u_char *p, int64_t number);
 static void ngx_http_graph_policy_take_view(
@@ -214,9 +215,9 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
               "\",\"error_data\":{\"messaging_product\":\"whatsapp\","
               "\"details\":\"Answered by the proxy, Graph was not called. "
               "Paused since ");
-    p = ngx_http_graph_policy_write_time(p, view->since / 1000);
+    p = ngx_http_graph_policy_write_time(p, 0, view->since / 1000);
     p = ngx_http_graph_policy_cpylit(p, ", next try at ");
-    p = ngx_http_graph_policy_write_time(p, (view->until + 999) / 1000);
+    p = ngx_http_graph_policy_write_time(p, 1, (view->until + 999) / 1000);
     p = ngx_http_graph_policy_cpylit(p, ".\"}");
 
     if (view->trace_len != 0) {
@@ -239,16 +240,16 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
  */
 
 static u_char *
-ngx_http_graph_policy_write_time(u_char *p, time_t sec)
+ngx_http_graph_policy_write_time(u_char *p, ngx_uint_t which, time_t sec)
 {
     u_char                            *t;
     ngx_tm_t                           tm;
     ngx_http_graph_policy_time_text_t  *text;
 
     static ngx_http_graph_policy_time_text_t
-        texts[NGX_HTTP_GRAPH_POLICY_TIMES];
+        texts[2][NGX_HTTP_GRAPH_POLICY_TIMES];
 
-    text = &texts[sec & (NGX_HTTP_GRAPH_POLICY_TIMES - 1)];
+    text = &texts[which][sec & (NGX_HTTP_GRAPH_POLICY_TIMES - 1)];
 
     if (text->sec != sec) {
         text->sec = sec;

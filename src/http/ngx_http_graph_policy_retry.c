@@ -170,6 +170,13 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
 
     c = r->connection;
 
+    if (ctx->parking == NULL) {
+        ctx->parking = ngx_pcalloc(r->pool, sizeof(ngx_event_t));
+        if (ctx->parking == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
     /* now, so that a client that leaves isn't logged with this error */
 
     ngx_http_graph_policy_restore(r, ctx->snapshot);

@@ -64,6 +64,68 @@ ngx_http_graph_policy_json_arena(size_t len)
 }
 
 
+/*
+ * RFC 3629, which yajl's own check takes lightly: it lets overlong forms,
+ * surrogates and code points past U+10FFFF pass.
+ */
+
+static ngx_int_t
+ngx_http_graph_policy_utf8(const u_char *p, const u_char *last)
+{
+    u_char      c, low, high;
+    uint64_t    eight;
+    ngx_uint_t  n;
+
+    while (p < last) {
+
+        /* most bodies are nothing but ASCII */
+
+        if (last - p >= 8) {
+            ngx_memcpy(&eight, p, 8);
+
+            if ((eight & 0x8080808080808080ULL) == 0) {
+                p += 8;
+                continue;
+            }
+        }
+
+        c = *p++;
+
+        if (c < 0x80) {
+            continue;
+        }
+
+        if (c < 0xc2 || c > 0xf4) {
+            return NGX_DECLINED;
+        }
+
+        n = (c < 0xe0) ? 1 : (c < 0xf0) ? 2 : 3;
+
+        if ((size_t) (last - p) < n) {
+            return NGX_DECLINED;
+        }
+
+        /* the second byte alone may be narrowed */
+
+        low = (c == 0xe0) ? 0xa0 : (c == 0xf0) ? 0x90 : 0x80;
+        high = (c == 0xed) ? 0x9f : (c == 0xf4) ? 0x8f : 0xbf;
+
+        while (n-- != 0) {
+
+            if (*p < low || *p > high) {
+                return NGX_DECLINED;
+            }
+
+            p++;
+            low = 0x80;
+            high = 0xbf;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
     size_t len, void *arena, void *ctx)
@@ -81,6 +143,10 @@ ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
     funcs.realloc = ngx_http_graph_policy_yajl_realloc;
     funcs.free = ngx_http_graph_policy_yajl_free;
     funcs.ctx = &memory;
+
+    if (ngx_http_graph_policy_utf8(text, text + len) != NGX_OK) {
+        return NGX_DECLINED;
+    }
 
     handle = yajl_alloc(callbacks, &funcs, ctx);
 

@@ -21,6 +21,10 @@
 
 #define NGX_HTTP_GRAPH_POLICY_EVICTIONS  4      /* at most, for one state */
 
+/* milliseconds between sweeps, and states that one drops of each order */
+#define NGX_HTTP_GRAPH_POLICY_SWEEP    100
+#define NGX_HTTP_GRAPH_POLICY_SWEPT    16
+
 /* the slab class of a state with the key of a phone */
 #define NGX_HTTP_GRAPH_POLICY_SLOT       256
 
@@ -475,13 +479,11 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* one of each kind a call keeps pace with what comes in */
-
 void
 ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
     uint64_t now)
 {
-    ngx_uint_t                      large, order;
+    ngx_uint_t                      large, order, n;
     ngx_http_graph_policy_state_t  *state;
 
     static const uint64_t  grace[NGX_HTTP_GRAPH_POLICY_NORDERS] = {
@@ -490,13 +492,29 @@ ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
         NGX_HTTP_GRAPH_POLICY_ABANDONED
     };
 
+    /* now and then, and a few at a time, as others wait for the lock */
+
+    if (now - zone->sh->swept < NGX_HTTP_GRAPH_POLICY_SWEEP) {
+        return;
+    }
+
+    zone->sh->swept = now;
+
     for (large = 0; large < 2; large++) {
 
         for (order = 0; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
 
-            state = ngx_http_graph_policy_state_oldest(zone->sh, large, order);
+            for (n = 0; n < NGX_HTTP_GRAPH_POLICY_SWEPT; n++) {
 
-            if (state != NULL && state->breaker.until + grace[order] <= now) {
+                state = ngx_http_graph_policy_state_oldest(zone->sh, large,
+                                                           order);
+
+                if (state == NULL
+                    || state->breaker.until + grace[order] > now)
+                {
+                    break;
+                }
+
                 ngx_http_graph_policy_state_remove(zone, state);
             }
         }

@@ -76,6 +76,7 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_uint_t                       size;
     uint64_t                         key[2];
     uint64_t                         lease;
+    uint64_t                         swept;     /* when it last was */
     ngx_uint_t                       editing;
 
     ngx_http_graph_policy_tree_t     states;
@@ -145,7 +146,7 @@ void ngx_http_graph_policy_state_describe(
 void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed);
 
-/* Drops what is over: at most one of each kind, to keep pace with callers. */
+/* Drops what is over. */
 void ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
     uint64_t now);
 

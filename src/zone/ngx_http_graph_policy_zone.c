@@ -25,7 +25,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   5
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   6
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
