@@ -95,6 +95,7 @@ test-matrix: ## the tests on three Debian suites (as root)
 bench: build ## measure what the module costs
 	@$(TOOLS)/need bench valgrind
 	@MODULE=$(MODULE) $(TOP)/t/bench/run
+	@MODULE=$(MODULE) $(TOP)/t/bench/outage
 
 fuzz: build ## run the fuzz targets, FUZZ_SECONDS each
 	@$(TOOLS)/need fuzz

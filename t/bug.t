@@ -138,30 +138,34 @@ server {
 
     # where an answer leads elsewhere
     location /lead/ {
-        proxy_set_header X-Script
-            "200 header=X-Accel-Redirect:/inner/1 header=Cache-Control:private";
+        proxy_set_header X-Script "200 header=X-Accel-Redirect:\$arg_to
+            header=Cache-Control:private";
         proxy_set_header X-Key \$request_id;
         proxy_pass http://127.0.0.1:%GRAPH%;
     }
-    location /inner/ {
+    location /again/ {
         internal;
         graph_policy_retry attempts=2 base=20ms budget_min=1000;
         proxy_set_header X-Script "$error | $success";
         proxy_set_header X-Key "\$request_id-inner";
         proxy_pass http://127.0.0.1:%GRAPH%;
-    }
-    location /lead/plainly/ {
-        proxy_set_header X-Script "200 header=X-Accel-Redirect:/plain/1
-            header=Cache-Control:private";
-        proxy_set_header X-Key \$request_id;
-        proxy_pass http://127.0.0.1:%GRAPH%;
+
+        location /again/expires {
+            expires epoch;
+            proxy_pass http://127.0.0.1:%GRAPH%;
+        }
     }
     location /plain/ {
         internal;
         graph_policy off;
         proxy_set_header X-Script "$success";
-        proxy_set_header X-Key "\$request_id-plain";
+        proxy_set_header X-Key "\$request_id-inner";
         proxy_pass http://127.0.0.1:%GRAPH%;
+
+        location /plain/expires {
+            expires epoch;
+            proxy_pass http://127.0.0.1:%GRAPH%;
+        }
     }
 }
 END
@@ -255,37 +259,41 @@ my $lagging;
 
 # -- headers of one name are linked since nginx 1.23
 
-{
-    my ($answer, $plain, @lost);
+for my $kind ('as-it-is', 'expires') {
+    my $name = "X-Accel-Redirect to what is sent again, $kind: ";
+    my (@pairs, @statuses);
 
     for (1 .. 5) {
-        $answer = $nginx->request(path => '/lead/1', body => '{}');
-        $plain  = $nginx->request(path => '/lead/plainly/1', body => '{}');
 
-        push @lost, "$answer->{status} $plain->{status}"
-            if "$answer->{status} $plain->{status}" ne '200 200';
+        # memory that isn't zero when it is used again
+        $nginx->parallel(map { { of(new_phone(), '200', body => 'A' x 3000) } }
+            1 .. 10);
+
+        push @pairs, [map { $nginx->request(path => "/lead/1?to=/$_/$kind",
+            body => '{}') } 'again', 'plain'];
+        push @statuses, map { $_->{status} } @{ $pairs[-1] };
     }
 
-    is_deeply(\@lost, [], 'X-Accel-Redirect to what is sent again: accepted');
-    is(short($answer, 'attempts'), '200 retried ? 2',
-        'X-Accel-Redirect to what is sent again: tagged');
+    is_deeply(\@statuses, [(200) x 10], "${name}accepted");
+
+    my ($answer, $plain) = @{ $pairs[-1] };
+    is(short($answer, 'attempts'), '200 retried ? 2', "${name}tagged");
 
     my @got = grep { !/^(?:X-Graph-|X-Try:|Date:)/ }
         split /\r\n/, $answer->{head};
     my @expected = grep { !/^(?:X-Try:|Date:)/ }
         split /\r\n/, $plain->{head};
-    is_deeply([sort @got], [sort @expected], 'X-Accel-Redirect to what is '
-        . 'sent again: the headers of one that succeeds at once');
+    is_deeply(\@got, \@expected,
+        "${name}with the headers of what succeeds at once");
 
-    is(() = $answer->{head} =~ /^X-(?:First|Second|Third|Fourth|Fifth): /mg, 5,
-        'X-Accel-Redirect to what is sent again: all of its last answer');
-    is(() = $answer->{head} =~ /^Link: <.success/mg, 2,
-        'X-Accel-Redirect to what is sent again: both of a name');
+    is(() = $answer->{head} =~ /^(?:X-F|X-S|X-T(?!ry)|Link: <.succ)/mg, 7,
+        "${name}with all of its last answer");
     unlike($answer->{head}, qr/no-store|no-transform|error|X-One/,
-        'X-Accel-Redirect to what is sent again: none of the error');
-    unlike($nginx->log, qr/exited on signal/,
-        'X-Accel-Redirect to what is sent again: no worker dies');
+        "${name}with none of the error");
 }
+
+unlike($nginx->log, qr/exited on signal/,
+    'X-Accel-Redirect to what is sent again: no worker dies');
 
 
 # -- whose phones are counted together
@@ -540,8 +548,8 @@ my $lagging;
 
         ok(wait_until(sub {
             slurp($nginx->dir . '/access.log')
-                =~ m{^\Q$send{path}\E 400 "-"$}m
-        }), 'framing: HTTP/2 without length: it had none');
+                =~ m{^\Q$send{path}\E \d+ "-"$}m
+        }), 'framing: HTTP/2 without length: it has none');
     }
 }
 

@@ -291,9 +291,14 @@ ngx_http_graph_policy_cleanup(void *data)
 {
     ngx_http_graph_policy_ctx_t *ctx = data;
 
-    ngx_http_graph_policy_unpark(ctx);
-    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
-                                 NULL);
+    if (ctx->parked) {
+        ngx_http_graph_policy_unpark(ctx);
+    }
+
+    if (ctx->renewal != NULL) {
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                     NULL);
+    }
 }
 
 

@@ -91,7 +91,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     ctx = ngx_http_graph_policy_get_ctx(r);
 
-    if (ctx != NULL) {
+    if (ctx != NULL && ctx->again) {
         ngx_http_graph_policy_join_states(r, ctx);
     }
 

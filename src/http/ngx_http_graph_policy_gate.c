@@ -78,13 +78,13 @@ ngx_http_graph_policy_count(ngx_http_request_t *r,
 {
     ngx_http_graph_policy_ctx_t  *ctx;
 
-    ctx = ngx_http_graph_policy_get_ctx(r);
-
-    if (ctx == NULL || !ctx->counted) {
-        ngx_http_graph_policy_zone_try(glcf->zone);
-    }
-
     if (glcf->retry.attempts == 0) {
+        ctx = ngx_http_graph_policy_get_ctx(r);
+
+        if (ctx == NULL || !ctx->counted) {
+            ngx_http_graph_policy_zone_try(glcf->zone);
+        }
+
         return NGX_OK;
     }
 
@@ -93,7 +93,10 @@ ngx_http_graph_policy_count(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ctx->counted = 1;
+    if (!ctx->counted) {
+        ctx->counted = 1;
+        ngx_http_graph_policy_zone_try(glcf->zone);
+    }
 
     return ngx_http_graph_policy_take_snapshot(r, ctx);
 }

@@ -53,6 +53,23 @@ static ngx_int_t ngx_http_graph_policy_add_header(ngx_http_request_t *r,
     ngx_http_graph_policy_add_number(r, literal, sizeof(literal) - 1, value)
 
 
+/* all bytes in hexadecimal */
+
+#define ngx_http_graph_policy_hex_row(d)                                      \
+    d "0" d "1" d "2" d "3" d "4" d "5" d "6" d "7"                           \
+    d "8" d "9" d "a" d "b" d "c" d "d" d "e" d "f"
+
+static const char  ngx_http_graph_policy_hex[] =
+    ngx_http_graph_policy_hex_row("0") ngx_http_graph_policy_hex_row("1")
+    ngx_http_graph_policy_hex_row("2") ngx_http_graph_policy_hex_row("3")
+    ngx_http_graph_policy_hex_row("4") ngx_http_graph_policy_hex_row("5")
+    ngx_http_graph_policy_hex_row("6") ngx_http_graph_policy_hex_row("7")
+    ngx_http_graph_policy_hex_row("8") ngx_http_graph_policy_hex_row("9")
+    ngx_http_graph_policy_hex_row("a") ngx_http_graph_policy_hex_row("b")
+    ngx_http_graph_policy_hex_row("c") ngx_http_graph_policy_hex_row("d")
+    ngx_http_graph_policy_hex_row("e") ngx_http_graph_policy_hex_row("f");
+
+
 static ngx_str_t  ngx_http_graph_policy_policies[] = {
     ngx_string("passed"),
     ngx_string("probe"),
@@ -462,23 +479,14 @@ ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
 u_char *
 ngx_http_graph_policy_write_id(u_char *p, ngx_http_graph_policy_view_t *view)
 {
-    u_char     *last;
-    uint64_t    hash;
-    ngx_uint_t  reason;
+    ngx_int_t  shift;
 
-    static u_char  hex[] = "0123456789abcdef";
-
-    hash = view->hash;
-
-    for (last = p + 2 * sizeof(uint64_t); p < last; p++) {
-        *p = hex[hash >> 60];
-        hash <<= 4;
+    for (shift = 56; shift >= 0; shift -= 8) {
+        p = ngx_cpymem(p, &ngx_http_graph_policy_hex[
+                                           (view->hash >> shift & 0xff) * 2],
+                       2);
     }
 
-    reason = view->stored_reason;
-
-    *p++ = hex[reason >> 4];
-    *p++ = hex[reason & 0xf];
-
-    return p;
+    return ngx_cpymem(p, &ngx_http_graph_policy_hex[view->stored_reason * 2],
+                      2);
 }

@@ -299,10 +299,6 @@ ngx_http_graph_policy_join_states(ngx_http_request_t *r,
     ngx_array_t                *states;
     ngx_http_upstream_state_t  *state;
 
-    if (!ctx->again) {
-        return;
-    }
-
     ctx->again = 0;
 
     states = r->upstream_states;
