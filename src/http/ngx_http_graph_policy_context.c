@@ -277,7 +277,10 @@ ngx_http_graph_policy_renew(ngx_event_t *ev)
 
     /* a client that is slow to send mustn't keep others from probing */
 
-    if (ctx->parked || (r->upstream != NULL && !r->reading_body)) {
+    if (ctx->parked
+        || (r->upstream != NULL && !r->reading_body
+            && (r->request_body == NULL || r->request_body->rest == 0)))
+    {
         ngx_http_graph_policy_zone_renew(ctx->zone, ctx->refs, ctx->nrefs,
                                          ngx_http_graph_policy_now());
     }
