@@ -111,6 +111,7 @@ my $reached = $sends - $blocked;
 like($output, qr/^Graph saw $reached of $sends sends, /m,
     'the sends are counted at the mock');
 like($output, qr/ the proxy answered $blocked itself\.$/m, 'and the others');
+like($output, retried(), 'a send that fails twice is accepted');
 unlike($output, qr/\e/, 'there are no colours without a terminal');
 cmp_ok(length($_), '<=', 80, "it fits a terminal: $_")
     for grep { length > 80 } split /\n/, $output;
@@ -127,6 +128,7 @@ nothing_left();
 
     %rows = rows($output);
     is(keys %rows, 21, 'the 20 rows of the table, and an accepted send');
+    like($output, retried(), 'and one that is accepted at the third try');
 }
 
 
@@ -144,6 +146,22 @@ spew("$dir/dry/proxy.conf", slurp("$example/proxy.conf")
     ($status, $output) = run('--once');
     is($status, 1, 'in dry run nothing is blocked, which is noticed');
     like($output, qr/next send: expected "blocked", got "passed"/, 'and said');
+}
+
+# and what is not sent again
+spew("$dir/dry/proxy.conf", slurp("$example/proxy.conf")
+    =~ s/graph_policy_retry[^;]*/graph_policy_retry  off/r);
+
+{
+    local $example = "$dir/dry";
+
+    ($status, $output) = run('--once');
+    is($status, 1, 'without retry the last send fails, which is noticed');
+    like($output, qr/status: expected "200", got "500"/, 'with its status');
+    like($output, qr/X-Graph-Policy: expected "retried", got "passed"/,
+        'and what the policy did');
+    like($output, qr/^the mock saw    500 131016$/m, 'after one call');
+    like($output, qr/^1 not as documented\.$/m, 'and nothing else differs');
 }
 
 nothing_left();
@@ -243,6 +261,14 @@ sub rows {
 
     return map { /^(none|[\dx\/]+) .* (?:passed on|blocked)$/
         ? ($1, [(split ' ', $_)[1 .. 5]]) : () } split /\n/, $output;
+}
+
+# what is shown of the send that is repeated
+sub retried {
+    return qr{^the\ client\ got\ \ 200\n
+              \s+X-Graph-Policy:\ retried\n
+              \s+X-Graph-Attempts:\ 3\n
+              the\ mock\ saw\s+500\ 131016,\ 500\ 131016,\ 200$}mx;
 }
 
 sub nothing_left {

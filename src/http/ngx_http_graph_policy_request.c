@@ -381,7 +381,10 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     p = body;
 
     for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-        p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+
+        if (cl->buf->last != cl->buf->pos) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
     }
 
     if (ngx_http_graph_policy_message_recipient(body, size, arena, &recipient)

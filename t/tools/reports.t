@@ -21,6 +21,8 @@ my @known = (
     'ngx_event_process_init',
     # the environment
     'ngx_set_environment',
+    # what OpenSSL keeps for a configuration
+    'CRYPTO_zalloc', 'CRYPTO_malloc',
     # what PCRE needs to compile
     'ngx_regex_malloc',
 );
