@@ -60,7 +60,7 @@ ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r);
 
 /*
- * $request with the values of access_token and appsecret_proof masked.
+ * $request with the values of arguments masked that are tokens or secrets.
  * NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_mask_request(ngx_http_request_t *r,

@@ -190,7 +190,7 @@ ngx_http_graph_policy_variable_attempts(ngx_http_request_t *r,
 
     attempts = (ctx != NULL) ? ctx->attempts : 1;
 
-    if (r->main->upstream_states == NULL) {
+    if (r->main->upstream_states == NULL && r->main->upstream == NULL) {
         attempts = 0;
     }
 
