@@ -244,7 +244,9 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
 
     verdict = failure->verdict;
 
-    if (ngx_http_graph_policy_target(zone->sh, id, verdict, &place) != NGX_OK) {
+    if (ngx_http_graph_policy_target(zone->sh, id, verdict, &place)
+        != NGX_OK)
+    {
         return NGX_DECLINED;
     }
 

@@ -439,7 +439,8 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
         }
     }
 
-    ngx_rbtree_delete(&sh->order[state->large][state->order_in].tree, &state->order);
+    ngx_rbtree_delete(&sh->order[state->large][state->order_in].tree,
+                      &state->order);
 
     if (!armed) {
         state->order_in = NGX_HTTP_GRAPH_POLICY_IDLE;
