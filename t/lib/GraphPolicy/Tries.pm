@@ -93,6 +93,7 @@ sub lines {
     } grep { /\S/ } split /\n/, $text;
 }
 
+# no two bodies are the same
 my $salt = 0;
 
 sub request_of {
@@ -178,6 +179,9 @@ sub prepare {
     $block->set_value(error_code => [map { $_->{status} } @lines]);
     $block->set_value(raw_response_headers_like => [map { $_->{like} }
         @lines]);
+
+    # longer than any of the waits
+    $block->set_value(timeout => 15) if !defined $block->timeout;
 
     my $log = '';
     if (defined $block->format) {
