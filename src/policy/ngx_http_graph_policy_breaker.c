@@ -63,7 +63,7 @@ ngx_http_graph_policy_transition_e
 ngx_http_graph_policy_breaker_trip(ngx_http_graph_policy_breaker_t *b,
     uint64_t sent, uint64_t now, uint32_t hold, uint32_t max, uint32_t random)
 {
-    if (b->holds != 0 && sent < b->changed) {
+    if (sent < b->changed) {
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 

@@ -5,8 +5,8 @@
 
 
 /*
- * What requests ask of the zone: may this one pass, learn that, settle a
- * lease.  Each call takes the mutex once, and copies out what it tells.
+ * What requests ask of the zone: may this one pass?  Each call takes the mutex
+ * once, and copies out what it tells.
  *
  * Lock and memory: see the zone's own file.  Views and refs are the caller's.
  */
@@ -27,16 +27,9 @@ static ngx_int_t ngx_http_graph_policy_weigh(
 static ngx_uint_t ngx_http_graph_policy_blocks(
     ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_kind_e kind,
     uint64_t lease, uint64_t now);
-static ngx_http_graph_policy_transition_e ngx_http_graph_policy_trip(
-    ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_failure_t *failure);
-static ngx_int_t ngx_http_graph_policy_target(
-    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_verdict_t *verdict,
-    ngx_http_graph_policy_place_t *place);
-static void ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state,
-    ngx_http_graph_policy_transition_e transition, uint64_t now,
+static ngx_int_t ngx_http_graph_policy_limit(ngx_int_t rc,
+    ngx_http_graph_policy_conversation_t *limit, uint64_t end,
+    ngx_http_graph_policy_state_t **shown, uint64_t now,
     ngx_http_graph_policy_view_t *view);
 
 
@@ -46,12 +39,13 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     uint64_t now, ngx_http_graph_policy_cover_t *cover,
     ngx_http_graph_policy_view_t *view)
 {
-    uint64_t                        lease;
-    ngx_int_t                       rc;
-    ngx_uint_t                      i, n;
-    ngx_http_graph_policy_ref_t    *ref;
-    ngx_http_graph_policy_state_t  *shown;
-    ngx_http_graph_policy_state_t  *states[NGX_HTTP_GRAPH_POLICY_NREFS];
+    uint64_t                               lease, end;
+    ngx_int_t                              rc;
+    ngx_uint_t                             i, n;
+    ngx_http_graph_policy_ref_t           *ref;
+    ngx_http_graph_policy_state_t         *shown;
+    ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
+    ngx_http_graph_policy_conversation_t  *limit;
 
     if (id->credential == 0 && kind != NGX_HTTP_GRAPH_POLICY_READ) {
         kind = NGX_HTTP_GRAPH_POLICY_ANONYMOUS;
@@ -59,10 +53,16 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    ngx_http_graph_policy_state_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now);
 
     n = ngx_http_graph_policy_collect(zone->sh, id, states);
     rc = ngx_http_graph_policy_weigh(states, n, kind, id->lease, now, &shown);
+
+    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, now, &end);
+
+    if (limit != NULL) {
+        rc = ngx_http_graph_policy_limit(rc, limit, end, &shown, now, view);
+    }
 
     lease = (rc == NGX_DONE) ? ++zone->sh->lease : 0;
     cover->n = 0;
@@ -86,9 +86,19 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
         ref->kind = states[i]->kind;
         ref->lease = lease;
 
-        if (shown == NULL || lease != 0) {
+        if ((shown == NULL && limit == NULL) || lease != 0) {
             shown = states[i];
         }
+    }
+
+    if (limit != NULL && lease == 0 && cover->n < NGX_HTTP_GRAPH_POLICY_NREFS)
+    {
+        ref = &cover->refs[cover->n++];
+
+        ref->hash = limit->node.key;
+        ref->reason = limit->reason;
+        ref->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
+        ref->lease = 0;
     }
 
     if (shown != NULL) {
@@ -98,6 +108,34 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_unlock(zone);
 
     return rc;
+}
+
+
+/*
+ * What the conversation's limit makes of what the states say.  Where it is
+ * what is shown it is in "view", and "shown" is NULL.
+ */
+
+static ngx_int_t
+ngx_http_graph_policy_limit(ngx_int_t rc,
+    ngx_http_graph_policy_conversation_t *limit, uint64_t end,
+    ngx_http_graph_policy_state_t **shown, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_int_t  wanted;
+
+    wanted = limit->dry_run ? NGX_ABORT : NGX_BUSY;
+
+    if (limit->dry_run && (rc == NGX_BUSY || rc == NGX_DONE)) {
+        return rc;
+    }
+
+    if (rc != wanted || ngx_http_graph_policy_state_end(*shown, now) < end) {
+        *shown = NULL;
+        ngx_http_graph_policy_conversation_view(limit, end, view);
+    }
+
+    return wanted;
 }
 
 
@@ -113,6 +151,16 @@ ngx_http_graph_policy_collect(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t  *state;
 
     n = 0;
+
+    if (sh->armed == 0) {
+        return 0;
+    }
+
+    if (sh->live[NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT][0] != 0
+        || sh->live[NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT][1] != 0)
+    {
+        ngx_http_graph_policy_link_resolve(sh, id);
+    }
 
     for (kind = 0; kind < NGX_HTTP_GRAPH_POLICY_NKEYS; kind++) {
 
@@ -227,291 +275,50 @@ ngx_http_graph_policy_blocks(ngx_http_graph_policy_state_t *state,
 
 
 ngx_int_t
-ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_failure_t *failure,
-    ngx_http_graph_policy_view_t *view)
+ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_ref_t *refs,
+    ngx_uint_t n, uint64_t now, ngx_http_graph_policy_view_t *view)
 {
-    ngx_int_t                           rc;
-    ngx_uint_t                          was_armed;
-    ngx_http_graph_policy_place_t       place;
-    ngx_http_graph_policy_state_t      *state;
-    ngx_http_graph_policy_verdict_t    *verdict;
-    ngx_http_graph_policy_transition_e  transition;
+    ngx_uint_t                      i, j, nstates;
+    ngx_http_graph_policy_state_t  *state, *shown;
+    ngx_http_graph_policy_state_t  *states[NGX_HTTP_GRAPH_POLICY_NREFS];
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-    failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
-    verdict = failure->verdict;
-
-    if (ngx_http_graph_policy_target(zone->sh, id, verdict, &place)
-        != NGX_OK)
-    {
-        return NGX_DECLINED;
-    }
+    shown = NULL;
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    ngx_http_graph_policy_state_expire(zone, failure->now);
-
-    rc = NGX_OK;
-
-    state = ngx_http_graph_policy_state_find(zone->sh, place.hash,
-                                             verdict->reason);
-
-    if (state == NULL) {
-        state = ngx_http_graph_policy_state_create(zone, &place, failure);
-
-    } else if (!ngx_http_graph_policy_state_is_at(state, &place)) {
-
-        /* two keys of one hash: better no state than a wrong one */
-
-        state = NULL;
-    }
-
-    if (state == NULL) {
-        rc = NGX_ERROR;
-        goto done;
-    }
-
-    was_armed = state->breaker.armed;
-
-    transition = ngx_http_graph_policy_trip(state, id, failure);
-
-    if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
-        ngx_http_graph_policy_state_describe(state, failure);
-        ngx_http_graph_policy_state_update(zone, state, was_armed);
-        ngx_http_graph_policy_state_join(zone->sh, state, id);
-    }
-
-    ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
-    view->transition = transition;
-
-done:
-
-    ngx_http_graph_policy_zone_unlock(zone);
-
-    return rc;
-}
-
-
-static ngx_http_graph_policy_transition_e
-ngx_http_graph_policy_trip(ngx_http_graph_policy_state_t *state,
-    ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_failure_t *failure)
-{
-    uint64_t                          wait;
-    ngx_uint_t                        n;
-    ngx_http_graph_policy_breaker_t  *b;
-
-    b = &state->breaker;
-
-    if (failure->verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL) {
-
-        /* a wait that was short says nothing of how long this one lasts */
-
-        if (state->category != NGX_HTTP_GRAPH_POLICY_FATAL) {
-            ngx_memzero(b, sizeof(ngx_http_graph_policy_breaker_t));
-        }
-
-        return ngx_http_graph_policy_breaker_trip(b, failure->sent,
-                                                  failure->now, failure->hold,
-                                                  failure->max,
-                                                  (uint32_t) ngx_random());
-    }
-
-    /* nor may it replace one that is armed, or remembered */
-
-    if (state->category == NGX_HTTP_GRAPH_POLICY_FATAL && b->holds != 0
-        && (b->armed || failure->now < b->until))
-    {
-        return NGX_HTTP_GRAPH_POLICY_NOTHING;
-    }
-
-    wait = failure->hold;
-
-    if (failure->verdict->grows && b->armed) {
-
-        for (n = 0; n < b->holds && wait < failure->max; n++) {
-            wait *= 4;
-        }
-
-        wait = ngx_min(wait, failure->max);
-    }
-
-    return ngx_http_graph_policy_breaker_cool(b, id->lease, failure->sent,
-                                              failure->now, (uint32_t) wait);
-}
-
-
-/* where the answer sets its state */
-
-static ngx_int_t
-ngx_http_graph_policy_target(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_verdict_t *verdict,
-    ngx_http_graph_policy_place_t *place)
-{
-    ngx_uint_t  kind;
-
-    /* who can't be told apart mustn't change a state */
-
-    if (id->credential == 0) {
-        return NGX_DECLINED;
-    }
-
-    switch (verdict->scope) {
-
-    case NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL:
-        kind = NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL;
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT:
-        kind = (id->account.len != 0) ? NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT
-                                    : NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE;
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE:
-        kind = NGX_HTTP_GRAPH_POLICY_KEY_PHONE;
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION:
-        kind = NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION;
-        break;
-
-    default: /* NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST */
-        return NGX_DECLINED;
-    }
-
-    return ngx_http_graph_policy_state_place(sh, id, kind, verdict->bound,
-                                             place);
-}
-
-
-void
-ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
-    uint64_t now, ngx_http_graph_policy_view_t *view)
-{
-    ngx_http_graph_policy_state_t      *state;
-    ngx_http_graph_policy_transition_e  transition;
-
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
-    ngx_http_graph_policy_zone_lock(zone);
-
-    state = ngx_http_graph_policy_state_find(zone->sh, ref->hash, ref->reason);
-
-    if (state != NULL) {
-        transition = ngx_http_graph_policy_breaker_settle(&state->breaker,
-                                                      ref->lease, outcome, now,
-                                                      (uint32_t) ngx_random());
-        ngx_http_graph_policy_settled(zone, state, transition, now, view);
-    }
-
-    ngx_http_graph_policy_zone_unlock(zone);
-}
-
-
-void
-ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
-{
-    ngx_http_graph_policy_state_t      *state;
-    ngx_http_graph_policy_transition_e  transition;
-
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
-    ngx_http_graph_policy_zone_lock(zone);
-
-    state = ngx_http_graph_policy_state_find(zone->sh, ref->hash, ref->reason);
-
-    if (state != NULL) {
-        transition = ngx_http_graph_policy_breaker_clear(&state->breaker, sent,
-                                                         now);
-        ngx_http_graph_policy_settled(zone, state, transition, now, view);
-    }
-
-    ngx_http_graph_policy_zone_unlock(zone);
-}
-
-
-static void
-ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state,
-    ngx_http_graph_policy_transition_e transition, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
-{
-    if (transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
-        return;
-    }
-
-    ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-    view->transition = transition;
-
-    ngx_http_graph_policy_state_update(zone, state, 1);
-}
-
-
-void
-ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now)
-{
-    ngx_uint_t                      i;
-    ngx_http_graph_policy_state_t  *state;
-
-    ngx_http_graph_policy_zone_lock(zone);
-
-    for (i = 0; i < n; i++) {
-        state = ngx_http_graph_policy_state_find(zone->sh, refs[i].hash,
-                                           refs[i].reason);
-
-        if (state != NULL && state->breaker.armed
-            && state->breaker.lease == refs[i].lease)
-        {
-            state->breaker.lease_until = now + NGX_HTTP_GRAPH_POLICY_LEASE;
-        }
-    }
-
-    ngx_http_graph_policy_zone_unlock(zone);
-}
-
-
-void
-ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, uint64_t now)
-{
-    ngx_uint_t                      bound;
-    ngx_http_graph_policy_place_t   place;
-    ngx_http_graph_policy_state_t  *state;
-
-    ngx_http_graph_policy_zone_lock(zone);
-
-    for (bound = 0; bound < 2; bound++) {
-
-        if (ngx_http_graph_policy_state_place(zone->sh, id,
-                                              NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
-                                              bound, &place)
-            != NGX_OK)
+    nstates = ngx_http_graph_policy_collect(zone->sh, id, states);
+
+    for (i = 0; i < nstates; i++) {
+        state = states[i];
+
+        if (state->credential != 0 || state->dry_run
+            || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
+            || now >= state->breaker.until
+            || (shown != NULL
+                && shown->breaker.until >= state->breaker.until))
         {
             continue;
         }
 
-        state = ngx_http_graph_policy_state_first(zone->sh, place.hash);
-
-        while (state != NULL) {
-
-            if (ngx_http_graph_policy_state_is_at(state, &place)
-                && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
-                && ngx_http_graph_policy_breaker_hasten(&state->breaker, now))
+        for (j = 0; j < n; j++) {
+            if (refs[j].hash == state->node.key
+                && refs[j].reason == state->reason)
             {
-                ngx_http_graph_policy_state_update(zone, state, 1);
+                break;
             }
+        }
 
-            state = ngx_http_graph_policy_state_next(zone->sh, state);
+        if (j == n) {
+            shown = state;
         }
     }
 
+    if (shown != NULL) {
+        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+    }
+
     ngx_http_graph_policy_zone_unlock(zone);
+
+    return (shown != NULL) ? NGX_BUSY : NGX_OK;
 }

@@ -17,6 +17,20 @@
 #define NGX_HTTP_GRAPH_POLICY_BUCKETS  16
 
 
+/* what came to a webhook */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_WEBHOOK_VERIFIED = 0,
+    NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNSIGNED,     /* no header, or malformed */
+    NGX_HTTP_GRAPH_POLICY_WEBHOOK_FORGED,       /* signed with no secret */
+    NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNREAD,       /* verified, but no payload */
+    NGX_HTTP_GRAPH_POLICY_WEBHOOK_TOO_LARGE,    /* verified, not inspected */
+    NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN,      /* of another's account */
+    NGX_HTTP_GRAPH_POLICY_WEBHOOK_PAUSED,       /* to be delivered again */
+    NGX_HTTP_GRAPH_POLICY_NWEBHOOKS
+} ngx_http_graph_policy_webhook_e;
+
+
 /*
  * Counts of one second each.  A bucket bears the name of its second in its
  * upper half, so nobody has to clear it: a late writer of another second
@@ -26,6 +40,9 @@
 typedef struct {
     ngx_atomic_t  tries[NGX_HTTP_GRAPH_POLICY_BUCKETS];
     ngx_atomic_t  retries[NGX_HTTP_GRAPH_POLICY_BUCKETS];
+    ngx_atomic_t  webhooks[NGX_HTTP_GRAPH_POLICY_NWEBHOOKS];
+    ngx_atomic_t  evicted;
+    ngx_atomic_t  lost;             /* had no room */
 } ngx_http_graph_policy_counters_t;
 
 

@@ -17,12 +17,20 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
+/* the slab class of a state with the key of a phone, and of a link */
+#define NGX_HTTP_GRAPH_POLICY_SLOT        256
+
+/* the slab class of a conversation: a million of them are 128m */
+#define NGX_HTTP_GRAPH_POLICY_SMALL_SLOT  128
+
+
 /* in which order states leave */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_IDLE = 0,     /* cleared, by the end of memory */
     NGX_HTTP_GRAPH_POLICY_COOLING,      /* temporary, by the end of the wait */
     NGX_HTTP_GRAPH_POLICY_ARMED,        /* fatal, by the end of the hold */
+    NGX_HTTP_GRAPH_POLICY_TOLD,         /* likewise, but not by an answer */
     NGX_HTTP_GRAPH_POLICY_NORDERS
 } ngx_http_graph_policy_order_e;
 
@@ -39,20 +47,57 @@ typedef struct {
 
     ngx_http_graph_policy_breaker_t  breaker;
     uint64_t                         credential;    /* 0: everyone's */
-    int64_t                          code;
+    int64_t                          code;          /* -1: none */
     int64_t                          subcode;       /* -1: none */
     uint16_t                         status;
     uint16_t                         room;          /* of data */
     uint8_t                          kind;
     uint8_t                          category;
     uint8_t                          reason;
-    uint8_t                          dry_run;
     uint8_t                          order_in;  /* which tree of order */
-    uint8_t                          large;     /* likewise */
     uint8_t                          key_len;
     uint8_t                          trace_len;
+    unsigned                         large:1;   /* likewise of order */
+    unsigned                         dry_run:1;
+    unsigned                         source:2;
     u_char                           data[1];       /* key, trace */
 } ngx_http_graph_policy_state_t;
+
+
+/*
+ * A conversation, context-limited or over: nobody probes it, so it needs no
+ * breaker, and there may be as many of them as a business has customers.
+ */
+
+typedef struct {
+    ngx_rbtree_node_t                node;      /* by hash */
+    ngx_rbtree_node_t                order;     /* by the end of its hold */
+    uint64_t                         since;
+    uint64_t                         changed;   /* when its cause was */
+    int64_t                          code;      /* -1: none */
+    int64_t                          subcode;   /* likewise */
+    uint32_t                         hold;      /* that until has in it */
+    uint16_t                         status;
+    uint8_t                          reason;
+    unsigned                         live:1;    /* or remembered only */
+    unsigned                         fixed:1;   /* the hold is the rule's */
+    unsigned                         inbound:1; /* the last change was one */
+    unsigned                         dry_run:1;
+} ngx_http_graph_policy_conversation_t;
+
+
+/* a phone that is known to belong to an account */
+
+typedef struct {
+    ngx_rbtree_node_t                node;      /* by hash of the phone */
+    ngx_rbtree_node_t                member;    /* by account, then phone */
+    ngx_queue_t                      queue;     /* longest unconfirmed first */
+    uint64_t                         confirmed;
+    uint8_t                          phone_len;
+    uint8_t                          account_len;
+    u_char                           phone[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    u_char                           account[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+} ngx_http_graph_policy_link_t;
 
 
 typedef struct {
@@ -67,7 +112,9 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     armed;
     ngx_atomic_t                     armed_bound;
     ngx_atomic_t                     armed_conversations;
-    u_char                           pad[128 - 3 * sizeof(ngx_atomic_t)];
+    ngx_atomic_t                     limited;
+    ngx_atomic_t                     linked;
+    u_char                           pad[128 - 5 * sizeof(ngx_atomic_t)];
 
     ngx_http_graph_policy_counters_t  counters;
 
@@ -85,9 +132,16 @@ struct ngx_http_graph_policy_shctx_s {
     /* of the usual size, and of larger ones, which free no room for others */
     ngx_http_graph_policy_tree_t     order[2][NGX_HTTP_GRAPH_POLICY_NORDERS];
 
-
     /* armed ones, everyone's and bound, to skip lookups that find nothing */
     ngx_uint_t                       live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];
+
+    /* the order is of remembered ones, then of live ones */
+    ngx_http_graph_policy_tree_t     conversations;
+    ngx_http_graph_policy_tree_t     conversation_order[2];
+
+    ngx_http_graph_policy_tree_t     links;
+    ngx_http_graph_policy_tree_t     link_members;
+    ngx_queue_t                      link_queue;
 };
 
 
@@ -137,7 +191,7 @@ ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
     ngx_http_graph_policy_failure_t *failure);
 
-/* Shows the answer that set or re-armed the state. */
+/* Shows the failure that set or re-armed the state. */
 void ngx_http_graph_policy_state_describe(
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_failure_t *failure);
@@ -146,9 +200,8 @@ void ngx_http_graph_policy_state_describe(
 void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed);
 
-/* Drops what is over. */
-void ngx_http_graph_policy_state_expire(ngx_http_graph_policy_zone_t *zone,
-    uint64_t now);
+void ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state);
 
 /* when it ends to block: the end of its hold, or of the probe's lease */
 uint64_t ngx_http_graph_policy_state_end(
@@ -157,12 +210,99 @@ void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
 
+/* the keyed hash of a text, made once; 0 of an empty one */
+uint64_t ngx_http_graph_policy_key_hash(ngx_http_graph_policy_shctx_t *sh,
+    ngx_str_t *key, uint64_t *hash);
+/* of keyed hashes: spreads them, and tells kinds apart */
+uint64_t ngx_http_graph_policy_mix(uint64_t hash, uint64_t credential,
+    ngx_uint_t kind);
+
+void ngx_http_graph_policy_tree_init(ngx_http_graph_policy_tree_t *tree);
+void ngx_http_graph_policy_tree_insert(ngx_http_graph_policy_tree_t *tree,
+    ngx_rbtree_node_t *node, ngx_rbtree_insert_pt insert);
+/* what an insert function ends with */
+void ngx_http_graph_policy_tree_attach(ngx_rbtree_node_t **p,
+    ngx_rbtree_node_t *parent, ngx_rbtree_node_t *node,
+    ngx_rbtree_node_t *sentinel);
+/* NULL if the tree is empty */
+ngx_rbtree_node_t *ngx_http_graph_policy_tree_min(
+    ngx_http_graph_policy_tree_t *tree);
+/* the leftmost of a key, NULL if there is none */
+ngx_rbtree_node_t *ngx_http_graph_policy_tree_find(
+    ngx_http_graph_policy_tree_t *tree, ngx_rbtree_key_t key);
+
+
 /*
- * Among which phones a disconnected one is counted: those of the account or,
- * while that is unknown, of the credential.
+ * Groups: among which phones a disconnected one is counted, those of the
+ * account or, while that is unknown, of the credential.  "join" is to be
+ * called again when the account becomes known.
  */
-void ngx_http_graph_policy_state_join(ngx_http_graph_policy_shctx_t *sh,
+void ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_identity_t *id);
+void ngx_http_graph_policy_group_leave(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state);
+ngx_uint_t ngx_http_graph_policy_group_is_alone(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state);
+
+
+/*
+ * Memory for a state, a link or a conversation of "size" bytes.  Makes room
+ * in the order that is documented for users; an armed state that leaves is in
+ * "evicted".  NULL if there is no room.
+ */
+void *ngx_http_graph_policy_room_for_state(ngx_http_graph_policy_zone_t *zone,
+    size_t size, uint64_t now, ngx_http_graph_policy_view_t *evicted);
+void *ngx_http_graph_policy_room_for_link(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now, ngx_http_graph_policy_view_t *evicted);
+/* one that is "live" may take the room of the oldest other one */
+void *ngx_http_graph_policy_room_for_conversation(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live);
+
+/* Drops what is over. */
+void ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now);
+
+
+/* the record of id->conversation, NULL if there is none */
+ngx_http_graph_policy_conversation_t *ngx_http_graph_policy_conversation_find(
+    ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
+/* where it is found, 0 if the conversation is unknown */
+uint64_t ngx_http_graph_policy_conversation_hash(
+    ngx_http_graph_policy_identity_t *id);
+void ngx_http_graph_policy_conversation_remove(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_conversation_t *conversation);
+
+/*
+ * The record that limits a message send at a location with a gate, and until
+ * when; NULL if none does.
+ */
+ngx_http_graph_policy_conversation_t *
+    ngx_http_graph_policy_conversation_limits(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
+    uint64_t now, uint64_t *end);
+
+/* as zone_learn() and zone_clear() */
+ngx_int_t ngx_http_graph_policy_conversation_learn(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_view_t *view);
+void ngx_http_graph_policy_conversation_clear(
+    ngx_http_graph_policy_zone_t *zone, uint64_t hash, uint64_t sent,
+    ngx_http_graph_policy_view_t *view);
+
+void ngx_http_graph_policy_conversation_view(
+    ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
+    ngx_http_graph_policy_view_t *view);
+
+
+ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_find(
+    ngx_http_graph_policy_shctx_t *sh, ngx_str_t *phone, uint64_t *hash);
+void ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link);
+/* Fills in id->account where it is unknown and a link knows it. */
+void ngx_http_graph_policy_link_resolve(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id);
 
 

@@ -25,7 +25,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   6
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   7
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
@@ -187,7 +187,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
 {
     u_char                         *ctx;
     size_t                          len;
-    ngx_uint_t                      i;
+    ngx_uint_t                      i, j;
     ngx_http_graph_policy_shctx_t  *sh;
 
     /*
@@ -219,16 +219,19 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     sh->key[0] = key[0];
     sh->key[1] = key[1];
 
-    ngx_rbtree_init(&sh->states.tree, &sh->states.sentinel,
-                    ngx_rbtree_insert_value);
-    ngx_rbtree_init(&sh->members.tree, &sh->members.sentinel,
-                    ngx_rbtree_insert_value);
+    ngx_http_graph_policy_tree_init(&sh->states);
+    ngx_http_graph_policy_tree_init(&sh->members);
+    ngx_http_graph_policy_tree_init(&sh->conversations);
+    ngx_http_graph_policy_tree_init(&sh->links);
+    ngx_http_graph_policy_tree_init(&sh->link_members);
+    ngx_queue_init(&sh->link_queue);
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NORDERS; i++) {
-        ngx_rbtree_init(&sh->order[0][i].tree, &sh->order[0][i].sentinel,
-                        ngx_rbtree_insert_value);
-        ngx_rbtree_init(&sh->order[1][i].tree, &sh->order[1][i].sentinel,
-                        ngx_rbtree_insert_value);
+    for (i = 0; i < 2; i++) {
+        ngx_http_graph_policy_tree_init(&sh->conversation_order[i]);
+
+        for (j = 0; j < NGX_HTTP_GRAPH_POLICY_NORDERS; j++) {
+            ngx_http_graph_policy_tree_init(&sh->order[i][j]);
+        }
     }
 
     zone->shpool->data = sh;
@@ -309,6 +312,21 @@ ngx_http_graph_policy_zone_armed_conversations(
     ngx_http_graph_policy_zone_t *zone)
 {
     return zone->sh->armed_conversations;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_zone_limited(ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->limited;
+}
+
+
+void
+ngx_http_graph_policy_zone_count_webhook(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_webhook_e kind)
+{
+    (void) ngx_atomic_fetch_add(&zone->sh->counters.webhooks[kind], 1);
 }
 
 

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_rules.h"
 
 
@@ -23,6 +24,12 @@
 
 /* a state's id: its key's hash and its reason, hexadecimal */
 #define NGX_HTTP_GRAPH_POLICY_ID_LEN       18
+
+/*
+ * Milliseconds after which an event says nothing more of the present.  What
+ * ended a state is remembered for as long, where events are received.
+ */
+#define NGX_HTTP_GRAPH_POLICY_FRESH        600000
 
 /* milliseconds that a probe may stay silent; it renews its lease meanwhile */
 #define NGX_HTTP_GRAPH_POLICY_LEASE        30000
@@ -40,14 +47,18 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
     NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
     NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION,
-    NGX_HTTP_GRAPH_POLICY_NKEYS
+    NGX_HTTP_GRAPH_POLICY_NKEYS,
+
+    /* a context-limited conversation: a record without breaker or probe */
+    NGX_HTTP_GRAPH_POLICY_KEY_LIMITED = NGX_HTTP_GRAPH_POLICY_NKEYS
 } ngx_http_graph_policy_key_e;
 
 
-/* a state is set by the answer to a send, or later by other means */
+/* what set a state; values are stored in shared memory */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0
+    NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
+    NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK
 } ngx_http_graph_policy_source_e;
 
 
@@ -69,6 +80,10 @@ typedef struct {
     ngx_http_graph_policy_shctx_t   *sh;
     ngx_slab_pool_t                 *shpool;
     ngx_uint_t                       recovered; /* to be logged on unlock */
+
+    /* of the configuration: what locations that use the zone do */
+    uint32_t                         conversation_hold;  /* ms, 0: no gate */
+    uint32_t                         memory;    /* ms, at least, of an end */
 } ngx_http_graph_policy_zone_t;
 
 
@@ -85,7 +100,12 @@ typedef struct {
     uint64_t                         credential;    /* fingerprint */
     uint64_t                         conversation;  /* fingerprint, or 0 */
     uint64_t                         lease;     /* one it has already, or 0 */
+    uint32_t                         gate;      /* of conversations: the
+                                                   hold, or 0: off */
     unsigned                         cooldown:1;    /* temporary ones count */
+    unsigned                         template:1;    /* opens a window */
+    u_char                           learnt[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+                                                /* what account may be in */
 } ngx_http_graph_policy_identity_t;
 
 
@@ -112,6 +132,7 @@ typedef struct {
     uint32_t                         hold;
     uint16_t                         status;
     uint8_t                          category;
+    uint8_t                          source;
     uint8_t                          kind;          /* of key */
     uint8_t                          stored_reason;
     uint8_t                          reason;        /* as shown */
@@ -134,11 +155,15 @@ typedef struct {
 } ngx_http_graph_policy_cover_t;
 
 
-/* a failure to be learnt */
+/*
+ * A failure to be learnt.  "sent" is when what failed left; of an event that
+ * Meta reports in seconds, the start of the second in which it happened.
+ */
 
 typedef struct {
     ngx_http_graph_policy_verdict_t *verdict;
     ngx_http_graph_policy_facts_t   *facts;
+    ngx_http_graph_policy_source_e   source;
     uint64_t                         sent;
     uint64_t                         now;
     ngx_uint_t                       status;
@@ -172,6 +197,10 @@ ngx_uint_t ngx_http_graph_policy_zone_armed_bound(
 ngx_uint_t ngx_http_graph_policy_zone_armed_conversations(
     ngx_http_graph_policy_zone_t *zone);
 
+/* How many conversations are limited: is the body worth reading? */
+ngx_uint_t ngx_http_graph_policy_zone_limited(
+    ngx_http_graph_policy_zone_t *zone);
+
 /* A keyed fingerprint of a secret, never 0. */
 uint64_t ngx_http_graph_policy_zone_fingerprint(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *text);
@@ -193,10 +222,11 @@ ngx_int_t ngx_http_graph_policy_zone_admit(
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 
 /*
- * Learns a fatal or temporary answer.  view->transition says what came of it,
- * NOTHING included.  Returns NGX_DECLINED if the answer sets no state (whom it
- * would cover is unknown), NGX_ERROR if there is no memory for it; the state
- * is then lost.  "view" is filled for NGX_OK alone.
+ * Learns a failure: a fatal or temporary one, or a context-limited one of a
+ * conversation.  view->transition says what came of it, NOTHING included.
+ * Returns NGX_DECLINED if it sets no state (whom it would cover is unknown),
+ * NGX_ERROR if there is no memory for it; the state is then lost.  "view" is
+ * filled for NGX_OK alone.
  */
 ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
@@ -229,6 +259,63 @@ ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
 /* The phone was registered anew: its next message send is the probe. */
 void ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t now);
+
+/*
+ * A signed event says that the cause of "reason" is gone, for everyone, at
+ * "kind" of "id"; it happened at "when".  It is remembered, so that an older
+ * event doesn't bring the state back.  view->transition is CLEARED or NOTHING.
+ */
+void ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
+    ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+
+/*
+ * The customer of id->conversation wrote at "when", which ends its limit and
+ * is remembered.  view->transition is CLEARED or NOTHING.
+ */
+void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t when, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+
+/*
+ * Whether a fatal state blocks the phone of "id" for everyone before its hold
+ * is over, and isn't one of the "n" that "refs" names; "view" is the one with
+ * the latest end.  NGX_BUSY or NGX_OK.
+ */
+ngx_int_t ngx_http_graph_policy_zone_paused(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+
+/*
+ * Learns that the phone of "id" belongs to its account.  NGX_OK: it does now.
+ * NGX_DECLINED: it is known to belong to another one, which is then in
+ * "other" (in its data of NGX_HTTP_GRAPH_POLICY_PHONE_LEN bytes), unless
+ * "other" is NULL: it is then moved.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now);
+
+/*
+ * Fills in the account of the phone of "id" if that is known and the account
+ * isn't; a word is read without the lock where no phone is known.
+ */
+void ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id);
+
+/*
+ * The phones that are known of an account, one a call: the one behind "phone",
+ * which has room for NGX_HTTP_GRAPH_POLICY_PHONE_LEN bytes; empty at first.
+ * NGX_DONE at the end.
+ */
+ngx_int_t ngx_http_graph_policy_zone_next_phone(
+    ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
+
+/* Counts what came to a webhook; takes no mutex. */
+void ngx_http_graph_policy_zone_count_webhook(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_webhook_e kind);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_ */

@@ -1,0 +1,380 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Conversations: the last that is known of a phone and a recipient, either
+ * that messages are refused there, or when the customer wrote.
+ *
+ * Events come in any order.  Each bears the time of its cause, to the second,
+ * and never undoes what is newer; within one second an inbound message wins.
+ * What is over is remembered for the hold.
+ *
+ * Lock rule: what zone.h declares takes the mutex, the rest is called with it
+ * held.  Memory: the zone's slab pool.  Neither recipient nor trace is kept.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_state.h"
+
+
+static ngx_http_graph_policy_conversation_t *
+    ngx_http_graph_policy_conversation_create(
+    ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live);
+static void ngx_http_graph_policy_conversation_update(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
+    uint64_t until);
+static void ngx_http_graph_policy_conversation_describe(
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_failure_t *failure);
+
+
+/* events tell their time in seconds */
+
+#define ngx_http_graph_policy_second(ms)  ((ms) / 1000)
+
+
+uint64_t
+ngx_http_graph_policy_conversation_hash(ngx_http_graph_policy_identity_t *id)
+{
+    return (id->conversation != 0)
+           ? ngx_http_graph_policy_mix(id->conversation, 0,
+                                       NGX_HTTP_GRAPH_POLICY_KEY_LIMITED)
+           : 0;
+}
+
+
+ngx_http_graph_policy_conversation_t *
+ngx_http_graph_policy_conversation_find(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t hash)
+{
+    return (ngx_http_graph_policy_conversation_t *)
+               ngx_http_graph_policy_tree_find(&sh->conversations, hash);
+}
+
+
+static ngx_http_graph_policy_conversation_t *
+ngx_http_graph_policy_conversation_create(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t live)
+{
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    conversation = ngx_http_graph_policy_room_for_conversation(zone, live);
+    if (conversation == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(conversation, sizeof(ngx_http_graph_policy_conversation_t));
+
+    conversation->node.key = hash;
+    conversation->code = -1;
+    conversation->subcode = -1;
+
+    ngx_http_graph_policy_tree_insert(&zone->sh->conversations,
+                                      &conversation->node,
+                                      ngx_rbtree_insert_value);
+    ngx_http_graph_policy_tree_insert(&zone->sh->conversation_order[0],
+                                      &conversation->order,
+                                      ngx_rbtree_insert_value);
+
+    return conversation;
+}
+
+
+static void
+ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
+    uint64_t until)
+{
+    ngx_http_graph_policy_shctx_t  *sh;
+
+    sh = zone->sh;
+    sh->editing = 1;
+
+    ngx_rbtree_delete(&sh->conversation_order[conversation->live].tree,
+                      &conversation->order);
+
+    if (live && !conversation->live) {
+        sh->limited++;
+
+    } else if (!live && conversation->live) {
+        sh->limited--;
+    }
+
+    conversation->live = live;
+    conversation->order.key = (ngx_rbtree_key_t) until;
+
+    ngx_http_graph_policy_tree_insert(&sh->conversation_order[live],
+                                      &conversation->order,
+                                      ngx_rbtree_insert_value);
+}
+
+
+void
+ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_conversation_t *conversation)
+{
+    ngx_http_graph_policy_shctx_t  *sh;
+
+    sh = zone->sh;
+    sh->editing = 1;
+
+    if (conversation->live) {
+        sh->limited--;
+    }
+
+    ngx_rbtree_delete(&sh->conversation_order[conversation->live].tree,
+                      &conversation->order);
+    ngx_rbtree_delete(&sh->conversations.tree, &conversation->node);
+
+    ngx_slab_free_locked(zone->shpool, conversation);
+}
+
+
+/*
+ * The end in the record is that of the longest hold in the zone; a location
+ * with a shorter one lets pass earlier.
+ */
+
+ngx_http_graph_policy_conversation_t *
+ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_identity_t *id, uint64_t now, uint64_t *end)
+{
+    uint64_t                               until;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    if (id->gate == 0 || id->conversation == 0 || sh->limited == 0) {
+        return NULL;
+    }
+
+    conversation = ngx_http_graph_policy_conversation_find(sh,
+                                 ngx_http_graph_policy_conversation_hash(id));
+
+    if (conversation == NULL || !conversation->live) {
+        return NULL;
+    }
+
+    /* a template is what opens a window again */
+
+    if (id->template
+        && conversation->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
+    {
+        return NULL;
+    }
+
+    until = conversation->order.key;
+
+    if (!conversation->fixed && id->gate < conversation->hold) {
+        until -= conversation->hold - id->gate;
+    }
+
+    *end = until;
+
+    return (now < until) ? conversation : NULL;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_view_t *view)
+{
+    uint64_t                               hash, start, until;
+    ngx_uint_t                             was_live;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    hash = ngx_http_graph_policy_conversation_hash(id);
+
+    /* the hold of an answer begins with it, that of an event with its cause */
+
+    start = (failure->source == NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER)
+            ? failure->now : failure->sent;
+    until = start + failure->hold;
+
+    if (hash == 0 || until <= failure->now) {
+        return NGX_DECLINED;
+    }
+
+    conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
+
+    if (conversation == NULL) {
+        conversation = ngx_http_graph_policy_conversation_create(zone, hash,
+                                                                 1);
+        if (conversation == NULL) {
+            return NGX_ERROR;
+        }
+
+    } else if (ngx_http_graph_policy_second(failure->sent)
+               < ngx_http_graph_policy_second(conversation->changed)
+               || (conversation->inbound
+                   && ngx_http_graph_policy_second(failure->sent)
+                      == ngx_http_graph_policy_second(conversation->changed)))
+    {
+        return NGX_OK;
+    }
+
+    was_live = (conversation->live && failure->now < conversation->order.key);
+
+    /* Meta delivers an event more than once */
+
+    if (was_live && failure->sent == conversation->changed
+        && failure->verdict->reason == conversation->reason)
+    {
+        return NGX_OK;
+    }
+
+    if (!was_live) {
+        conversation->since = start;
+    }
+
+    ngx_http_graph_policy_conversation_describe(conversation, failure);
+    ngx_http_graph_policy_conversation_update(zone, conversation, 1, until);
+
+    ngx_http_graph_policy_conversation_view(conversation, until, view);
+
+    view->transition = was_live ? NGX_HTTP_GRAPH_POLICY_REARMED
+                                : NGX_HTTP_GRAPH_POLICY_SET;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_graph_policy_conversation_describe(
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    ngx_http_graph_policy_facts_t    *facts;
+    ngx_http_graph_policy_verdict_t  *verdict;
+
+    facts = failure->facts;
+    verdict = failure->verdict;
+
+    conversation->changed = failure->sent;
+    conversation->code = facts->has_code ? facts->code : -1;
+    conversation->subcode = facts->has_subcode ? facts->subcode : -1;
+    conversation->hold = failure->hold;
+    conversation->status = (uint16_t) failure->status;
+    conversation->reason = verdict->reason;
+    conversation->fixed = (verdict->hold != 0);
+    conversation->inbound = 0;
+    conversation->dry_run = verdict->dry_run;
+}
+
+
+void
+ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t when, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    uint64_t                               hash, until;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+
+    hash = ngx_http_graph_policy_conversation_hash(id);
+
+    /* older events than this are not believed anyway */
+
+    until = when + ngx_max(zone->conversation_hold,
+                           NGX_HTTP_GRAPH_POLICY_FRESH);
+
+    if (hash == 0 || zone->conversation_hold == 0) {
+        return;
+    }
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    ngx_http_graph_policy_expire(zone, now);
+
+    conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
+
+    if (conversation == NULL) {
+
+        if (until > now) {
+            conversation = ngx_http_graph_policy_conversation_create(zone,
+                                                                     hash, 0);
+        }
+
+    } else if (ngx_http_graph_policy_second(when)
+               < ngx_http_graph_policy_second(conversation->changed))
+    {
+        conversation = NULL;
+    }
+
+    if (conversation == NULL) {
+        goto done;
+    }
+
+    if (conversation->live && now < conversation->order.key) {
+        ngx_http_graph_policy_conversation_view(conversation,
+                                                conversation->order.key, view);
+        view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+    }
+
+    conversation->changed = when;
+    conversation->inbound = 1;
+
+    ngx_http_graph_policy_conversation_update(zone, conversation, 0, until);
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+void
+ngx_http_graph_policy_conversation_clear(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, uint64_t sent, ngx_http_graph_policy_view_t *view)
+{
+    uint64_t                               until;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
+
+    if (conversation == NULL || !conversation->live
+        || sent < conversation->changed)
+    {
+        return;
+    }
+
+    ngx_http_graph_policy_conversation_view(conversation,
+                                            conversation->order.key, view);
+    view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+
+    conversation->changed = sent;
+    conversation->inbound = 0;
+
+    /* a late event must find what is newer than itself */
+
+    until = ngx_max(conversation->order.key, sent + zone->memory);
+
+    ngx_http_graph_policy_conversation_update(zone, conversation, 0, until);
+}
+
+
+void
+ngx_http_graph_policy_conversation_view(
+    ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_memzero(view, sizeof(ngx_http_graph_policy_view_t));
+
+    view->hash = conversation->node.key;
+    view->since = conversation->since;
+    view->until = end;
+    view->hold = conversation->hold;
+    view->code = conversation->code;
+    view->subcode = conversation->subcode;
+    view->status = conversation->status;
+    view->category = NGX_HTTP_GRAPH_POLICY_CONTEXT;
+    view->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
+    view->stored_reason = conversation->reason;
+    view->reason = conversation->reason;
+}

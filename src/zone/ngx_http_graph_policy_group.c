@@ -1,0 +1,169 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Groups of phones that are disconnected at once, in a tree by what they have
+ * in common, then by phone.
+ *
+ * Lock rule: called with the mutex held; never takes it.  Memory: nodes are
+ * parts of the states.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_state.h"
+
+
+static ngx_int_t ngx_http_graph_policy_group_compare(
+    ngx_http_graph_policy_state_t *one, ngx_http_graph_policy_state_t *two);
+static void ngx_http_graph_policy_group_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+
+
+#define ngx_http_graph_policy_group_state(n)                                  \
+    ngx_rbtree_data(n, ngx_http_graph_policy_state_t, member)
+
+
+void
+ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_identity_t *id)
+{
+    uint64_t  account, credential, key;
+
+    if (state->kind != NGX_HTTP_GRAPH_POLICY_KEY_PHONE
+        || state->reason != NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED
+        || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
+        || !state->breaker.armed)
+    {
+        return;
+    }
+
+    account = ngx_http_graph_policy_key_hash(sh, &id->account,
+                                             &id->account_hash);
+
+    /* who may not have access must not change what others are shown */
+
+    if (account != 0 && state->credential == 0) {
+        credential = 0;
+
+    } else {
+        account = 0;
+        credential = id->credential;
+
+        if (credential == 0) {
+            return;
+        }
+    }
+
+    key = ngx_http_graph_policy_mix(account, credential,
+                                    NGX_HTTP_GRAPH_POLICY_NKEYS);
+
+    if (state->member.key == key
+        || (state->member.key != 0 && account == 0))
+    {
+        return;
+    }
+
+    ngx_http_graph_policy_group_leave(sh, state);
+
+    state->member.key = key;
+
+    ngx_http_graph_policy_tree_insert(&sh->members, &state->member,
+                                      ngx_http_graph_policy_group_insert);
+}
+
+
+void
+ngx_http_graph_policy_group_leave(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state)
+{
+    if (state->member.key != 0) {
+        ngx_rbtree_delete(&sh->members.tree, &state->member);
+        state->member.key = 0;
+    }
+}
+
+
+/* members of one key lie in the order of their phones */
+
+ngx_uint_t
+ngx_http_graph_policy_group_is_alone(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state)
+{
+    ngx_uint_t                      right;
+    ngx_rbtree_node_t              *node, *sentinel;
+    ngx_http_graph_policy_state_t  *edge;
+
+    sentinel = sh->members.tree.sentinel;
+
+    for (right = 0; right < 2; right++) {
+
+        node = sh->members.tree.root;
+        edge = state;
+
+        while (node != sentinel) {
+
+            if (node->key == state->member.key) {
+                edge = ngx_http_graph_policy_group_state(node);
+                node = right ? node->right : node->left;
+
+            } else {
+                node = (state->member.key < node->key) ? node->left
+                                                       : node->right;
+            }
+        }
+
+        if (ngx_http_graph_policy_group_compare(state, edge) != 0) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_group_compare(ngx_http_graph_policy_state_t *one,
+    ngx_http_graph_policy_state_t *two)
+{
+    if (one->key_len != two->key_len) {
+        return (ngx_int_t) one->key_len - (ngx_int_t) two->key_len;
+    }
+
+    return ngx_memcmp(one->data, two->data, one->key_len);
+}
+
+
+static void
+ngx_http_graph_policy_group_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t  **p;
+
+    for ( ;; ) {
+
+        if (node->key != temp->key) {
+            p = (node->key < temp->key) ? &temp->left : &temp->right;
+
+        } else {
+            p = (ngx_http_graph_policy_group_compare(
+                                     ngx_http_graph_policy_group_state(node),
+                                     ngx_http_graph_policy_group_state(temp))
+                 < 0)
+                ? &temp->left : &temp->right;
+        }
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    ngx_http_graph_policy_tree_attach(p, temp, node, sentinel);
+}

@@ -1,0 +1,359 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Which phones belong to an account, as signed webhooks tell it.
+ *
+ * Lock rule: what zone.h declares takes the mutex, the rest is called with it
+ * held.  Memory: the zone's slab pool; what is told of a link is copied.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_state.h"
+
+
+/* milliseconds for which nobody else may take a phone from its account */
+#define NGX_HTTP_GRAPH_POLICY_LINKED   86400000
+
+
+static ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    uint64_t now);
+static void ngx_http_graph_policy_link_regroup(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
+static ngx_uint_t ngx_http_graph_policy_link_is_of(
+    ngx_http_graph_policy_link_t *link, ngx_str_t *account);
+static ngx_int_t ngx_http_graph_policy_link_compare(u_char *one, size_t len,
+    u_char *two, size_t two_len);
+static void ngx_http_graph_policy_link_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+
+
+#define ngx_http_graph_policy_link_member(n)                                  \
+    ngx_rbtree_data(n, ngx_http_graph_policy_link_t, member)
+
+
+ngx_http_graph_policy_link_t *
+ngx_http_graph_policy_link_find(ngx_http_graph_policy_shctx_t *sh,
+    ngx_str_t *phone, uint64_t *hash)
+{
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_link_t  *link;
+
+    if (ngx_http_graph_policy_key_hash(sh, phone, hash) == 0) {
+        return NULL;
+    }
+
+    for (node = ngx_http_graph_policy_tree_find(&sh->links, *hash);
+         node != NULL && node->key == *hash;
+         node = ngx_rbtree_next(&sh->links.tree, node))
+    {
+        link = (ngx_http_graph_policy_link_t *) node;
+
+        if (link->phone_len == phone->len
+            && ngx_memcmp(link->phone, phone->data, phone->len) == 0)
+        {
+            return link;
+        }
+    }
+
+    return NULL;
+}
+
+
+void
+ngx_http_graph_policy_link_resolve(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_identity_t *id)
+{
+    ngx_http_graph_policy_link_t  *link;
+
+    if (id->account.len != 0 || sh->linked == 0) {
+        return;
+    }
+
+    link = ngx_http_graph_policy_link_find(sh, &id->phone, &id->phone_hash);
+
+    if (link != NULL) {
+        ngx_memcpy(id->learnt, link->account, link->account_len);
+        id->account.data = id->learnt;
+        id->account.len = link->account_len;
+    }
+}
+
+
+void
+ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id)
+{
+    if (id->account.len != 0 || id->phone.len == 0 || zone->sh->linked == 0) {
+        return;
+    }
+
+    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_link_resolve(zone->sh, id);
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now)
+{
+    ngx_int_t                      rc;
+    ngx_http_graph_policy_link_t  *link;
+
+    if (id->phone.len == 0
+        || id->phone.len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
+        || id->account.len == 0
+        || id->account.len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    link = ngx_http_graph_policy_link_find(zone->sh, &id->phone,
+                                           &id->phone_hash);
+
+    if (link != NULL && !ngx_http_graph_policy_link_is_of(link, &id->account))
+    {
+        if (other != NULL
+            && now < link->confirmed + NGX_HTTP_GRAPH_POLICY_LINKED)
+        {
+            ngx_memcpy(other->data, link->account, link->account_len);
+            other->len = link->account_len;
+            rc = NGX_DECLINED;
+            goto done;
+        }
+
+        ngx_http_graph_policy_link_remove(zone, link);
+        link = NULL;
+    }
+
+    if (link == NULL) {
+        link = ngx_http_graph_policy_link_create(zone, id, now);
+
+        if (link == NULL) {
+            zone->sh->counters.lost++;
+            rc = NGX_ERROR;
+            goto done;
+        }
+
+        ngx_http_graph_policy_link_regroup(zone, id);
+    }
+
+    zone->sh->editing = 1;
+
+    link->confirmed = now;
+    ngx_queue_remove(&link->queue);
+    ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
+static ngx_http_graph_policy_link_t *
+ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t now)
+{
+    ngx_http_graph_policy_link_t  *link;
+    ngx_http_graph_policy_view_t   evicted;
+
+    link = ngx_http_graph_policy_room_for_link(zone, now, &evicted);
+    if (link == NULL) {
+        return NULL;
+    }
+
+    ngx_memzero(link, sizeof(ngx_http_graph_policy_link_t));
+
+    link->node.key = id->phone_hash;
+    link->member.key = ngx_http_graph_policy_key_hash(zone->sh, &id->account,
+                                                      &id->account_hash);
+    link->phone_len = (uint8_t) id->phone.len;
+    link->account_len = (uint8_t) id->account.len;
+    ngx_memcpy(link->phone, id->phone.data, id->phone.len);
+    ngx_memcpy(link->account, id->account.data, id->account.len);
+
+    ngx_http_graph_policy_tree_insert(&zone->sh->links, &link->node,
+                                      ngx_rbtree_insert_value);
+    ngx_http_graph_policy_tree_insert(&zone->sh->link_members, &link->member,
+                                      ngx_http_graph_policy_link_insert);
+    ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
+
+    zone->sh->linked++;
+
+    return link;
+}
+
+
+void
+ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link)
+{
+    zone->sh->editing = 1;
+
+    ngx_rbtree_delete(&zone->sh->links.tree, &link->node);
+    ngx_rbtree_delete(&zone->sh->link_members.tree, &link->member);
+    ngx_queue_remove(&link->queue);
+
+    zone->sh->linked--;
+
+    ngx_slab_free_locked(zone->shpool, link);
+}
+
+
+/* a phone that is disconnected already is one of its account's from now on */
+
+static void
+ngx_http_graph_policy_link_regroup(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id)
+{
+    ngx_http_graph_policy_place_t   place;
+    ngx_http_graph_policy_state_t  *state;
+
+    if (ngx_http_graph_policy_state_place(zone->sh, id,
+                                          NGX_HTTP_GRAPH_POLICY_KEY_PHONE, 0,
+                                          &place)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    state = ngx_http_graph_policy_state_find(zone->sh, place.hash,
+                                     NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
+
+    if (state != NULL && ngx_http_graph_policy_state_is_at(state, &place)) {
+        zone->sh->editing = 1;
+        ngx_http_graph_policy_group_join(zone->sh, state, id);
+    }
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_next_phone(ngx_http_graph_policy_zone_t *zone,
+    ngx_str_t *account, ngx_str_t *phone)
+{
+    uint64_t                        hash;
+    ngx_rbtree_node_t              *node, *sentinel, *found;
+    ngx_http_graph_policy_link_t   *link;
+    ngx_http_graph_policy_shctx_t  *sh;
+
+    hash = 0;
+    found = NULL;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    sh = zone->sh;
+
+    (void) ngx_http_graph_policy_key_hash(sh, account, &hash);
+
+    node = sh->link_members.tree.root;
+    sentinel = sh->link_members.tree.sentinel;
+
+    /* the first one behind "phone" */
+
+    while (node != sentinel) {
+        link = ngx_http_graph_policy_link_member(node);
+
+        if (node->key > hash
+            || (node->key == hash
+                && ngx_http_graph_policy_link_compare(link->phone,
+                                                      link->phone_len,
+                                                      phone->data, phone->len)
+                   > 0))
+        {
+            found = node;
+            node = node->left;
+
+        } else {
+            node = node->right;
+        }
+    }
+
+    if (found != NULL && found->key == hash) {
+        link = ngx_http_graph_policy_link_member(found);
+
+        ngx_memcpy(phone->data, link->phone, link->phone_len);
+        phone->len = link->phone_len;
+
+        /* accounts of one hash are told apart by none but a miss */
+
+        if (!ngx_http_graph_policy_link_is_of(link, account)) {
+            found = NULL;
+        }
+
+    } else {
+        found = NULL;
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return (found != NULL) ? NGX_OK : NGX_DONE;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_link_is_of(ngx_http_graph_policy_link_t *link,
+    ngx_str_t *account)
+{
+    return link->account_len == account->len
+           && ngx_memcmp(link->account, account->data, account->len) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_link_compare(u_char *one, size_t len, u_char *two,
+    size_t two_len)
+{
+    if (len != two_len) {
+        return (ngx_int_t) len - (ngx_int_t) two_len;
+    }
+
+    return ngx_memcmp(one, two, len);
+}
+
+
+static void
+ngx_http_graph_policy_link_insert(ngx_rbtree_node_t *temp,
+    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
+{
+    ngx_rbtree_node_t             **p;
+    ngx_http_graph_policy_link_t   *link, *other;
+
+    link = ngx_http_graph_policy_link_member(node);
+
+    for ( ;; ) {
+        other = ngx_http_graph_policy_link_member(temp);
+
+        if (node->key != temp->key) {
+            p = (node->key < temp->key) ? &temp->left : &temp->right;
+
+        } else {
+            p = (ngx_http_graph_policy_link_compare(link->phone,
+                                                    link->phone_len,
+                                                    other->phone,
+                                                    other->phone_len)
+                 < 0)
+                ? &temp->left : &temp->right;
+        }
+
+        if (*p == sentinel) {
+            break;
+        }
+
+        temp = *p;
+    }
+
+    ngx_http_graph_policy_tree_attach(p, temp, node, sentinel);
+}

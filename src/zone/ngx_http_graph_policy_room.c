@@ -1,0 +1,451 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Room in a full zone: who leaves for whom, and the sweep of what is over.
+ * The order is conversations, cool-downs, links of phones, memories of states
+ * that ended, states that are due, those that answers set by soonest end, and
+ * last those that were told.
+ *
+ * Sizes get in the way of it: what leaves frees room for its like only, unless
+ * a whole page becomes free.
+ *
+ * Lock rule: called with the mutex held; never takes it.  Memory: the zone's
+ * slab pool.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_state.h"
+
+
+#define NGX_HTTP_GRAPH_POLICY_EVICTIONS  4      /* at most, for one state */
+
+/* milliseconds between sweeps, and states that one drops of each order */
+#define NGX_HTTP_GRAPH_POLICY_SWEEP    100
+#define NGX_HTTP_GRAPH_POLICY_SWEPT    16
+
+
+#define ngx_http_graph_policy_order_state(n)                                  \
+    ngx_rbtree_data(n, ngx_http_graph_policy_state_t, order)
+
+#define ngx_http_graph_policy_order_conversation(n)                           \
+    ngx_rbtree_data(n, ngx_http_graph_policy_conversation_t, order)
+
+#define ngx_http_graph_policy_page(p)                                         \
+    ((u_char *) ((uintptr_t) (p) & ~((uintptr_t) ngx_pagesize - 1)))
+
+
+static void *ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone,
+    size_t size, ngx_uint_t all, uint64_t now,
+    ngx_http_graph_policy_view_t *evicted);
+static ngx_int_t ngx_http_graph_policy_evict_conversations(
+    ngx_http_graph_policy_zone_t *zone);
+static ngx_int_t ngx_http_graph_policy_evict_like(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t large, ngx_uint_t all,
+    uint64_t now, ngx_http_graph_policy_view_t *evicted);
+static void ngx_http_graph_policy_evict_state(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    uint64_t now, ngx_http_graph_policy_view_t *evicted);
+static ngx_int_t ngx_http_graph_policy_evict_page(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t large, uint64_t now,
+    ngx_http_graph_policy_view_t *evicted);
+static ngx_uint_t ngx_http_graph_policy_evict_link(
+    ngx_http_graph_policy_zone_t *zone, u_char *p);
+static ngx_http_graph_policy_state_t *ngx_http_graph_policy_victim(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t all,
+    uint64_t now);
+static ngx_http_graph_policy_state_t *ngx_http_graph_policy_oldest(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
+static ngx_http_graph_policy_conversation_t *
+    ngx_http_graph_policy_oldest_conversation(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t live);
+static void ngx_http_graph_policy_expire_conversations(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now);
+
+
+void *
+ngx_http_graph_policy_room_for_state(ngx_http_graph_policy_zone_t *zone,
+    size_t size, uint64_t now, ngx_http_graph_policy_view_t *evicted)
+{
+    return ngx_http_graph_policy_room(zone, size, 1, now, evicted);
+}
+
+
+void *
+ngx_http_graph_policy_room_for_link(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now, ngx_http_graph_policy_view_t *evicted)
+{
+    return ngx_http_graph_policy_room(zone, NGX_HTTP_GRAPH_POLICY_SLOT, 0, now,
+                                      evicted);
+}
+
+
+static void *
+ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
+    ngx_uint_t all, uint64_t now, ngx_http_graph_policy_view_t *evicted)
+{
+    void        *p;
+    ngx_uint_t   i, large;
+
+    large = (size > NGX_HTTP_GRAPH_POLICY_SLOT);
+
+    zone->sh->editing = 1;
+
+    for (i = 0; /* void */ ; i++) {
+
+        p = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (p != NULL || i == NGX_HTTP_GRAPH_POLICY_EVICTIONS) {
+            return p;
+        }
+
+        if (ngx_http_graph_policy_evict_conversations(zone) == NGX_OK
+            || ngx_http_graph_policy_evict_like(zone, large, all, now,
+                                                evicted)
+               == NGX_OK)
+        {
+            continue;
+        }
+
+        /* the first of its size in a full zone takes a page of others */
+
+        if (!all
+            || ngx_http_graph_policy_evict_page(zone, !large, now, evicted)
+               != NGX_OK)
+        {
+            return NULL;
+        }
+    }
+}
+
+
+/* the page of the oldest one: a single one would free room for none but it */
+
+static ngx_int_t
+ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone)
+{
+    u_char                                *p, *last;
+    ngx_http_graph_policy_conversation_t  *conversation, *mate;
+
+    conversation = ngx_http_graph_policy_oldest_conversation(zone->sh, 0);
+
+    if (conversation == NULL) {
+        conversation = ngx_http_graph_policy_oldest_conversation(zone->sh, 1);
+    }
+
+    if (conversation == NULL) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_http_graph_policy_page(conversation);
+    last = p + ngx_pagesize;
+
+    for ( /* void */ ; p < last; p += NGX_HTTP_GRAPH_POLICY_SMALL_SLOT) {
+
+        /* a free slot holds what was there before, which isn't linked */
+
+        mate = (ngx_http_graph_policy_conversation_t *) p;
+
+        if (ngx_http_graph_policy_conversation_find(zone->sh, mate->node.key)
+            == mate)
+        {
+            zone->sh->counters.evicted++;
+            ngx_http_graph_policy_conversation_remove(zone, mate);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_evict_like(ngx_http_graph_policy_zone_t *zone,
+    ngx_uint_t large, ngx_uint_t all, uint64_t now,
+    ngx_http_graph_policy_view_t *evicted)
+{
+    ngx_queue_t                    *q;
+    ngx_http_graph_policy_link_t   *link;
+    ngx_http_graph_policy_state_t  *state;
+
+    state = ngx_http_graph_policy_oldest(zone->sh, large,
+                                         NGX_HTTP_GRAPH_POLICY_COOLING);
+
+    if (state == NULL && !large && !ngx_queue_empty(&zone->sh->link_queue)) {
+        q = ngx_queue_head(&zone->sh->link_queue);
+        link = ngx_queue_data(q, ngx_http_graph_policy_link_t, queue);
+
+        zone->sh->counters.evicted++;
+        ngx_http_graph_policy_link_remove(zone, link);
+
+        return NGX_OK;
+    }
+
+    if (state == NULL) {
+        state = ngx_http_graph_policy_victim(zone->sh, large, all, now);
+    }
+
+    if (state == NULL) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_graph_policy_evict_state(zone, state, now, evicted);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_graph_policy_evict_state(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_view_t *evicted)
+{
+    if (state->breaker.armed) {
+        zone->sh->counters.evicted++;
+        ngx_http_graph_policy_state_view(zone->sh, state, now, evicted);
+        evicted->transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
+    }
+
+    ngx_http_graph_policy_state_remove(zone, state);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
+    ngx_uint_t large, uint64_t now, ngx_http_graph_policy_view_t *evicted)
+{
+    u_char                         *p, *last;
+    size_t                          slot;
+    ngx_http_graph_policy_state_t  *state, *mate;
+
+    state = ngx_http_graph_policy_oldest(zone->sh, large,
+                                         NGX_HTTP_GRAPH_POLICY_COOLING);
+
+    if (state == NULL) {
+        state = ngx_http_graph_policy_victim(zone->sh, large, 1, now);
+    }
+
+    if (state == NULL) {
+        return NGX_DECLINED;
+    }
+
+    slot = large ? 2 * NGX_HTTP_GRAPH_POLICY_SLOT : NGX_HTTP_GRAPH_POLICY_SLOT;
+
+    p = ngx_http_graph_policy_page(state);
+    last = p + ngx_pagesize;
+
+    for ( /* void */ ; p < last; p += slot) {
+
+        if (!large && ngx_http_graph_policy_evict_link(zone, p)) {
+            continue;
+        }
+
+        mate = (ngx_http_graph_policy_state_t *) p;
+
+        if (ngx_http_graph_policy_state_find(zone->sh, mate->node.key,
+                                             mate->reason)
+            == mate)
+        {
+            ngx_http_graph_policy_evict_state(zone, mate, now, evicted);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* links and states share their pages */
+
+static ngx_uint_t
+ngx_http_graph_policy_evict_link(ngx_http_graph_policy_zone_t *zone, u_char *p)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = (ngx_rbtree_node_t *) p;
+
+    for (node = ngx_http_graph_policy_tree_find(&zone->sh->links, node->key);
+         node != NULL && node->key == ((ngx_rbtree_node_t *) p)->key;
+         node = ngx_rbtree_next(&zone->sh->links.tree, node))
+    {
+        if (node == (ngx_rbtree_node_t *) p) {
+            ngx_http_graph_policy_link_remove(zone,
+                                         (ngx_http_graph_policy_link_t *) p);
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* of the states that aren't cool-downs, which leave only if "all" may */
+
+static ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
+    ngx_uint_t large, ngx_uint_t all, uint64_t now)
+{
+    ngx_uint_t                      i, due;
+    ngx_http_graph_policy_state_t  *state;
+
+    static const ngx_uint_t  armed[] = {
+        NGX_HTTP_GRAPH_POLICY_ARMED,
+        NGX_HTTP_GRAPH_POLICY_TOLD
+    };
+
+    if (!all) {
+        return NULL;
+    }
+
+    state = ngx_http_graph_policy_oldest(sh, large,
+                                         NGX_HTTP_GRAPH_POLICY_IDLE);
+
+    if (state != NULL) {
+        return state;
+    }
+
+    for (due = 1; /* void */ ; due = 0) {
+
+        for (i = 0; i < sizeof(armed) / sizeof(armed[0]); i++) {
+            state = ngx_http_graph_policy_oldest(sh, large, armed[i]);
+
+            if (state != NULL && (!due || now >= state->breaker.until)) {
+                return state;
+            }
+        }
+
+        if (!due) {
+            return NULL;
+        }
+    }
+}
+
+
+static ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_oldest(ngx_http_graph_policy_shctx_t *sh,
+    ngx_uint_t large, ngx_uint_t order)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = ngx_http_graph_policy_tree_min(&sh->order[large][order]);
+
+    return (node != NULL) ? ngx_http_graph_policy_order_state(node) : NULL;
+}
+
+
+static ngx_http_graph_policy_conversation_t *
+ngx_http_graph_policy_oldest_conversation(ngx_http_graph_policy_shctx_t *sh,
+    ngx_uint_t live)
+{
+    ngx_rbtree_node_t  *node;
+
+    node = ngx_http_graph_policy_tree_min(&sh->conversation_order[live]);
+
+    return (node != NULL) ? ngx_http_graph_policy_order_conversation(node)
+                          : NULL;
+}
+
+
+void *
+ngx_http_graph_policy_room_for_conversation(ngx_http_graph_policy_zone_t *zone,
+    ngx_uint_t live)
+{
+    void                                  *p;
+    ngx_http_graph_policy_conversation_t  *oldest;
+
+    zone->sh->editing = 1;
+
+    p = ngx_slab_alloc_locked(zone->shpool,
+                              NGX_HTTP_GRAPH_POLICY_SMALL_SLOT);
+    if (p != NULL) {
+        return p;
+    }
+
+    oldest = ngx_http_graph_policy_oldest_conversation(zone->sh, 0);
+
+    if (oldest == NULL && live) {
+        oldest = ngx_http_graph_policy_oldest_conversation(zone->sh, 1);
+    }
+
+    if (oldest == NULL) {
+        return NULL;
+    }
+
+    zone->sh->counters.evicted++;
+    ngx_http_graph_policy_conversation_remove(zone, oldest);
+
+    return ngx_slab_alloc_locked(zone->shpool,
+                                 NGX_HTTP_GRAPH_POLICY_SMALL_SLOT);
+}
+
+
+void
+ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now)
+{
+    ngx_uint_t                      large, order, n;
+    ngx_http_graph_policy_state_t  *state;
+
+    static const uint64_t  grace[NGX_HTTP_GRAPH_POLICY_NORDERS] = {
+        0,
+        NGX_HTTP_GRAPH_POLICY_COOLED,
+        NGX_HTTP_GRAPH_POLICY_ABANDONED,
+        NGX_HTTP_GRAPH_POLICY_ABANDONED
+    };
+
+    ngx_http_graph_policy_expire_conversations(zone, now);
+
+    /* now and then, and a few at a time, as others wait for the lock */
+
+    if (now - zone->sh->swept < NGX_HTTP_GRAPH_POLICY_SWEEP) {
+        return;
+    }
+
+    zone->sh->swept = now;
+
+    for (large = 0; large < 2; large++) {
+
+        for (order = 0; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
+
+            for (n = 0; n < NGX_HTTP_GRAPH_POLICY_SWEPT; n++) {
+
+                state = ngx_http_graph_policy_oldest(zone->sh, large, order);
+
+                if (state == NULL || state->order.key + grace[order] > now) {
+                    break;
+                }
+
+                ngx_http_graph_policy_state_remove(zone, state);
+            }
+        }
+    }
+}
+
+
+/*
+ * Each call drops more than it can add, so that they don't pile up where a
+ * business has many customers.
+ */
+
+static void
+ngx_http_graph_policy_expire_conversations(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now)
+{
+    ngx_uint_t                             live, n;
+    ngx_http_graph_policy_conversation_t  *oldest;
+
+    for (live = 0; live < 2; live++) {
+
+        for (n = 0; n < 4; n++) {
+            oldest = ngx_http_graph_policy_oldest_conversation(zone->sh, live);
+
+            if (oldest == NULL || oldest->order.key > now) {
+                break;
+            }
+
+            ngx_http_graph_policy_conversation_remove(zone, oldest);
+        }
+    }
+}
