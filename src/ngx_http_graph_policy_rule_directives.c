@@ -1,0 +1,417 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The directives with a grammar of their own: graph_policy_rule and
+ * graph_policy_retry.  Nothing here runs while a request is served.
+ *
+ * Lock rule: none.  Memory: all of it belongs to the configuration's pool.
+ */
+
+
+#include "ngx_http_graph_policy_directives.h"
+
+
+/* a parameter of graph_policy_rule that is a word as a whole */
+
+typedef struct {
+    ngx_str_t    text;
+    size_t       offset;
+    uint8_t      value;
+} ngx_http_graph_policy_rule_word_t;
+
+
+/* a parameter of graph_policy_retry; unit 't' is a time, '%' a percentage */
+
+typedef struct {
+    ngx_str_t    name;
+    size_t       offset;
+    ngx_int_t    min;
+    ngx_int_t    max;
+    ngx_uint_t   unit;
+} ngx_http_graph_policy_retry_par_t;
+
+
+static ngx_int_t ngx_http_graph_policy_rule_codes(ngx_conf_t *cf,
+    ngx_str_t *text, ngx_http_graph_policy_rule_t *rule);
+static char *ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *value, ngx_http_graph_policy_rule_t *rule);
+static ngx_int_t ngx_http_graph_policy_retry_parameter(
+    ngx_http_graph_policy_backoff_t *retry, ngx_str_t *value);
+static ngx_int_t ngx_http_graph_policy_retry_number(
+    ngx_http_graph_policy_backoff_t *retry,
+    ngx_http_graph_policy_retry_par_t *par, ngx_str_t *value);
+
+
+static ngx_http_graph_policy_rule_word_t
+    ngx_http_graph_policy_rule_words[] =
+{
+    { ngx_string("retry=on"),
+      offsetof(ngx_http_graph_policy_rule_t, retry), 1 },
+
+    { ngx_string("retry=off"),
+      offsetof(ngx_http_graph_policy_rule_t, retry), 0 },
+
+    { ngx_string("outcome=refused"),
+      offsetof(ngx_http_graph_policy_rule_t, refused), 1 },
+
+    { ngx_string("outcome=unknown"),
+      offsetof(ngx_http_graph_policy_rule_t, refused), 0 },
+
+    { ngx_string("dry_run=on"),
+      offsetof(ngx_http_graph_policy_rule_t, dry_run), 1 },
+
+    { ngx_null_string, 0, 0 }
+};
+
+
+static ngx_http_graph_policy_retry_par_t
+    ngx_http_graph_policy_retry_pars[] =
+{
+    { ngx_string("attempts="),
+      offsetof(ngx_http_graph_policy_backoff_t, attempts), 2, 20, 0 },
+
+    { ngx_string("base="),
+      offsetof(ngx_http_graph_policy_backoff_t, base), 1, 3600000, 't' },
+
+    { ngx_string("factor="),
+      offsetof(ngx_http_graph_policy_backoff_t, factor), 1, 10, 0 },
+
+    { ngx_string("max="),
+      offsetof(ngx_http_graph_policy_backoff_t, max), 1, 3600000, 't' },
+
+    { ngx_string("deadline="),
+      offsetof(ngx_http_graph_policy_backoff_t, deadline), 1, 3600000, 't' },
+
+    { ngx_string("budget="),
+      offsetof(ngx_http_graph_policy_backoff_t, budget), 0, 100, '%' },
+
+    { ngx_string("budget_min="),
+      offsetof(ngx_http_graph_policy_backoff_t, budget_min), 0, 100000, 0 },
+
+    { ngx_string("unknown="),
+      offsetof(ngx_http_graph_policy_backoff_t, unknown), 0, 19, 0 },
+
+    { ngx_null_string, 0, 0, 0, 0 }
+};
+
+
+char *
+ngx_http_graph_policy_set_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_graph_policy_loc_conf_t *glcf = conf;
+
+    char                          *rv;
+    ngx_int_t                      category;
+    ngx_str_t                     *value;
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_rule_t  *rule;
+
+    if (glcf->rules == NGX_CONF_UNSET_PTR) {
+        glcf->rules = ngx_array_create(cf->pool, 4,
+                                       sizeof(ngx_http_graph_policy_rule_t));
+        if (glcf->rules == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    rule = ngx_array_push(glcf->rules);
+    if (rule == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(rule, sizeof(ngx_http_graph_policy_rule_t));
+
+    rule->scope = NGX_HTTP_GRAPH_POLICY_UNSET;
+    rule->reason = NGX_HTTP_GRAPH_POLICY_UNSET;
+    rule->retry = NGX_HTTP_GRAPH_POLICY_UNSET;
+    rule->refused = NGX_HTTP_GRAPH_POLICY_UNSET;
+    rule->wait = NGX_CONF_UNSET_MSEC;
+
+    value = cf->args->elts;
+
+    switch (ngx_http_graph_policy_rule_codes(cf, &value[1], rule)) {
+
+    case NGX_OK:
+        break;
+
+    case NGX_DECLINED:
+        return ngx_http_graph_policy_invalid(cf, cmd, &value[1],
+                       "codes like \"131042\", \"200-299\", \"100/33\", or "
+                       "\"*/2494100\", separated by commas");
+
+    default: /* NGX_ERROR */
+        return NGX_CONF_ERROR;
+    }
+
+    category = ngx_http_graph_policy_rules_category(&value[2]);
+
+    if (category == NGX_ERROR) {
+        return ngx_http_graph_policy_invalid(cf, cmd, &value[2],
+                       "\"fatal\", \"temporary\", \"context-limited\", "
+                       "\"request\", \"unclassified\", or \"ignore\"");
+    }
+
+    rule->category = (uint8_t) category;
+
+    for (i = 3; i < cf->args->nelts; i++) {
+        rv = ngx_http_graph_policy_rule_parameter(cf, cmd, &value[i], rule);
+
+        if (rv != NGX_CONF_OK) {
+            return rv;
+        }
+    }
+
+    if (rule->retry == 1
+        && rule->category != NGX_HTTP_GRAPH_POLICY_TEMPORARY)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"retry=on\" in \"%V\" directive needs the "
+                           "category \"temporary\", it has \"%V\"",
+                           &cmd->name, &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_rule_codes(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_graph_policy_rule_t *rule)
+{
+    u_char                         *p, *last;
+    ngx_int_t                       rc;
+    ngx_array_t                     codes;
+    ngx_http_graph_policy_codes_t  *element;
+
+    if (ngx_array_init(&codes, cf->pool, 4,
+                       sizeof(ngx_http_graph_policy_codes_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    p = text->data;
+    last = p + text->len;
+
+    for ( ;; ) {
+        element = ngx_array_push(&codes);
+        if (element == NULL) {
+            return NGX_ERROR;
+        }
+
+        rc = ngx_http_graph_policy_rules_codes(&p, last, element);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+    }
+
+    rule->codes = codes.elts;
+    rule->ncodes = codes.nelts - 1;
+
+    return (rc == NGX_DONE && rule->ncodes != 0) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static char *
+ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, ngx_http_graph_policy_rule_t *rule)
+{
+    ngx_int_t                            n;
+    ngx_str_t                            word;
+    ngx_uint_t                           i;
+    ngx_http_graph_policy_rule_word_t   *entry;
+
+    if (ngx_strncmp(value->data, "scope=", 6) == 0) {
+        word.data = value->data + 6;
+        word.len = value->len - 6;
+
+        n = ngx_http_graph_policy_rules_scope(&word);
+
+        if (n == NGX_ERROR) {
+            return ngx_http_graph_policy_invalid(cf, cmd, value,
+                         "\"scope=\" with \"credential\", \"account\", "
+                         "\"phone\", \"conversation\", or \"request\"");
+        }
+
+        rule->scope = (uint8_t) n;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "reason=", 7) == 0) {
+        word.data = value->data + 7;
+        word.len = value->len - 7;
+
+        n = ngx_http_graph_policy_rules_reason(&word);
+
+        if (n == NGX_ERROR) {
+            return ngx_http_graph_policy_invalid(cf, cmd, value,
+                         "\"reason=\" with a reason of the built-in table");
+        }
+
+        rule->reason = (uint8_t) n;
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "hold=", 5) == 0) {
+
+        if (ngx_http_graph_policy_hold_time(value, 5, &rule->hold)
+            != NGX_OK)
+        {
+            return ngx_http_graph_policy_invalid(cf, cmd, value,
+                                   "\"hold=TIME\", "
+                                   NGX_HTTP_GRAPH_POLICY_TIMES);
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strncmp(value->data, "wait=", 5) == 0) {
+
+        if (ngx_http_graph_policy_hold_time(value, 5, &rule->wait)
+            != NGX_OK)
+        {
+            return ngx_http_graph_policy_invalid(cf, cmd, value,
+                                   "\"wait=TIME\", "
+                                   NGX_HTTP_GRAPH_POLICY_TIMES);
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    for (i = 0; ngx_http_graph_policy_rule_words[i].text.len != 0; i++) {
+        entry = &ngx_http_graph_policy_rule_words[i];
+
+        if (value->len == entry->text.len
+            && ngx_strcmp(value->data, entry->text.data) == 0)
+        {
+            *((uint8_t *) rule + entry->offset) = entry->value;
+            return NGX_CONF_OK;
+        }
+    }
+
+    return ngx_http_graph_policy_invalid(cf, cmd, value,
+                         "\"scope=\", \"reason=\", \"wait=\", \"hold=\", "
+                         "\"retry=on\", \"retry=off\", \"outcome=refused\", "
+                         "\"outcome=unknown\", or \"dry_run=on\"");
+}
+
+
+char *
+ngx_http_graph_policy_set_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_graph_policy_loc_conf_t *glcf = conf;
+
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    ngx_http_graph_policy_backoff_t    *retry;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    retry = &glcf->retry;
+
+    if (retry->attempts != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 2 && ngx_strcmp(value[1].data, "off") == 0) {
+        retry->attempts = 0;
+        return NGX_CONF_OK;
+    }
+
+    retry->attempts = 3;
+    retry->base = 500;
+    retry->factor = 2;
+    retry->max = 10000;
+    retry->deadline = 10000;
+    retry->budget = 20;
+    retry->budget_min = 10;
+    retry->unknown = 1;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_graph_policy_retry_parameter(retry, &value[i])
+            != NGX_OK)
+        {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
+                         "\"off\", or \"attempts=\" of 2 to 20, \"base=\", "
+                         "\"max=\", \"deadline=\" of 1ms to 1h, "
+                         "\"factor=\" of 1 to 10, \"budget=\" of 0% to "
+                         "100%, \"budget_min=\" of 0 to 100000, or "
+                         "\"unknown=\" of 0 to 19");
+        }
+    }
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_graph_policy_module);
+    gmcf->retries = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_retry_parameter(ngx_http_graph_policy_backoff_t *retry,
+    ngx_str_t *value)
+{
+    ngx_uint_t                         i;
+    ngx_http_graph_policy_retry_par_t  *par;
+
+    for (i = 0; ngx_http_graph_policy_retry_pars[i].name.len != 0; i++) {
+        par = &ngx_http_graph_policy_retry_pars[i];
+
+        if (value->len > par->name.len
+            && ngx_strncmp(value->data, par->name.data, par->name.len) == 0)
+        {
+            return ngx_http_graph_policy_retry_number(retry, par, value);
+        }
+    }
+
+    return NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_retry_number(ngx_http_graph_policy_backoff_t *retry,
+    ngx_http_graph_policy_retry_par_t *par, ngx_str_t *value)
+{
+    ngx_int_t  n;
+    ngx_str_t  s;
+
+    s.data = value->data + par->name.len;
+    s.len = value->len - par->name.len;
+
+    switch (par->unit) {
+
+    case 't':
+        n = ngx_parse_time(&s, 0);
+        break;
+
+    case '%':
+        if (s.data[--s.len] != '%') {
+            return NGX_ERROR;
+        }
+
+        /* fall through */
+
+    default:
+        n = ngx_atoi(s.data, s.len);
+        break;
+    }
+
+    if (n < par->min || n > par->max) {
+        return NGX_ERROR;
+    }
+
+    *(ngx_uint_t *) ((char *) retry + par->offset) = (ngx_uint_t) n;
+
+    return NGX_OK;
+}
