@@ -32,6 +32,7 @@ typedef struct {
     ngx_int_t    min;
     ngx_int_t    max;
     ngx_uint_t   unit;
+    const char  *allowed;
 } ngx_http_graph_policy_retry_par_t;
 
 
@@ -39,8 +40,9 @@ static ngx_int_t ngx_http_graph_policy_rule_codes(ngx_conf_t *cf,
     ngx_str_t *text, ngx_http_graph_policy_rule_t *rule);
 static char *ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *value, ngx_http_graph_policy_rule_t *rule);
-static ngx_int_t ngx_http_graph_policy_retry_parameter(
-    ngx_http_graph_policy_backoff_t *retry, ngx_str_t *value);
+static char *ngx_http_graph_policy_retry_parameter(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *value,
+    ngx_http_graph_policy_backoff_t *retry);
 static ngx_int_t ngx_http_graph_policy_retry_number(
     ngx_http_graph_policy_backoff_t *retry,
     ngx_http_graph_policy_retry_par_t *par, ngx_str_t *value);
@@ -72,30 +74,38 @@ static ngx_http_graph_policy_retry_par_t
     ngx_http_graph_policy_retry_pars[] =
 {
     { ngx_string("attempts="),
-      offsetof(ngx_http_graph_policy_backoff_t, attempts), 2, 20, 0 },
+      offsetof(ngx_http_graph_policy_backoff_t, attempts), 2, 20, 0,
+      "\"attempts=\" of 2 to 20" },
 
     { ngx_string("base="),
-      offsetof(ngx_http_graph_policy_backoff_t, base), 1, 3600000, 't' },
+      offsetof(ngx_http_graph_policy_backoff_t, base), 1, 3600000, 't',
+      "\"base=\" of 1ms to 1h" },
 
     { ngx_string("factor="),
-      offsetof(ngx_http_graph_policy_backoff_t, factor), 1, 10, 0 },
+      offsetof(ngx_http_graph_policy_backoff_t, factor), 1, 10, 0,
+      "\"factor=\" of 1 to 10" },
 
     { ngx_string("max="),
-      offsetof(ngx_http_graph_policy_backoff_t, max), 1, 3600000, 't' },
+      offsetof(ngx_http_graph_policy_backoff_t, max), 1, 3600000, 't',
+      "\"max=\" of 1ms to 1h" },
 
     { ngx_string("deadline="),
-      offsetof(ngx_http_graph_policy_backoff_t, deadline), 1, 3600000, 't' },
+      offsetof(ngx_http_graph_policy_backoff_t, deadline), 1, 3600000, 't',
+      "\"deadline=\" of 1ms to 1h" },
 
     { ngx_string("budget="),
-      offsetof(ngx_http_graph_policy_backoff_t, budget), 0, 100, '%' },
+      offsetof(ngx_http_graph_policy_backoff_t, budget), 0, 100, '%',
+      "\"budget=\" of 0% to 100%" },
 
     { ngx_string("budget_min="),
-      offsetof(ngx_http_graph_policy_backoff_t, budget_min), 0, 100000, 0 },
+      offsetof(ngx_http_graph_policy_backoff_t, budget_min), 0, 100000, 0,
+      "\"budget_min=\" of 0 to 100000" },
 
     { ngx_string("unknown="),
-      offsetof(ngx_http_graph_policy_backoff_t, unknown), 0, 19, 0 },
+      offsetof(ngx_http_graph_policy_backoff_t, unknown), 0, 19, 0,
+      "\"unknown=\" of 0 to 19" },
 
-    { ngx_null_string, 0, 0, 0, 0 }
+    { ngx_null_string, 0, 0, 0, 0, NULL }
 };
 
 
@@ -309,6 +319,7 @@ ngx_http_graph_policy_set_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_graph_policy_loc_conf_t *glcf = conf;
 
+    char                               *rv;
     ngx_str_t                          *value;
     ngx_uint_t                          i;
     ngx_http_graph_policy_backoff_t    *retry;
@@ -337,16 +348,10 @@ ngx_http_graph_policy_set_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     retry->unknown = 1;
 
     for (i = 1; i < cf->args->nelts; i++) {
+        rv = ngx_http_graph_policy_retry_parameter(cf, cmd, &value[i], retry);
 
-        if (ngx_http_graph_policy_retry_parameter(retry, &value[i])
-            != NGX_OK)
-        {
-            return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
-                         "\"off\", or \"attempts=\" of 2 to 20, \"base=\", "
-                         "\"max=\", \"deadline=\" of 1ms to 1h, "
-                         "\"factor=\" of 1 to 10, \"budget=\" of 0% to "
-                         "100%, \"budget_min=\" of 0 to 100000, or "
-                         "\"unknown=\" of 0 to 19");
+        if (rv != NGX_CONF_OK) {
+            return rv;
         }
     }
 
@@ -358,24 +363,31 @@ ngx_http_graph_policy_set_retry(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static ngx_int_t
-ngx_http_graph_policy_retry_parameter(ngx_http_graph_policy_backoff_t *retry,
-    ngx_str_t *value)
+static char *
+ngx_http_graph_policy_retry_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, ngx_http_graph_policy_backoff_t *retry)
 {
-    ngx_uint_t                         i;
     ngx_http_graph_policy_retry_par_t  *par;
 
-    for (i = 0; ngx_http_graph_policy_retry_pars[i].name.len != 0; i++) {
-        par = &ngx_http_graph_policy_retry_pars[i];
+    for (par = ngx_http_graph_policy_retry_pars; par->name.len != 0; par++) {
 
-        if (value->len > par->name.len
-            && ngx_strncmp(value->data, par->name.data, par->name.len) == 0)
-        {
-            return ngx_http_graph_policy_retry_number(retry, par, value);
+        if (ngx_strncmp(value->data, par->name.data, par->name.len) != 0) {
+            continue;
         }
+
+        if (ngx_http_graph_policy_retry_number(retry, par, value) != NGX_OK) {
+            return ngx_http_graph_policy_invalid(cf, cmd, value, par->allowed);
+        }
+
+        return NGX_CONF_OK;
     }
 
-    return NGX_ERROR;
+    return ngx_http_graph_policy_invalid(cf, cmd, value,
+                         "\"off\", or \"attempts=\" of 2 to 20, \"base=\", "
+                         "\"max=\", \"deadline=\" of 1ms to 1h, "
+                         "\"factor=\" of 1 to 10, \"budget=\" of 0% to "
+                         "100%, \"budget_min=\" of 0 to 100000, or "
+                         "\"unknown=\" of 0 to 19");
 }
 
 
@@ -396,7 +408,7 @@ ngx_http_graph_policy_retry_number(ngx_http_graph_policy_backoff_t *retry,
         break;
 
     case '%':
-        if (s.data[--s.len] != '%') {
+        if (s.len == 0 || s.data[--s.len] != '%') {
             return NGX_ERROR;
         }
 

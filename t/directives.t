@@ -1417,6 +1417,20 @@ graph_policy_retry 3;
 invalid value "3" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
 
 
+=== graph_policy_retry, a name without its value
+--- config
+graph_policy_retry attempts;
+--- emerg
+invalid value "attempts" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a good parameter and a bad one
+--- config
+graph_policy_retry attempts=3 base=1x;
+--- emerg
+invalid value "base=1x" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
+
+
 === graph_policy_retry, no such parameter
 --- config
 graph_policy_retry attempts=3 jitter=1;
@@ -1428,133 +1442,154 @@ invalid value "jitter=1" in "graph_policy_retry" directive, it must be "off", or
 --- config
 graph_policy_retry attempts=;
 --- emerg
-invalid value "attempts=" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
 
 
 === graph_policy_retry, one attempt is no retry
 --- config
 graph_policy_retry attempts=1;
 --- emerg
-invalid value "attempts=1" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=1" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
 
 
 === graph_policy_retry, too many attempts
 --- config
 graph_policy_retry attempts=21;
 --- emerg
-invalid value "attempts=21" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=21" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
 
 
 === graph_policy_retry, attempts that are no number
 --- config
 graph_policy_retry attempts=many;
 --- emerg
-invalid value "attempts=many" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=many" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
+
+
+=== graph_policy_retry, an empty base
+--- config
+graph_policy_retry base=;
+--- emerg
+invalid value "base=" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
 
 
 === graph_policy_retry, a base of nothing
 --- config
 graph_policy_retry attempts=3 base=0;
 --- emerg
-invalid value "base=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "base=0" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
 
 
 === graph_policy_retry, a base that is too long
 --- config
 graph_policy_retry attempts=3 base=61m;
 --- emerg
-invalid value "base=61m" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "base=61m" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
 
 
 === graph_policy_retry, a factor of nothing
 --- config
 graph_policy_retry attempts=3 factor=0;
 --- emerg
-invalid value "factor=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "factor=0" in "graph_policy_retry" directive, it must be "factor=" of 1 to 10
 
 
 === graph_policy_retry, a factor with a fraction
 --- config
 graph_policy_retry attempts=3 factor=1.5;
 --- emerg
-invalid value "factor=1.5" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "factor=1.5" in "graph_policy_retry" directive, it must be "factor=" of 1 to 10
 
 
 === graph_policy_retry, a factor that is too large
 --- config
 graph_policy_retry attempts=3 factor=11;
 --- emerg
-invalid value "factor=11" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "factor=11" in "graph_policy_retry" directive, it must be "factor=" of 1 to 10
 
 
 === graph_policy_retry, a max of nothing
 --- config
 graph_policy_retry attempts=3 max=0;
 --- emerg
-invalid value "max=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "max=0" in "graph_policy_retry" directive, it must be "max=" of 1ms to 1h
 
 
 === graph_policy_retry, a max that is too long
 --- config
 graph_policy_retry attempts=3 max=61m;
 --- emerg
-invalid value "max=61m" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "max=61m" in "graph_policy_retry" directive, it must be "max=" of 1ms to 1h
 
 
 === graph_policy_retry, a deadline of nothing
 --- config
 graph_policy_retry attempts=3 deadline=0;
 --- emerg
-invalid value "deadline=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "deadline=0" in "graph_policy_retry" directive, it must be "deadline=" of 1ms to 1h
+
+
+=== graph_policy_retry, a deadline that is too long
+--- config
+graph_policy_retry attempts=3 deadline=61m;
+--- emerg
+invalid value "deadline=61m" in "graph_policy_retry" directive, it must be "deadline=" of 1ms to 1h
 
 
 === graph_policy_retry, a deadline that is no time
 --- config
 graph_policy_retry attempts=3 deadline=soon;
 --- emerg
-invalid value "deadline=soon" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "deadline=soon" in "graph_policy_retry" directive, it must be "deadline=" of 1ms to 1h
+
+
+=== graph_policy_retry, an empty budget
+--- config
+graph_policy_retry budget=;
+--- emerg
+invalid value "budget=" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget without its sign
 --- config
 graph_policy_retry attempts=3 budget=20;
 --- emerg
-invalid value "budget=20" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget=20" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget of a sign alone
 --- config
 graph_policy_retry attempts=3 budget=%;
 --- emerg
-invalid value "budget=%" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget=%" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget of more than all
 --- config
 graph_policy_retry attempts=3 budget=101%;
 --- emerg
-invalid value "budget=101%" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget=101%" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget_min that is no number
 --- config
 graph_policy_retry attempts=3 budget_min=few;
 --- emerg
-invalid value "budget_min=few" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget_min=few" in "graph_policy_retry" directive, it must be "budget_min=" of 0 to 100000
 
 
 === graph_policy_retry, a budget_min that is too large
 --- config
 graph_policy_retry attempts=3 budget_min=100001;
 --- emerg
-invalid value "budget_min=100001" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget_min=100001" in "graph_policy_retry" directive, it must be "budget_min=" of 0 to 100000
 
 
 === graph_policy_retry, more unknown outcomes than attempts can be
 --- config
 graph_policy_retry attempts=3 unknown=20;
 --- emerg
-invalid value "unknown=20" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "unknown=20" in "graph_policy_retry" directive, it must be "unknown=" of 0 to 19
 
 
 === graph_policy_retry twice
