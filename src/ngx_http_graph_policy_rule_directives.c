@@ -15,13 +15,14 @@
 #include "ngx_http_graph_policy_directives.h"
 
 
-/* a parameter of graph_policy_rule that is a word as a whole */
+/* a parameter of graph_policy_rule; without "parse" it is a time */
 
 typedef struct {
-    ngx_str_t    text;
+    ngx_str_t    name;
     size_t       offset;
-    uint8_t      value;
-} ngx_http_graph_policy_rule_word_t;
+    ngx_int_t  (*parse)(ngx_str_t *word);
+    const char  *allowed;
+} ngx_http_graph_policy_rule_par_t;
 
 
 /* a parameter of graph_policy_retry; unit 't' is a time, '%' a percentage */
@@ -39,7 +40,14 @@ typedef struct {
 static ngx_int_t ngx_http_graph_policy_rule_codes(ngx_conf_t *cf,
     ngx_str_t *text, ngx_http_graph_policy_rule_t *rule);
 static char *ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_str_t *value, ngx_http_graph_policy_rule_t *rule);
+    ngx_command_t *cmd, ngx_str_t *value, ngx_http_graph_policy_rule_t *rule,
+    ngx_uint_t *seen);
+static ngx_int_t ngx_http_graph_policy_rule_value(
+    ngx_http_graph_policy_rule_t *rule, ngx_http_graph_policy_rule_par_t *par,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_graph_policy_rule_retry(ngx_str_t *word);
+static ngx_int_t ngx_http_graph_policy_rule_outcome(ngx_str_t *word);
+static ngx_int_t ngx_http_graph_policy_rule_dry_run(ngx_str_t *word);
 static char *ngx_http_graph_policy_retry_parameter(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *value,
     ngx_http_graph_policy_backoff_t *retry);
@@ -48,25 +56,44 @@ static ngx_int_t ngx_http_graph_policy_retry_number(
     ngx_http_graph_policy_retry_par_t *par, ngx_str_t *value);
 
 
-static ngx_http_graph_policy_rule_word_t
-    ngx_http_graph_policy_rule_words[] =
+static ngx_http_graph_policy_rule_par_t
+    ngx_http_graph_policy_rule_pars[] =
 {
-    { ngx_string("retry=on"),
-      offsetof(ngx_http_graph_policy_rule_t, retry), 1 },
+    { ngx_string("scope="),
+      offsetof(ngx_http_graph_policy_rule_t, scope),
+      ngx_http_graph_policy_rules_scope,
+      "\"scope=\" with \"credential\", \"account\", \"phone\", "
+      "\"conversation\", or \"request\"" },
 
-    { ngx_string("retry=off"),
-      offsetof(ngx_http_graph_policy_rule_t, retry), 0 },
+    { ngx_string("reason="),
+      offsetof(ngx_http_graph_policy_rule_t, reason),
+      ngx_http_graph_policy_rules_reason,
+      "\"reason=\" with a reason of the built-in table" },
 
-    { ngx_string("outcome=refused"),
-      offsetof(ngx_http_graph_policy_rule_t, refused), 1 },
+    { ngx_string("wait="),
+      offsetof(ngx_http_graph_policy_rule_t, wait), NULL,
+      "\"wait=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES },
 
-    { ngx_string("outcome=unknown"),
-      offsetof(ngx_http_graph_policy_rule_t, refused), 0 },
+    { ngx_string("hold="),
+      offsetof(ngx_http_graph_policy_rule_t, hold), NULL,
+      "\"hold=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES },
 
-    { ngx_string("dry_run=on"),
-      offsetof(ngx_http_graph_policy_rule_t, dry_run), 1 },
+    { ngx_string("retry="),
+      offsetof(ngx_http_graph_policy_rule_t, retry),
+      ngx_http_graph_policy_rule_retry,
+      "\"retry=on\" or \"retry=off\"" },
 
-    { ngx_null_string, 0, 0 }
+    { ngx_string("outcome="),
+      offsetof(ngx_http_graph_policy_rule_t, refused),
+      ngx_http_graph_policy_rule_outcome,
+      "\"outcome=refused\" or \"outcome=unknown\"" },
+
+    { ngx_string("dry_run="),
+      offsetof(ngx_http_graph_policy_rule_t, dry_run),
+      ngx_http_graph_policy_rule_dry_run,
+      "\"dry_run=on\"" },
+
+    { ngx_null_string, 0, NULL, NULL }
 };
 
 
@@ -117,7 +144,7 @@ ngx_http_graph_policy_set_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                          *rv;
     ngx_int_t                      category;
     ngx_str_t                     *value;
-    ngx_uint_t                     i;
+    ngx_uint_t                     i, seen;
     ngx_http_graph_policy_rule_t  *rule;
 
     if (glcf->rules == NGX_CONF_UNSET_PTR) {
@@ -167,8 +194,11 @@ ngx_http_graph_policy_set_rule(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     rule->category = (uint8_t) category;
 
+    seen = 0;
+
     for (i = 3; i < cf->args->nelts; i++) {
-        rv = ngx_http_graph_policy_rule_parameter(cf, cmd, &value[i], rule);
+        rv = ngx_http_graph_policy_rule_parameter(cf, cmd, &value[i], rule,
+                                                  &seen);
 
         if (rv != NGX_CONF_OK) {
             return rv;
@@ -230,87 +260,102 @@ ngx_http_graph_policy_rule_codes(ngx_conf_t *cf, ngx_str_t *text,
 
 static char *
 ngx_http_graph_policy_rule_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_str_t *value, ngx_http_graph_policy_rule_t *rule)
+    ngx_str_t *value, ngx_http_graph_policy_rule_t *rule, ngx_uint_t *seen)
 {
-    ngx_int_t                            n;
-    ngx_str_t                            word;
-    ngx_uint_t                           i;
-    ngx_http_graph_policy_rule_word_t   *entry;
+    ngx_uint_t                         bit;
+    ngx_http_graph_policy_rule_par_t  *par;
 
-    if (ngx_strncmp(value->data, "scope=", 6) == 0) {
-        word.data = value->data + 6;
-        word.len = value->len - 6;
+    bit = 1;
 
-        n = ngx_http_graph_policy_rules_scope(&word);
+    for (par = ngx_http_graph_policy_rule_pars; par->name.len != 0; par++) {
 
-        if (n == NGX_ERROR) {
-            return ngx_http_graph_policy_invalid(cf, cmd, value,
-                         "\"scope=\" with \"credential\", \"account\", "
-                         "\"phone\", \"conversation\", or \"request\"");
+        if (ngx_strncmp(value->data, par->name.data, par->name.len) == 0) {
+            break;
         }
 
-        rule->scope = (uint8_t) n;
-
-        return NGX_CONF_OK;
+        bit <<= 1;
     }
 
-    if (ngx_strncmp(value->data, "reason=", 7) == 0) {
-        word.data = value->data + 7;
-        word.len = value->len - 7;
-
-        n = ngx_http_graph_policy_rules_reason(&word);
-
-        if (n == NGX_ERROR) {
-            return ngx_http_graph_policy_invalid(cf, cmd, value,
-                         "\"reason=\" with a reason of the built-in table");
-        }
-
-        rule->reason = (uint8_t) n;
-
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "hold=", 5) == 0) {
-
-        if (ngx_http_graph_policy_hold_time(value, 5, &rule->hold)
-            != NGX_OK)
-        {
-            return ngx_http_graph_policy_invalid(cf, cmd, value,
-                                   "\"hold=TIME\", "
-                                   NGX_HTTP_GRAPH_POLICY_TIMES);
-        }
-
-        return NGX_CONF_OK;
-    }
-
-    if (ngx_strncmp(value->data, "wait=", 5) == 0) {
-
-        if (ngx_http_graph_policy_hold_time(value, 5, &rule->wait)
-            != NGX_OK)
-        {
-            return ngx_http_graph_policy_invalid(cf, cmd, value,
-                                   "\"wait=TIME\", "
-                                   NGX_HTTP_GRAPH_POLICY_TIMES);
-        }
-
-        return NGX_CONF_OK;
-    }
-
-    for (i = 0; ngx_http_graph_policy_rule_words[i].text.len != 0; i++) {
-        entry = &ngx_http_graph_policy_rule_words[i];
-
-        if (value->len == entry->text.len
-            && ngx_strcmp(value->data, entry->text.data) == 0)
-        {
-            *((uint8_t *) rule + entry->offset) = entry->value;
-            return NGX_CONF_OK;
-        }
-    }
-
-    return ngx_http_graph_policy_invalid(cf, cmd, value,
+    if (par->name.len == 0) {
+        return ngx_http_graph_policy_invalid(cf, cmd, value,
                          "\"scope=\", \"reason=\", \"wait=\", \"hold=\", "
                          "\"retry=on\", \"retry=off\", \"outcome=refused\", "
                          "\"outcome=unknown\", or \"dry_run=on\"");
+    }
+
+    if (*seen & bit) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate parameter \"%V\" in \"%V\" directive",
+                           &par->name, &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    *seen |= bit;
+
+    if (ngx_http_graph_policy_rule_value(rule, par, value) != NGX_OK) {
+        return ngx_http_graph_policy_invalid(cf, cmd, value, par->allowed);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_rule_value(ngx_http_graph_policy_rule_t *rule,
+    ngx_http_graph_policy_rule_par_t *par, ngx_str_t *value)
+{
+    u_char     *field;
+    ngx_int_t   n;
+    ngx_str_t   word;
+
+    field = (u_char *) rule + par->offset;
+
+    if (par->parse == NULL) {
+        return ngx_http_graph_policy_hold_time(value, par->name.len,
+                                               (ngx_msec_t *) field);
+    }
+
+    word.data = value->data + par->name.len;
+    word.len = value->len - par->name.len;
+
+    n = par->parse(&word);
+
+    if (n == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    *field = (u_char) n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_rule_retry(ngx_str_t *word)
+{
+    if (ngx_strcmp(word->data, "on") == 0) {
+        return 1;
+    }
+
+    return (ngx_strcmp(word->data, "off") == 0) ? 0 : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_rule_outcome(ngx_str_t *word)
+{
+    if (ngx_strcmp(word->data, "refused") == 0) {
+        return 1;
+    }
+
+    return (ngx_strcmp(word->data, "unknown") == 0) ? 0 : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_rule_dry_run(ngx_str_t *word)
+{
+    return (ngx_strcmp(word->data, "on") == 0) ? 1 : NGX_ERROR;
 }
 
 
