@@ -133,6 +133,13 @@ ngx_http_graph_policy_set_policy(ngx_conf_t *cf, ngx_command_t *cmd,
     name.data = value[1].data + 5;
     name.len = value[1].len - 5;
 
+    glcf->place = ngx_palloc(cf->pool, sizeof(ngx_conf_file_t));
+    if (glcf->place == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *glcf->place = *cf->conf_file;
+
     glcf->shm_zone = ngx_shared_memory_add(cf, &name, 0,
                                            &ngx_http_graph_policy_module);
     if (glcf->shm_zone == NULL) {

@@ -198,6 +198,7 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
      */
 
     conf->shm_zone = NGX_CONF_UNSET_PTR;
+    conf->place = NGX_CONF_UNSET_PTR;
     conf->dry_run = NGX_CONF_UNSET_PTR;
     conf->credential = NGX_CONF_UNSET_PTR;
     conf->account = NGX_CONF_UNSET_PTR;
@@ -225,6 +226,7 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_graph_policy_loc_conf_t *conf = child;
 
     ngx_conf_merge_ptr_value(conf->shm_zone, prev->shm_zone, NULL);
+    ngx_conf_merge_ptr_value(conf->place, prev->place, NULL);
     ngx_conf_merge_ptr_value(conf->dry_run, prev->dry_run, NULL);
     ngx_conf_merge_ptr_value(conf->credential, prev->credential, NULL);
     ngx_conf_merge_ptr_value(conf->account, prev->account, NULL);
@@ -260,6 +262,9 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->conversations = ngx_http_graph_policy_gates_conversations(conf);
 
     if (conf->zone == NULL) {
+        /* the file is read further by now; errors name the directive's line */
+        cf->conf_file = conf->place;
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown zone \"%V\" in \"graph_policy\" "
                            "directive, it must be defined with "

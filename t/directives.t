@@ -10,7 +10,7 @@ use Test::Nginx::Socket;
 no_root_location();
 
 # What is refused: a section "emerg" is the whole message of the [emerg] line,
-# but for the place that nginx appends to it.
+# but for the place that nginx appends to it, which "place" tells if it matters.
 
 my $sleep = $Test::Nginx::Util::TestNginxSleep;
 
@@ -33,6 +33,11 @@ add_block_preprocessor(sub {
 
     my $place = $emerg =~ /^unknown "\w+" variable$/
         ? '' : ' in /\S+/nginx\.conf:\d+';
+
+    if (defined $block->place) {
+        $place = $block->place =~ s/\s+\z//r;
+        $place = " in /\\S+/\Q$place\E";
+    }
 
     $block->set_value(must_die => 1);
     $block->set_value(error_log =>
@@ -325,6 +330,39 @@ unknown zone "other" in "graph_policy" directive, it must be defined with "graph
 graph_policy zone=main;
 --- emerg
 unknown zone "main" in "graph_policy" directive, it must be defined with "graph_policy_zone"
+
+
+=== graph_policy with a zone that nobody defines: the directive's line is told
+--- config
+location / {
+    include ../html/policy.conf;
+}
+--- user_files
+>>> policy.conf
+graph_policy_hold 1s;
+graph_policy zone=main;
+graph_policy_status 503;
+--- emerg
+unknown zone "main" in "graph_policy" directive, it must be defined with "graph_policy_zone"
+--- place
+html/policy.conf:2
+
+
+=== graph_policy with a zone that nobody defines, inherited: so it is
+--- http_config
+include ../html/policy.conf;
+--- config
+location / {
+    graph_policy off;
+}
+--- user_files
+>>> policy.conf
+
+graph_policy zone=main;
+--- emerg
+unknown zone "main" in "graph_policy" directive, it must be defined with "graph_policy_zone"
+--- place
+html/policy.conf:2
 
 
 === graph_policy with the size of the zone
