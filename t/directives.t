@@ -10,7 +10,7 @@ use Test::Nginx::Socket;
 no_root_location();
 
 # What is refused: a section "emerg" is the whole message of the [emerg] line,
-# but for the place that nginx appends to it.
+# but for the place that nginx appends to it, which "place" tells if it matters.
 
 my $sleep = $Test::Nginx::Util::TestNginxSleep;
 
@@ -33,6 +33,11 @@ add_block_preprocessor(sub {
 
     my $place = $emerg =~ /^unknown "\w+" variable$/
         ? '' : ' in /\S+/nginx\.conf:\d+';
+
+    if (defined $block->place) {
+        $place = $block->place =~ s/\s+\z//r;
+        $place = " in /\\S+/\Q$place\E";
+    }
 
     $block->set_value(must_die => 1);
     $block->set_value(error_log =>
@@ -325,6 +330,39 @@ unknown zone "other" in "graph_policy" directive, it must be defined with "graph
 graph_policy zone=main;
 --- emerg
 unknown zone "main" in "graph_policy" directive, it must be defined with "graph_policy_zone"
+
+
+=== graph_policy with a zone that nobody defines: the directive's line is told
+--- config
+location / {
+    include ../html/policy.conf;
+}
+--- user_files
+>>> policy.conf
+graph_policy_hold 1s;
+graph_policy zone=main;
+graph_policy_status 503;
+--- emerg
+unknown zone "main" in "graph_policy" directive, it must be defined with "graph_policy_zone"
+--- place
+html/policy.conf:2
+
+
+=== graph_policy with a zone that nobody defines, inherited: so it is
+--- http_config
+include ../html/policy.conf;
+--- config
+location / {
+    graph_policy off;
+}
+--- user_files
+>>> policy.conf
+
+graph_policy zone=main;
+--- emerg
+unknown zone "main" in "graph_policy" directive, it must be defined with "graph_policy_zone"
+--- place
+html/policy.conf:2
 
 
 === graph_policy with the size of the zone
@@ -668,14 +706,14 @@ invalid value "scope" in "graph_policy_rule" directive, it must be "scope=", "re
 --- config
 graph_policy_rule 1 temporary retry=yes;
 --- emerg
-invalid value "retry=yes" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+invalid value "retry=yes" in "graph_policy_rule" directive, it must be "retry=on" or "retry=off"
 
 
 === graph_policy_rule, an empty retry
 --- config
 graph_policy_rule 1 temporary retry=;
 --- emerg
-invalid value "retry=" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+invalid value "retry=" in "graph_policy_rule" directive, it must be "retry=on" or "retry=off"
 
 
 === graph_policy_rule, only what is temporary is sent again
@@ -696,14 +734,14 @@ graph_policy_rule 1 ignore scope=phone retry=on;
 --- config
 graph_policy_rule 1 temporary outcome=sent;
 --- emerg
-invalid value "outcome=sent" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+invalid value "outcome=sent" in "graph_policy_rule" directive, it must be "outcome=refused" or "outcome=unknown"
 
 
 === graph_policy_rule, an empty outcome
 --- config
 graph_policy_rule 1 temporary outcome=;
 --- emerg
-invalid value "outcome=" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+invalid value "outcome=" in "graph_policy_rule" directive, it must be "outcome=refused" or "outcome=unknown"
 
 
 === graph_policy_rule, an empty wait
@@ -808,7 +846,7 @@ invalid value "hold=25h" in "graph_policy_rule" directive, it must be "hold=TIME
 --- config
 graph_policy_rule 1 fatal dry_run=off;
 --- emerg
-invalid value "dry_run=off" in "graph_policy_rule" directive, it must be "scope=", "reason=", "wait=", "hold=", "retry=on", "retry=off", "outcome=refused", "outcome=unknown", or "dry_run=on"
+invalid value "dry_run=off" in "graph_policy_rule" directive, it must be "dry_run=on"
 
 
 === graph_policy_rule, dry_run is no flag
@@ -823,6 +861,69 @@ invalid value "dry_run" in "graph_policy_rule" directive, it must be "scope=", "
 graph_policy_rule 1 fatal scope=phone hold=1x;
 --- emerg
 invalid value "hold=1x" in "graph_policy_rule" directive, it must be "hold=TIME", a time from "1ms" to "24h"
+
+
+=== graph_policy_rule, two scopes
+--- config
+graph_policy_rule 1 fatal scope=phone scope=account;
+--- emerg
+duplicate parameter "scope=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, two scopes that are the same
+--- config
+graph_policy_rule 1 fatal scope=phone scope=phone;
+--- emerg
+duplicate parameter "scope=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, two reasons
+--- config
+graph_policy_rule 1 fatal reason=billing reason=other;
+--- emerg
+duplicate parameter "reason=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, two waits
+--- config
+graph_policy_rule 1 temporary wait=1s wait=2s;
+--- emerg
+duplicate parameter "wait=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, two holds, apart
+--- config
+graph_policy_rule 1 fatal hold=1s scope=phone hold=2s;
+--- emerg
+duplicate parameter "hold=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, retry on and off
+--- config
+graph_policy_rule 1 temporary retry=on retry=off;
+--- emerg
+duplicate parameter "retry=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, two outcomes
+--- config
+graph_policy_rule 1 temporary outcome=refused outcome=unknown;
+--- emerg
+duplicate parameter "outcome=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, dry_run twice
+--- config
+graph_policy_rule 1 fatal dry_run=on dry_run=on;
+--- emerg
+duplicate parameter "dry_run=" in "graph_policy_rule" directive
+
+
+=== graph_policy_rule, a duplicate that is wrong, too
+--- config
+graph_policy_rule 1 fatal scope=phone scope=world;
+--- emerg
+duplicate parameter "scope=" in "graph_policy_rule" directive
 
 
 === graph_policy_credential needs an argument
@@ -1417,6 +1518,20 @@ graph_policy_retry 3;
 invalid value "3" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
 
 
+=== graph_policy_retry, a name without its value
+--- config
+graph_policy_retry attempts;
+--- emerg
+invalid value "attempts" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+
+
+=== graph_policy_retry, a good parameter and a bad one
+--- config
+graph_policy_retry attempts=3 base=1x;
+--- emerg
+invalid value "base=1x" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
+
+
 === graph_policy_retry, no such parameter
 --- config
 graph_policy_retry attempts=3 jitter=1;
@@ -1428,133 +1543,154 @@ invalid value "jitter=1" in "graph_policy_retry" directive, it must be "off", or
 --- config
 graph_policy_retry attempts=;
 --- emerg
-invalid value "attempts=" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
 
 
 === graph_policy_retry, one attempt is no retry
 --- config
 graph_policy_retry attempts=1;
 --- emerg
-invalid value "attempts=1" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=1" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
 
 
 === graph_policy_retry, too many attempts
 --- config
 graph_policy_retry attempts=21;
 --- emerg
-invalid value "attempts=21" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=21" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
 
 
 === graph_policy_retry, attempts that are no number
 --- config
 graph_policy_retry attempts=many;
 --- emerg
-invalid value "attempts=many" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "attempts=many" in "graph_policy_retry" directive, it must be "attempts=" of 2 to 20
+
+
+=== graph_policy_retry, an empty base
+--- config
+graph_policy_retry base=;
+--- emerg
+invalid value "base=" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
 
 
 === graph_policy_retry, a base of nothing
 --- config
 graph_policy_retry attempts=3 base=0;
 --- emerg
-invalid value "base=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "base=0" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
 
 
 === graph_policy_retry, a base that is too long
 --- config
 graph_policy_retry attempts=3 base=61m;
 --- emerg
-invalid value "base=61m" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "base=61m" in "graph_policy_retry" directive, it must be "base=" of 1ms to 1h
 
 
 === graph_policy_retry, a factor of nothing
 --- config
 graph_policy_retry attempts=3 factor=0;
 --- emerg
-invalid value "factor=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "factor=0" in "graph_policy_retry" directive, it must be "factor=" of 1 to 10
 
 
 === graph_policy_retry, a factor with a fraction
 --- config
 graph_policy_retry attempts=3 factor=1.5;
 --- emerg
-invalid value "factor=1.5" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "factor=1.5" in "graph_policy_retry" directive, it must be "factor=" of 1 to 10
 
 
 === graph_policy_retry, a factor that is too large
 --- config
 graph_policy_retry attempts=3 factor=11;
 --- emerg
-invalid value "factor=11" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "factor=11" in "graph_policy_retry" directive, it must be "factor=" of 1 to 10
 
 
 === graph_policy_retry, a max of nothing
 --- config
 graph_policy_retry attempts=3 max=0;
 --- emerg
-invalid value "max=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "max=0" in "graph_policy_retry" directive, it must be "max=" of 1ms to 1h
 
 
 === graph_policy_retry, a max that is too long
 --- config
 graph_policy_retry attempts=3 max=61m;
 --- emerg
-invalid value "max=61m" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "max=61m" in "graph_policy_retry" directive, it must be "max=" of 1ms to 1h
 
 
 === graph_policy_retry, a deadline of nothing
 --- config
 graph_policy_retry attempts=3 deadline=0;
 --- emerg
-invalid value "deadline=0" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "deadline=0" in "graph_policy_retry" directive, it must be "deadline=" of 1ms to 1h
+
+
+=== graph_policy_retry, a deadline that is too long
+--- config
+graph_policy_retry attempts=3 deadline=61m;
+--- emerg
+invalid value "deadline=61m" in "graph_policy_retry" directive, it must be "deadline=" of 1ms to 1h
 
 
 === graph_policy_retry, a deadline that is no time
 --- config
 graph_policy_retry attempts=3 deadline=soon;
 --- emerg
-invalid value "deadline=soon" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "deadline=soon" in "graph_policy_retry" directive, it must be "deadline=" of 1ms to 1h
+
+
+=== graph_policy_retry, an empty budget
+--- config
+graph_policy_retry budget=;
+--- emerg
+invalid value "budget=" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget without its sign
 --- config
 graph_policy_retry attempts=3 budget=20;
 --- emerg
-invalid value "budget=20" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget=20" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget of a sign alone
 --- config
 graph_policy_retry attempts=3 budget=%;
 --- emerg
-invalid value "budget=%" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget=%" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget of more than all
 --- config
 graph_policy_retry attempts=3 budget=101%;
 --- emerg
-invalid value "budget=101%" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget=101%" in "graph_policy_retry" directive, it must be "budget=" of 0% to 100%
 
 
 === graph_policy_retry, a budget_min that is no number
 --- config
 graph_policy_retry attempts=3 budget_min=few;
 --- emerg
-invalid value "budget_min=few" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget_min=few" in "graph_policy_retry" directive, it must be "budget_min=" of 0 to 100000
 
 
 === graph_policy_retry, a budget_min that is too large
 --- config
 graph_policy_retry attempts=3 budget_min=100001;
 --- emerg
-invalid value "budget_min=100001" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "budget_min=100001" in "graph_policy_retry" directive, it must be "budget_min=" of 0 to 100000
 
 
 === graph_policy_retry, more unknown outcomes than attempts can be
 --- config
 graph_policy_retry attempts=3 unknown=20;
 --- emerg
-invalid value "unknown=20" in "graph_policy_retry" directive, it must be "off", or "attempts=" of 2 to 20, "base=", "max=", "deadline=" of 1ms to 1h, "factor=" of 1 to 10, "budget=" of 0% to 100%, "budget_min=" of 0 to 100000, or "unknown=" of 0 to 19
+invalid value "unknown=20" in "graph_policy_retry" directive, it must be "unknown=" of 0 to 19
 
 
 === graph_policy_retry twice

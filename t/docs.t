@@ -56,6 +56,7 @@ my $directives = $text{'docs/directives.md'};
 my $decisions  = $text{'docs/decisions.md'};
 
 my $module_c    = slurp("$top/src/ngx_http_graph_policy_module.c");
+my $rules_c     = slurp("$top/src/ngx_http_graph_policy_rule_directives.c");
 my $variables_c = slurp("$top/src/http/ngx_http_graph_policy_variables.c");
 my $table_c     = slurp("$top/src/policy/ngx_http_graph_policy_table.c");
 my $source      = join '', map { slurp($_) }
@@ -150,10 +151,10 @@ for my $default (@defaults) {
         if defined $max;
 }
 
-my ($parameters) = $module_c =~ /_retry_pars\[\] =\n\{(.*?)^\};/ms;
+my ($parameters) = $rules_c =~ /_retry_pars\[\] =\n\{(.*?)^\};/ms;
 my %range = map { /ngx_string\("(\w+)="\),.*?(\d+), (\d+), (\S+)/s
     ? ($1 => [$2, $3, $4]) : () } split /\n\n/, $parameters;
-my %default = $module_c =~ /^    retry->(\w+) = (\d+);/mg;
+my %default = $rules_c =~ /^    retry->(\w+) = (\d+);/mg;
 
 ($section) = $directives =~ /^### graph_policy_retry\n(.*?)(?=^##)/ms;
 

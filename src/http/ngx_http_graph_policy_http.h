@@ -45,6 +45,8 @@ typedef struct {
 typedef struct {
     ngx_shm_zone_t                  *shm_zone;  /* NULL: off */
     ngx_http_graph_policy_zone_t    *zone;      /* likewise, after merge */
+    ngx_conf_file_t                 *place;
+                                     /* the directive's, only for errors */
 
     ngx_http_complex_value_t        *dry_run;   /* NULL: off */
     ngx_http_complex_value_t        *credential;

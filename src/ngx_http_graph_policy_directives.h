@@ -1,0 +1,75 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_DIRECTIVES_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_DIRECTIVES_H_INCLUDED_
+
+
+#include "ngx_http_graph_policy_http.h"
+
+
+/* what hold_time() takes, as the user is told it */
+
+#define NGX_HTTP_GRAPH_POLICY_TIMES                                           \
+    "a time from \"1ms\" to \"24h\""
+
+
+/* the words of a directive, and how they are told to the user */
+
+typedef struct {
+    ngx_conf_enum_t  *words;
+    const char       *allowed;
+} ngx_http_graph_policy_words_t;
+
+
+/*
+ * The directives.  Each returns NGX_CONF_OK, NGX_CONF_ERROR if the error is
+ * logged, or what nginx is to log of the directive, such as "is duplicate".
+ */
+
+char *ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_policy(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_dry_run(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_rule(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* sets the field at cmd->offset */
+char *ngx_http_graph_policy_set_complex_value(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+char *ngx_http_graph_policy_set_sends(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* likewise; cmd->post is one of the ngx_http_graph_policy_words_t below */
+char *ngx_http_graph_policy_set_word(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_status(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_buffer_size(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_retry(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+
+/*
+ * Reads the time that follows the first "skip" bytes of "value", for a hold or
+ * a wait, into milliseconds.  NGX_ERROR if it is none of 1ms to 24h.
+ */
+ngx_int_t ngx_http_graph_policy_hold_time(ngx_str_t *value, size_t skip,
+    ngx_msec_t *hold);
+
+/* logs that "value" must be what "allowed" says; NGX_CONF_ERROR */
+char *ngx_http_graph_policy_invalid(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, const char *allowed);
+
+
+extern ngx_http_graph_policy_words_t  ngx_http_graph_policy_pauses;
+extern ngx_http_graph_policy_words_t  ngx_http_graph_policy_levels;
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_DIRECTIVES_H_INCLUDED_ */
