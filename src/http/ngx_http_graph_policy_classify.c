@@ -235,6 +235,7 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
 
     failure.verdict = &ctx->verdict;
     failure.facts = &ctx->facts;
+    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
     failure.status = r->upstream->headers_in.status_n;
     failure.now = ngx_http_graph_policy_now();
     failure.sent = ngx_http_graph_policy_sent(r);

@@ -200,8 +200,10 @@ ngx_http_graph_policy_trip_fatal(ngx_http_graph_policy_state_t *state,
 
     /* events come in any order: what counts is when the cause was */
 
-    if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
-        b->changed = ngx_min(b->changed, sent);
+    if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING
+        && failure->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER)
+    {
+        b->changed = failure->sent;
     }
 
     return transition;
