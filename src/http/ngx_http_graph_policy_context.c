@@ -40,6 +40,7 @@ const uint8_t  ngx_http_graph_policy_key_scopes[] = {
     NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
     NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
     NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION,
     NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
 };
 
@@ -98,7 +99,7 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
 
     ctx->request = r;
     ctx->attempts = 1;
-    ctx->zone = glcf->zone;
+    ctx->zone = ngx_http_graph_policy_zone_of(glcf);
     ctx->log_level = glcf->log_level;
 
     cln->handler = ngx_http_graph_policy_cleanup;
@@ -115,9 +116,13 @@ static void
 ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    ngx_http_graph_policy_zone_t  *zone;
+
     ctx->log_level = glcf->log_level;
 
-    if (ctx->zone == glcf->zone) {
+    zone = ngx_http_graph_policy_zone_of(glcf);
+
+    if (ctx->zone == zone) {
         return;
     }
 
@@ -131,7 +136,7 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ctx->gated = 0;
     ctx->status = NGX_HTTP_GRAPH_POLICY_PASSED;
     ctx->nrefs = 0;
-    ctx->zone = glcf->zone;
+    ctx->zone = zone;
 }
 
 
@@ -410,7 +415,9 @@ ngx_http_graph_policy_write_state(u_char *p,
         p = ngx_sprintf(p, ", of phone: \"%*s\"", (size_t) view->key_len,
                         view->key);
 
-    } else if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
+    } else if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION
+               || view->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED)
+    {
         p = ngx_sprintf(p, ", key: %016xL", view->hash);
 
     } else if (view->key_len != 0) {
@@ -422,9 +429,12 @@ ngx_http_graph_policy_write_state(u_char *p,
         p = ngx_sprintf(p, ", credential: %016xL", view->credential);
     }
 
-    p = ngx_sprintf(p, ", reason: %V, code: %L",
-                    &ngx_http_graph_policy_reasons[view->reason].slug,
-                    view->code);
+    p = ngx_sprintf(p, ", reason: %V",
+                    &ngx_http_graph_policy_reasons[view->reason].slug);
+
+    if (view->code != -1) {
+        p = ngx_sprintf(p, ", code: %L", view->code);
+    }
 
     if (view->subcode != -1) {
         p = ngx_sprintf(p, "/%L", view->subcode);

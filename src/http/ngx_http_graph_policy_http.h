@@ -66,8 +66,21 @@ typedef struct {
     ngx_flag_t                       accept_encoding;
     ngx_flag_t                       cooldown;
     ngx_uint_t                       conversations; /* may have states */
+    ngx_flag_t                       conversation;  /* is a gate */
+    ngx_msec_t                       conversation_hold;
+
+    /* a location of webhooks has its zone here alone: it sends nothing */
+    ngx_flag_t                       webhook;
+    ngx_flag_t                       webhook_pause;
+    ngx_http_graph_policy_zone_t    *webhook_zone;
+    ngx_array_t                     *secrets;
+                                     /* of ngx_http_graph_policy_signer_t */
     ngx_http_graph_policy_backoff_t  retry;
 } ngx_http_graph_policy_loc_conf_t;
+
+
+#define ngx_http_graph_policy_zone_of(glcf)                                   \
+    (((glcf)->zone != NULL) ? (glcf)->zone : (glcf)->webhook_zone)
 
 
 /* of a request before its content phase, to be sent again from there */
@@ -135,6 +148,7 @@ typedef struct {
     unsigned                         body_read:1;
     unsigned                         body_awaited:1;
     unsigned                         gated:1;
+    unsigned                         verified:1;    /* a webhook */
     unsigned                         hold:1;
     unsigned                         classified:1;
     unsigned                         counted:1; /* among the first tries */
@@ -262,9 +276,19 @@ void ngx_http_graph_policy_join_states(ngx_http_request_t *r,
 void ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
     ngx_uint_t level, const char *what);
 
-/* answers for Graph out of ctx->view; the request is finalized */
+/*
+ * Answers for Graph out of ctx->view, with "status", or that of the state if
+ * it is NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM; the request is finalized.
+ */
 void ngx_http_graph_policy_reply(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
+
+/*
+ * What a webhook's location does before its upstream: NGX_DECLINED to go on,
+ * NGX_DONE, or a status.
+ */
+ngx_int_t ngx_http_graph_policy_webhook(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
  * Response headers that both local answers and the upstream's bear.

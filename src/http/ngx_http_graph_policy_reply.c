@@ -28,7 +28,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
 static ngx_buf_t *ngx_http_graph_policy_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static u_char *ngx_http_graph_policy_write_time(u_char *p, ngx_uint_t which,
@@ -82,25 +82,22 @@ static ngx_str_t  ngx_http_graph_policy_policies[] = {
 
 void
 ngx_http_graph_policy_reply(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
+    ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status)
 {
     /* finalized here, as a status returned would bring an error_page */
 
-    ngx_http_finalize_request(r, ngx_http_graph_policy_send(r, ctx));
+    ngx_http_finalize_request(r, ngx_http_graph_policy_send(r, ctx, status));
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_send(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
+    ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status)
 {
-    ngx_int_t                          rc;
-    ngx_buf_t                         *b;
-    ngx_chain_t                        out;
-    ngx_http_graph_policy_view_t      *view;
-    ngx_http_graph_policy_loc_conf_t  *glcf;
-
-    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+    ngx_int_t                      rc;
+    ngx_buf_t                     *b;
+    ngx_chain_t                    out;
+    ngx_http_graph_policy_view_t  *view;
 
     view = ctx->view;
 
@@ -118,8 +115,8 @@ ngx_http_graph_policy_send(ngx_http_request_t *r,
     }
 
     r->headers_out.status =
-                     (glcf->status != NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM)
-                     ? glcf->status : view->status;
+                          (status != NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM)
+                          ? status : view->status;
     r->headers_out.content_length_n = b->last - b->pos;
 
     ngx_str_set(&r->headers_out.content_type, "application/json");
@@ -155,6 +152,12 @@ ngx_http_graph_policy_take_view(ngx_http_graph_policy_ctx_t *ctx)
     view = ctx->view;
     facts = &ctx->facts;
     now = ngx_http_graph_policy_now();
+
+    /* what was told without a code is what its reason begins with */
+
+    if (view->code == -1) {
+        view->code = ngx_http_graph_policy_reasons[view->reason].code;
+    }
 
     facts->has_code = 1;
     facts->code = view->code;
