@@ -132,7 +132,7 @@ ngx_http_graph_policy_signature_create(u_char *key, size_t len)
 }
 
 
-/* begins one of the two hashes with the key, each byte of it changed by "pad" */
+/* begins one of the two hashes with the key, each byte changed by "pad" */
 
 static ngx_int_t
 ngx_http_graph_policy_signature_half(EVP_MD_CTX *ctx, u_char *key, u_char pad)
