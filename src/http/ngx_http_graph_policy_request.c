@@ -337,11 +337,11 @@ void
 ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
 {
-    u_char                              *body, *p, *arena;
-    size_t                               size, need;
-    ngx_str_t                            key;
-    ngx_chain_t                         *cl;
-    ngx_http_graph_policy_recipient_t    recipient;
+    u_char                           *body, *p, *arena;
+    size_t                            size, need;
+    ngx_str_t                         key;
+    ngx_chain_t                      *cl;
+    ngx_http_graph_policy_message_t   message;
 
     if (ctx->conversed || r->request_body == NULL
         || !ngx_http_graph_policy_is_message_body(r))
@@ -387,20 +387,20 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
         }
     }
 
-    if (ngx_http_graph_policy_message_recipient(body, size, arena, &recipient)
+    if (ngx_http_graph_policy_message_read(body, size, arena, &message)
         == NGX_OK
-        && recipient.len != 0)
+        && message.recipient.len != 0)
     {
         key.data = arena;
         key.len = ngx_sprintf(arena, "%V:%*s", &ctx->identity.phone,
-                              recipient.len, recipient.data)
+                              message.recipient.len, message.recipient.data)
                   - arena;
 
         ctx->identity.conversation =
                      ngx_http_graph_policy_zone_fingerprint(glcf->zone, &key);
     }
 
-    ngx_memzero(&recipient, sizeof(ngx_http_graph_policy_recipient_t));
+    ngx_memzero(&message, sizeof(ngx_http_graph_policy_message_t));
     ngx_free(arena);
 }
 

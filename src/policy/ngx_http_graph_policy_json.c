@@ -59,7 +59,6 @@ static void ngx_http_graph_policy_json_code(
     ngx_http_graph_policy_facts_t *facts, ngx_uint_t member, int64_t value);
 static void ngx_http_graph_policy_json_trace(
     ngx_http_graph_policy_facts_t *facts, const u_char *p, size_t len);
-static int64_t ngx_http_graph_policy_json_digits(const u_char *p, size_t len);
 
 
 /* a number callback, as those for integers and doubles fail on large ones */
@@ -177,7 +176,7 @@ ngx_http_graph_policy_json_string(void *data, const unsigned char *text,
     member = ngx_http_graph_policy_json_take(ctx);
 
     if (member <= NGX_HTTP_GRAPH_POLICY_JSON_SUBCODE) {
-        value = ngx_http_graph_policy_json_digits(text, len);
+        value = ngx_http_graph_policy_yajl_digits(text, len);
         ngx_http_graph_policy_json_code(ctx->facts, member, value);
 
     } else if (member == NGX_HTTP_GRAPH_POLICY_JSON_TRACE) {
@@ -385,35 +384,4 @@ ngx_http_graph_policy_json_trace(ngx_http_graph_policy_facts_t *facts,
     }
 
     facts->trace_len = len;
-}
-
-
-/* a code that came as a string */
-
-static int64_t
-ngx_http_graph_policy_json_digits(const u_char *p, size_t len)
-{
-    int64_t        value;
-    const u_char  *last;
-
-    if (len == 0 || len > NGX_INT64_LEN - 1) {
-        return -1;
-    }
-
-    value = 0;
-
-    for (last = p + len; p < last; p++) {
-
-        if (*p < '0' || *p > '9') {
-            return -1;
-        }
-
-        if (value > (INT64_MAX - (*p - '0')) / 10) {
-            return -1;
-        }
-
-        value = value * 10 + (*p - '0');
-    }
-
-    return value;
 }

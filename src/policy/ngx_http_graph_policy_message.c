@@ -5,9 +5,9 @@
 
 
 /*
- * The JSON room: reads to whom a message goes.
+ * The JSON room: reads to whom a message goes, and whether it is a template.
  *
- * Pure: no lock; the recipient is the caller's, all else is its arena.
+ * Pure: no lock; the result is the caller's, all else is its arena.
  */
 
 
@@ -18,15 +18,25 @@
 #include "ngx_http_graph_policy_yajl.h"
 
 
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_MESSAGE_TO = 0,
+    NGX_HTTP_GRAPH_POLICY_MESSAGE_RECIPIENT,
+    NGX_HTTP_GRAPH_POLICY_MESSAGE_TYPE,
+    NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER
+} ngx_http_graph_policy_message_member_e;
+
+
 typedef struct {
-    ngx_http_graph_policy_recipient_t   to;
-    ngx_http_graph_policy_recipient_t   recipient;
+    /* as long as a recipient, as are all the types */
+    ngx_http_graph_policy_recipient_t
+                  values[NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER];
 
-    /* where the value of the last key goes, NULL if it doesn't count */
-    ngx_http_graph_policy_recipient_t  *member;
+    ngx_uint_t    depth;
 
-    ngx_uint_t                          depth;
-    unsigned                            in_object:1;
+    /* of a member that counts, until its value comes */
+    ngx_uint_t    member;
+
+    unsigned      in_object:1;      /* the document is one */
 } ngx_http_graph_policy_message_ctx_t;
 
 
@@ -39,8 +49,6 @@ static int ngx_http_graph_policy_message_map_key(void *data,
     const unsigned char *text, size_t len);
 static int ngx_http_graph_policy_message_end(void *data);
 static int ngx_http_graph_policy_message_start_array(void *data);
-static void ngx_http_graph_policy_message_fold(
-    ngx_http_graph_policy_recipient_t *recipient);
 static void ngx_http_graph_policy_message_drop(
     ngx_http_graph_policy_recipient_t *recipient, size_t position);
 
@@ -60,15 +68,28 @@ static yajl_callbacks  ngx_http_graph_policy_message_callbacks = {
 };
 
 
-ngx_int_t
-ngx_http_graph_policy_message_recipient(u_char *body, size_t len, void *arena,
-    ngx_http_graph_policy_recipient_t *recipient)
-{
-    ngx_http_graph_policy_message_ctx_t  ctx;
+/* in the order of ngx_http_graph_policy_message_member_e */
 
-    recipient->len = 0;
+static ngx_str_t  ngx_http_graph_policy_message_members[] = {
+    ngx_string("to"),
+    ngx_string("recipient"),
+    ngx_string("type")
+};
+
+
+ngx_int_t
+ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
+    ngx_http_graph_policy_message_t *message)
+{
+    ngx_http_graph_policy_recipient_t    *to, *type;
+    ngx_http_graph_policy_message_ctx_t   ctx;
+
+    message->recipient.len = 0;
+    message->template = 0;
 
     ngx_memzero(&ctx, sizeof(ngx_http_graph_policy_message_ctx_t));
+
+    ctx.member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
     if (ngx_http_graph_policy_yajl_run(
                                       &ngx_http_graph_policy_message_callbacks,
@@ -78,9 +99,21 @@ ngx_http_graph_policy_message_recipient(u_char *body, size_t len, void *arena,
         return NGX_DECLINED;
     }
 
-    *recipient = (ctx.to.len != 0) ? ctx.to : ctx.recipient;
+    to = &ctx.values[NGX_HTTP_GRAPH_POLICY_MESSAGE_TO];
 
-    ngx_http_graph_policy_message_fold(recipient);
+    if (to->len == 0) {
+        to = &ctx.values[NGX_HTTP_GRAPH_POLICY_MESSAGE_RECIPIENT];
+    }
+
+    message->recipient = *to;
+
+    ngx_http_graph_policy_message_fold(&message->recipient);
+
+    type = &ctx.values[NGX_HTTP_GRAPH_POLICY_MESSAGE_TYPE];
+
+    message->template = (type->len == sizeof("template") - 1
+                         && ngx_memcmp(type->data, "template", type->len)
+                            == 0);
 
     return NGX_OK;
 }
@@ -92,18 +125,21 @@ ngx_http_graph_policy_message_string(void *data, const unsigned char *text,
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-    if (ctx->member == NULL || ctx->depth != 1 || !ctx->in_object) {
+    ngx_http_graph_policy_recipient_t  *value;
+
+    if (ctx->member == NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER
+        || ctx->depth != 1 || !ctx->in_object)
+    {
         return 1;
     }
 
-    ctx->member->len = 0;
-
     if (len <= NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN) {
-        ngx_memcpy(ctx->member->data, text, len);
-        ctx->member->len = len;
+        value = &ctx->values[ctx->member];
+        ngx_memcpy(value->data, text, len);
+        value->len = len;
     }
 
-    ctx->member = NULL;
+    ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
     return 1;
 }
@@ -123,7 +159,7 @@ ngx_http_graph_policy_message_start_map(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-    ctx->member = NULL;
+    ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
     if (ctx->depth++ == 0) {
         ctx->in_object = 1;
@@ -138,7 +174,7 @@ ngx_http_graph_policy_message_start_array(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-    ctx->member = NULL;
+    ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
     ctx->depth++;
 
     return ctx->depth <= NGX_HTTP_GRAPH_POLICY_JSON_DEPTH;
@@ -162,26 +198,34 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-    ctx->member = NULL;
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
     if (ctx->depth != 1) {
         return 1;
     }
 
-    if (len == 2 && ngx_memcmp(text, "to", 2) == 0) {
-        ctx->member = &ctx->to;
-        ctx->to.len = 0;
+    name = ngx_http_graph_policy_message_members;
 
-    } else if (len == 9 && ngx_memcmp(text, "recipient", 9) == 0) {
-        ctx->member = &ctx->recipient;
-        ctx->recipient.len = 0;
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER; i++) {
+
+        if (len == name[i].len && ngx_memcmp(text, name[i].data, len) == 0) {
+
+            /* of members with the same name the last counts, whatever it is */
+
+            ctx->member = i;
+            ctx->values[i].len = 0;
+            break;
+        }
     }
 
     return 1;
 }
 
 
-static void
+void
 ngx_http_graph_policy_message_fold(
     ngx_http_graph_policy_recipient_t *recipient)
 {

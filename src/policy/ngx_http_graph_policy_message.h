@@ -27,16 +27,35 @@ typedef struct {
 } ngx_http_graph_policy_recipient_t;
 
 
+/* what the gate has to know of a message that a client sends */
+
+typedef struct {
+    ngx_http_graph_policy_recipient_t  recipient;     /* folded */
+    unsigned                           template:1;
+} ngx_http_graph_policy_message_t;
+
+
 /*
- * Finds the recipient of a message that a client sends, in the JSON body of
- * "len" bytes: the member "to", else "recipient" ("Send messages", Meta: "to"
- * wins).  It is folded so that spellings of one number are equal: without "+",
- * spaces, hyphens and parentheses, and without what Brazil (a ninth digit),
- * Mexico (521) and Argentina (549) may put into a mobile number.  "arena" is
- * as for json_parse().  NGX_DECLINED if the body can't be read.
+ * Reads the JSON body, of "len" bytes, of a message that a client sends.  The
+ * recipient is the member "to", else "recipient" ("Send messages", Meta: "to"
+ * wins).  The message is a template if its member "type" is the string
+ * "template".  Of members with the same name the last counts.
+ *
+ * "arena" is as for json_parse().  NGX_OK if the body is one whole document.
+ * NGX_DECLINED if it can't be read: it has no recipient then, and is no
+ * template.
  */
-ngx_int_t ngx_http_graph_policy_message_recipient(u_char *body, size_t len,
-    void *arena, ngx_http_graph_policy_recipient_t *recipient);
+ngx_int_t ngx_http_graph_policy_message_read(u_char *body, size_t len,
+    void *arena, ngx_http_graph_policy_message_t *message);
+
+/*
+ * Folds a recipient, in place, so that spellings of one number are equal:
+ * without "+", spaces, hyphens and parentheses, and without what Brazil (a
+ * ninth digit), Mexico (521) and Argentina (549) may put into a mobile number.
+ * Nothing may be left of it.
+ */
+void ngx_http_graph_policy_message_fold(
+    ngx_http_graph_policy_recipient_t *recipient);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_MESSAGE_H_INCLUDED_ */

@@ -335,3 +335,32 @@ ngx_http_graph_policy_yajl_scale(int64_t value, int64_t power)
 
     return (value <= NGX_HTTP_GRAPH_POLICY_YAJL_MAX) ? value : -1;
 }
+
+
+int64_t
+ngx_http_graph_policy_yajl_digits(const u_char *p, size_t len)
+{
+    int64_t        value;
+    const u_char  *last;
+
+    if (len == 0 || len > NGX_INT64_LEN - 1) {
+        return -1;
+    }
+
+    value = 0;
+
+    for (last = p + len; p < last; p++) {
+
+        if (*p < '0' || *p > '9') {
+            return -1;
+        }
+
+        if (value > (INT64_MAX - (*p - '0')) / 10) {
+            return -1;
+        }
+
+        value = value * 10 + (*p - '0');
+    }
+
+    return value;
+}

@@ -32,5 +32,11 @@ ngx_int_t ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks,
 int64_t ngx_http_graph_policy_yajl_integer(const u_char *p,
     const u_char *last);
 
+/*
+ * The value of a string of digits, which some give a number as, or -1 if it
+ * is anything else or above the largest int64_t.
+ */
+int64_t ngx_http_graph_policy_yajl_digits(const u_char *p, size_t len);
+
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_YAJL_H_INCLUDED_ */

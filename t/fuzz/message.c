@@ -19,6 +19,7 @@
 
 
 typedef ngx_http_graph_policy_recipient_t  recipient_t;
+typedef ngx_http_graph_policy_message_t    message_t;
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,12 +28,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* reads "before", the data and "after" as one text */
 
 static ngx_int_t
-to_whom(const char *before, const uint8_t *data, size_t size,
-    const char *after, recipient_t *result)
+read_message(const char *before, const uint8_t *data, size_t size,
+    const char *after, message_t *result)
 {
     size_t        i, len, head, tail;
     u_char       *arena, *text, *copy;
     ngx_int_t     rc;
+    message_t    *message;
     recipient_t  *recipient;
 
     head = strlen(before);
@@ -42,9 +44,9 @@ to_whom(const char *before, const uint8_t *data, size_t size,
     text = malloc(len);
     copy = malloc(len);
     arena = malloc(ngx_http_graph_policy_json_arena(len));
-    recipient = malloc(sizeof(recipient_t));
+    message = malloc(sizeof(message_t));
 
-    if (arena == NULL || recipient == NULL
+    if (arena == NULL || message == NULL
         || ((text == NULL || copy == NULL) && len != 0))
     {
         abort();
@@ -61,12 +63,15 @@ to_whom(const char *before, const uint8_t *data, size_t size,
         memcpy(copy, text, len);
     }
 
-    memset(recipient, 0xa5, sizeof(recipient_t));
+    memset(message, 0xa5, sizeof(message_t));
 
-    rc = ngx_http_graph_policy_message_recipient(text, len, arena, recipient);
+    rc = ngx_http_graph_policy_message_read(text, len, arena, message);
+
+    recipient = &message->recipient;
 
     check(len == 0 || memcmp(text, copy, len) == 0);
-    check(rc == NGX_OK || (rc == NGX_DECLINED && recipient->len == 0));
+    check(rc == NGX_OK || (rc == NGX_DECLINED && recipient->len == 0
+                           && !message->template));
     check(recipient->len <= sizeof(recipient->data));
 
     for (i = 0; i < recipient->len; i++) {
@@ -74,12 +79,27 @@ to_whom(const char *before, const uint8_t *data, size_t size,
               || recipient->data[i] == '\0');
     }
 
-    *result = *recipient;
+    *result = *message;
 
-    free(recipient);
+    free(message);
     free(arena);
     free(copy);
     free(text);
+
+    return rc;
+}
+
+
+static ngx_int_t
+to_whom(const char *before, const uint8_t *data, size_t size,
+    const char *after, recipient_t *result)
+{
+    ngx_int_t  rc;
+    message_t  message;
+
+    rc = read_message(before, data, size, after, &message);
+
+    *result = message.recipient;
 
     return rc;
 }
@@ -98,10 +118,27 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t       i;
     char         text[NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN + 1];
+    message_t    m;
     recipient_t  r, other;
 
     if (to_whom("", data, size, "", &r) != NGX_OK) {
         return 0;
+    }
+
+    /* only at the top is it a template, and the last one counts */
+
+    if (read_message("{\"a\":", data, size, "}", &m) == NGX_OK) {
+        check(!m.template);
+    }
+
+    if (read_message("{\"type\":\"template\",\"type\":", data, size, "}", &m)
+        == NGX_OK)
+    {
+        for (i = 0; i < size && strchr(" \t\r\n", data[i]) != NULL; i++) {
+            /* void */
+        }
+
+        check(!m.template || data[i] == '"');
     }
 
     /* white space around a document says nothing, all else spoils it */

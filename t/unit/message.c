@@ -4,7 +4,8 @@
  */
 
 /*
- * The JSON room: to whom a message goes, and that no body harms.
+ * The JSON room: to whom a message goes, whether it is a template, and that no
+ * body harms.
  */
 
 
@@ -20,6 +21,7 @@
 
 
 typedef ngx_http_graph_policy_recipient_t  recipient_t;
+typedef ngx_http_graph_policy_message_t    message_t;
 
 
 typedef struct {
@@ -207,6 +209,41 @@ static const said_t  spellings[] = {
 };
 
 
+/* whether these are templates */
+
+static const struct {
+    int          template;
+    const char  *text;
+} types[] = {
+    { 1, "{\"to\":\"1\",\"type\":\"template\",\"template\":{}}" },
+    { 1, "{\"template\":{},\"type\":\"template\",\"to\":\"1\"}" },
+    { 1, "{\"type\":\"template\"}" },
+    { 1, "{\"ty\\u0070e\":\"templ\\u0061te\"}" },
+    { 1, "{\"type\":\"text\",\"type\":\"template\"}" },
+    { 1, "{\"type\":null,\"type\":\"template\"}" },
+    { 0, "{\"type\":\"template\",\"type\":\"text\"}" },
+    { 0, "{\"type\":\"template\",\"type\":null}" },
+    { 0, "{\"type\":\"template\",\"type\":{}}" },
+    { 0, "{\"type\":\"template\",\"type\":[\"template\"]}" },
+    { 0, "{\"to\":\"1\",\"type\":\"text\",\"text\":{\"body\":\"a\"}}" },
+    { 0, "{\"to\":\"1\",\"template\":{\"type\":\"template\"}}" },
+    { 0, "{\"to\":\"template\",\"recipient\":\"template\"}" },
+    { 0, "{\"type\":{\"type\":\"template\"}}" },
+    { 0, "{\"a\":{\"type\":\"template\"}}" },
+    { 0, "[{\"type\":\"template\"}]" },
+    { 0, "[\"type\",\"template\"]" },
+    { 0, "{\"type\":\"Template\"}" },
+    { 0, "{\"type\":\"templates\"}" },
+    { 0, "{\"type\":\"templat\"}" },
+    { 0, "{\"type\":\"template\\u0000\"}" },
+    { 0, "{\"type\":\"\"}" },
+    { 0, "{\"Type\":\"template\"}" },
+    { 0, "{\"type\":true}" },
+    { 0, "{\"type\":1}" },
+    { 0, "{}" }
+};
+
+
 /* no documents */
 
 static const char  *broken[] = {
@@ -244,15 +281,15 @@ static const char  *broken[] = {
 /* as in json.c: a guard behind the arena, blocks of the exact size */
 
 static ngx_int_t
-to_whom(const void *data, size_t len, recipient_t *recipient)
+read_message(const void *data, size_t len, message_t *message)
 {
     size_t      size, i;
     u_char     *arena, *text;
     ngx_int_t   rc;
 
     struct {
-        recipient_t  recipient;
-        u_char       guard[64];
+        message_t  message;
+        u_char     guard[64];
     } guarded;
 
     size = ngx_http_graph_policy_json_arena(len);
@@ -268,8 +305,8 @@ to_whom(const void *data, size_t len, recipient_t *recipient)
     memset(arena, POISON, size + GUARD);
     memset(&guarded, POISON, sizeof(guarded));
 
-    rc = ngx_http_graph_policy_message_recipient(text, len, arena,
-                                                 &guarded.recipient);
+    rc = ngx_http_graph_policy_message_read(text, len, arena,
+                                            &guarded.message);
 
     for (i = size + GUARD; i > 0 && arena[i - 1] == POISON; i--) { /* void */ }
 
@@ -280,22 +317,41 @@ to_whom(const void *data, size_t len, recipient_t *recipient)
 
     for (i = 0; i < sizeof(guarded.guard); i++) {
         if (guarded.guard[i] != POISON) {
-            diag("a recipient wrote behind its room");
+            diag("a message wrote behind its room");
             rc = NGX_ERROR;
             break;
         }
     }
 
-    *recipient = guarded.recipient;
+    *message = guarded.message;
 
-    if (recipient->len > LONGEST) {
-        diag("a recipient of %zu bytes", recipient->len);
-        recipient->len = 0;
+    if (message->recipient.len > LONGEST) {
+        diag("a recipient of %zu bytes", message->recipient.len);
+        message->recipient.len = 0;
+        rc = NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED && message->template) {
+        diag("no document, and a template");
         rc = NGX_ERROR;
     }
 
     free(arena);
     free(text);
+
+    return rc;
+}
+
+
+static ngx_int_t
+to_whom(const void *data, size_t len, recipient_t *recipient)
+{
+    ngx_int_t  rc;
+    message_t  message;
+
+    rc = read_message(data, len, &message);
+
+    *recipient = message.recipient;
 
     return rc;
 }
@@ -327,6 +383,30 @@ test_shapes(void)
         says(shapes[i].text, strlen(shapes[i].text), shapes[i].recipient,
              shapes[i].name);
     }
+}
+
+
+static void
+test_types(void)
+{
+    size_t     i;
+    ngx_int_t  rc;
+    message_t  m;
+
+    static const char  text[] = "{\"type\":\"template\",\"to\":\"+1650\"}";
+
+    for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        rc = read_message(types[i].text, strlen(types[i].text), &m);
+
+        ok(rc == NGX_OK && m.template == (unsigned) types[i].template,
+           "a template? %d: %s", types[i].template, types[i].text);
+    }
+
+    /* one doesn't change the other */
+
+    rc = read_message(text, sizeof(text) - 1, &m);
+    is_int(rc, NGX_OK, "a template to somebody");
+    is_mem(m.recipient.data, m.recipient.len, "1650", 4, "goes there");
 }
 
 
@@ -573,6 +653,7 @@ int
 main(void)
 {
     test_shapes();
+    test_types();
     test_spellings();
     test_stable();
     test_lengths();

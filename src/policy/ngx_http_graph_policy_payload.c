@@ -1,0 +1,489 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The JSON room: reads what a webhook's payload says.
+ *
+ * Pure: no lock; the tree is in the caller's memory, all else in its arena.
+ *
+ * The way from the document to the open value is a stack of nodes, see
+ * ngx_http_graph_policy_shape[].  As members come in any order, a scalar goes
+ * to the open record (entry, change, item, error) as it comes, and what needs
+ * several of them is decided when the record is closed.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_shape.h"
+#include "ngx_http_graph_policy_yajl.h"
+
+
+/* more than what a payload needs beside lists of its own length */
+#define NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED  4096
+
+
+static int ngx_http_graph_policy_payload_null(void *data);
+static int ngx_http_graph_policy_payload_boolean(void *data, int value);
+static int ngx_http_graph_policy_payload_number(void *data, const char *text,
+    size_t len);
+static int ngx_http_graph_policy_payload_string(void *data,
+    const unsigned char *text, size_t len);
+static int ngx_http_graph_policy_payload_start_map(void *data);
+static int ngx_http_graph_policy_payload_map_key(void *data,
+    const unsigned char *text, size_t len);
+static int ngx_http_graph_policy_payload_start_array(void *data);
+static int ngx_http_graph_policy_payload_end(void *data);
+
+static ngx_uint_t ngx_http_graph_policy_payload_take(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static int ngx_http_graph_policy_payload_start(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t list);
+static int ngx_http_graph_policy_payload_value(
+    ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_http_graph_policy_payload_text_t *text);
+
+static ngx_int_t ngx_http_graph_policy_payload_open(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t node);
+static ngx_int_t ngx_http_graph_policy_payload_open_entry(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static ngx_int_t ngx_http_graph_policy_payload_open_change(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static ngx_int_t ngx_http_graph_policy_payload_open_item(
+    ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_http_graph_policy_item_e place);
+static ngx_int_t ngx_http_graph_policy_payload_open_error(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static void ngx_http_graph_policy_payload_close_change(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static void ngx_http_graph_policy_payload_close_item(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+
+static void *ngx_http_graph_policy_payload_record(
+    ngx_http_graph_policy_payload_ctx_t *ctx, size_t size);
+
+
+/* a number callback, as those for integers and doubles fail on large ones */
+
+static yajl_callbacks  ngx_http_graph_policy_payload_callbacks = {
+    ngx_http_graph_policy_payload_null,
+    ngx_http_graph_policy_payload_boolean,
+    NULL,
+    NULL,
+    ngx_http_graph_policy_payload_number,
+    ngx_http_graph_policy_payload_string,
+    ngx_http_graph_policy_payload_start_map,
+    ngx_http_graph_policy_payload_map_key,
+    ngx_http_graph_policy_payload_end,
+    ngx_http_graph_policy_payload_start_array,
+    ngx_http_graph_policy_payload_end
+};
+
+
+size_t
+ngx_http_graph_policy_payload_memory(size_t len)
+{
+    return len + NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_payload_read(u_char *body, size_t len, void *arena,
+    void *memory, ngx_http_graph_policy_payload_t *payload)
+{
+    ngx_int_t                            rc;
+    ngx_http_graph_policy_payload_ctx_t  ctx;
+
+    ngx_memzero(payload, sizeof(ngx_http_graph_policy_payload_t));
+    ngx_memzero(&ctx, sizeof(ngx_http_graph_policy_payload_ctx_t));
+
+    ctx.payload = payload;
+    ctx.entries = &payload->entries;
+    ctx.pos = memory;
+    ctx.end = ctx.pos + ngx_http_graph_policy_payload_memory(len);
+    ctx.path[0] = NGX_HTTP_GRAPH_POLICY_WH_DOCUMENT;
+
+    rc = ngx_http_graph_policy_yajl_run(
+                                      &ngx_http_graph_policy_payload_callbacks,
+                                      body, len, arena, &ctx);
+
+    if (rc != NGX_OK || ctx.foreign) {
+        ngx_memzero(payload, sizeof(ngx_http_graph_policy_payload_t));
+    }
+
+    return rc;
+}
+
+
+static int
+ngx_http_graph_policy_payload_null(void *data)
+{
+    ngx_http_graph_policy_payload_text_t  text;
+
+    ngx_memzero(&text, sizeof(ngx_http_graph_policy_payload_text_t));
+
+    return ngx_http_graph_policy_payload_value(data, &text);
+}
+
+
+static int
+ngx_http_graph_policy_payload_boolean(void *data, int value)
+{
+    return ngx_http_graph_policy_payload_null(data);
+}
+
+
+static int
+ngx_http_graph_policy_payload_number(void *data, const char *text, size_t len)
+{
+    ngx_http_graph_policy_payload_text_t  number;
+
+    number.data = (const u_char *) text;
+    number.len = len;
+    number.number = 1;
+
+    return ngx_http_graph_policy_payload_value(data, &number);
+}
+
+
+static int
+ngx_http_graph_policy_payload_string(void *data, const unsigned char *text,
+    size_t len)
+{
+    ngx_http_graph_policy_payload_text_t  string;
+
+    string.data = text;
+    string.len = len;
+    string.number = 0;
+
+    return ngx_http_graph_policy_payload_value(data, &string);
+}
+
+
+static int
+ngx_http_graph_policy_payload_start_map(void *data)
+{
+    return ngx_http_graph_policy_payload_start(data, 0);
+}
+
+
+static int
+ngx_http_graph_policy_payload_map_key(void *data, const unsigned char *text,
+    size_t len)
+{
+    ngx_http_graph_policy_payload_ctx_t *ctx = data;
+
+    ngx_http_graph_policy_node_t  *node;
+
+    node = &ngx_http_graph_policy_shape[ctx->path[ctx->depth]];
+
+    if (node->members != NULL) {
+        ctx->member = ngx_http_graph_policy_shape_word(node->members, text,
+                                                       len);
+    }
+
+    return 1;
+}
+
+
+static int
+ngx_http_graph_policy_payload_start_array(void *data)
+{
+    return ngx_http_graph_policy_payload_start(data, 1);
+}
+
+
+static int
+ngx_http_graph_policy_payload_end(void *data)
+{
+    ngx_http_graph_policy_payload_ctx_t *ctx = data;
+
+    switch (ctx->path[ctx->depth--]) {
+
+    case NGX_HTTP_GRAPH_POLICY_WH_CHANGE:
+        ngx_http_graph_policy_payload_close_change(ctx);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_VALUE_ERRORS:
+    case NGX_HTTP_GRAPH_POLICY_WH_MESSAGE:
+    case NGX_HTTP_GRAPH_POLICY_WH_STATUS:
+    case NGX_HTTP_GRAPH_POLICY_WH_CONTACT:
+        ngx_http_graph_policy_payload_close_item(ctx);
+        break;
+
+    default:
+        break;
+    }
+
+    return 1;
+}
+
+
+/* every value comes here first: what is it? */
+
+static ngx_uint_t
+ngx_http_graph_policy_payload_take(ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_http_graph_policy_node_t  *node;
+
+    node = &ngx_http_graph_policy_shape[ctx->path[ctx->depth]];
+
+    return (node->members != NULL) ? ctx->member : node->element;
+}
+
+
+static int
+ngx_http_graph_policy_payload_start(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_uint_t list)
+{
+    ngx_uint_t                             what;
+    ngx_http_graph_policy_payload_text_t   none;
+
+    what = ngx_http_graph_policy_payload_take(ctx);
+
+    if (what >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS) {
+        ngx_memzero(&none, sizeof(ngx_http_graph_policy_payload_text_t));
+        (void) ngx_http_graph_policy_payload_scalar(ctx, what, &none);
+
+        what = NGX_HTTP_GRAPH_POLICY_WH_NONE;
+
+    } else if (list != (ngx_http_graph_policy_shape[what].members == NULL)) {
+
+        if (what == NGX_HTTP_GRAPH_POLICY_WH_ROOT) {
+            return 0;
+        }
+
+        what = NGX_HTTP_GRAPH_POLICY_WH_NONE;
+    }
+
+    if (ctx->depth == NGX_HTTP_GRAPH_POLICY_JSON_DEPTH) {
+        return 0;
+    }
+
+    ctx->path[++ctx->depth] = what;
+
+    return ngx_http_graph_policy_payload_open(ctx, what) == NGX_OK;
+}
+
+
+static int
+ngx_http_graph_policy_payload_value(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_http_graph_policy_payload_text_t *text)
+{
+    ngx_uint_t  what;
+
+    what = ngx_http_graph_policy_payload_take(ctx);
+
+    if (what < NGX_HTTP_GRAPH_POLICY_WH_SCALARS) {
+        return what != NGX_HTTP_GRAPH_POLICY_WH_ROOT;
+    }
+
+    return ngx_http_graph_policy_payload_scalar(ctx, what, text) == NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_open(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_uint_t node)
+{
+    switch (node) {
+
+    case NGX_HTTP_GRAPH_POLICY_WH_ENTRY:
+        return ngx_http_graph_policy_payload_open_entry(ctx);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_CHANGE:
+        return ngx_http_graph_policy_payload_open_change(ctx);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_VALUE_ERRORS:
+        return ngx_http_graph_policy_payload_open_item(ctx,
+                                           NGX_HTTP_GRAPH_POLICY_ITEM_VALUE);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_MESSAGE:
+        return ngx_http_graph_policy_payload_open_item(ctx,
+                                           NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_STATUS:
+        return ngx_http_graph_policy_payload_open_item(ctx,
+                                           NGX_HTTP_GRAPH_POLICY_ITEM_STATUS);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_CONTACT:
+        return ngx_http_graph_policy_payload_open_item(ctx,
+                                           NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_ERROR:
+        return ngx_http_graph_policy_payload_open_error(ctx);
+
+    default:
+        return NGX_OK;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_open_entry(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_http_graph_policy_entry_t  *entry;
+
+    entry = ngx_http_graph_policy_payload_record(ctx,
+                                        sizeof(ngx_http_graph_policy_entry_t));
+    if (entry == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ctx->entries = entry;
+    ctx->entries = &entry->next;
+
+    ctx->entry = entry;
+    ctx->changes = &entry->changes;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_open_change(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_http_graph_policy_change_t  *change;
+
+    change = ngx_http_graph_policy_payload_record(ctx,
+                                       sizeof(ngx_http_graph_policy_change_t));
+    if (change == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ctx->changes = change;
+    ctx->changes = &change->next;
+
+    ctx->change = change;
+    ctx->items = &change->items;
+    ctx->ban = NGX_HTTP_GRAPH_POLICY_EVENT_OTHER;
+    ctx->nerrors = 0;
+
+    ctx->payload->nchanges++;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_open_item(
+    ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_http_graph_policy_item_e place)
+{
+    ngx_http_graph_policy_item_t  *item;
+
+    item = ngx_http_graph_policy_payload_record(ctx,
+                                         sizeof(ngx_http_graph_policy_item_t));
+    if (item == NULL) {
+        return NGX_ERROR;
+    }
+
+    item->place = place;
+
+    ctx->item = item;
+    ctx->errors = &item->errors;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_open_error(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_http_graph_policy_wh_error_t  *error;
+
+    error = ngx_http_graph_policy_payload_record(ctx,
+                                     sizeof(ngx_http_graph_policy_wh_error_t));
+    if (error == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ctx->errors = error;
+    ctx->errors = &error->next;
+
+    ctx->error = error;
+    ctx->nerrors++;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_graph_policy_payload_close_change(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_http_graph_policy_change_t  *change;
+
+    change = ctx->change;
+
+    if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT) {
+        change->event = NGX_HTTP_GRAPH_POLICY_EVENT_OTHER;
+        change->partner = 0;
+
+        ctx->payload->nerrors += ctx->nerrors;
+        return;
+    }
+
+    if (change->event == NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED) {
+        change->event = ctx->ban;
+    }
+
+    if (change->event == NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED
+        || change->event == NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED
+        || change->event == NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE)
+    {
+        ctx->payload->nerrors++;
+    }
+}
+
+
+static void
+ngx_http_graph_policy_payload_close_item(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_http_graph_policy_item_t  *item;
+
+    item = ctx->item;
+
+    if (item->errors != NULL
+        || item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
+        || (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT
+            && item->recipients[0].len + item->recipients[1].len != 0))
+    {
+        *ctx->items = item;
+        ctx->items = &item->next;
+        return;
+    }
+
+    /* most statuses end here, and their memory serves the next ones */
+
+    ctx->pos = (u_char *) item;
+}
+
+
+/* records are zeroed */
+
+static void *
+ngx_http_graph_policy_payload_record(ngx_http_graph_policy_payload_ctx_t *ctx,
+    size_t size)
+{
+    u_char  *p;
+
+    p = ngx_align_ptr(ctx->pos, NGX_ALIGNMENT);
+
+    if (p > ctx->end || size > (size_t) (ctx->end - p)) {
+        return NULL;
+    }
+
+    ctx->pos = p + size;
+
+    ngx_memzero(p, size);
+
+    return p;
+}

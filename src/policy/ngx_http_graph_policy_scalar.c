@@ -1,0 +1,242 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The JSON room: what the scalars of a webhook's payload say.
+ *
+ * Pure: no lock; strings are copied into the memory of the payload's reader.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_message.h"
+#include "ngx_http_graph_policy_shape.h"
+#include "ngx_http_graph_policy_yajl.h"
+
+
+/* ten digits of seconds; more are of another unit */
+#define NGX_HTTP_GRAPH_POLICY_MAX_TIME  9999999999
+
+
+static void ngx_http_graph_policy_payload_event(
+    ngx_http_graph_policy_change_t *change,
+    ngx_http_graph_policy_payload_text_t *text);
+static ngx_uint_t ngx_http_graph_policy_payload_is(
+    ngx_http_graph_policy_payload_text_t *text, const char *word);
+static int64_t ngx_http_graph_policy_payload_integer(
+    ngx_http_graph_policy_payload_text_t *text);
+static time_t ngx_http_graph_policy_payload_time(
+    ngx_http_graph_policy_payload_text_t *text);
+static ngx_int_t ngx_http_graph_policy_payload_id(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *id,
+    ngx_http_graph_policy_payload_text_t *text);
+static ngx_int_t ngx_http_graph_policy_payload_recipient(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *recipient,
+    ngx_http_graph_policy_payload_text_t *text);
+static ngx_int_t ngx_http_graph_policy_payload_copy(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *dst,
+    const u_char *data, size_t len);
+
+
+ngx_int_t
+ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_uint_t scalar, ngx_http_graph_policy_payload_text_t *text)
+{
+    int64_t                          value;
+    ngx_http_graph_policy_word_t    *words;
+    ngx_http_graph_policy_change_t  *change;
+
+    change = ctx->change;
+
+    switch (scalar) {
+
+    case NGX_HTTP_GRAPH_POLICY_WH_OBJECT:
+        ctx->foreign = (text->data != NULL && !text->number
+                        && !ngx_http_graph_policy_payload_is(text,
+                                                 "whatsapp_business_account"));
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_ENTRY_ID:
+        return ngx_http_graph_policy_payload_id(ctx, &ctx->entry->account,
+                                                text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_ENTRY_TIME:
+        ctx->entry->time = ngx_http_graph_policy_payload_time(text);
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_FIELD:
+        words = ngx_http_graph_policy_shape_fields;
+        change->field = ngx_http_graph_policy_shape_word(words, text->data,
+                                                         text->len);
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_PHONE:
+        return ngx_http_graph_policy_payload_id(ctx, &change->phone, text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_WABA:
+        return ngx_http_graph_policy_payload_id(ctx, &change->account, text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_EVENT:
+        ngx_http_graph_policy_payload_event(change, text);
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_BAN:
+        words = ngx_http_graph_policy_shape_bans;
+        ctx->ban = ngx_http_graph_policy_shape_word(words, text->data,
+                                                    text->len);
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_NUMBER:
+        return ngx_http_graph_policy_payload_recipient(ctx,
+                                                &ctx->item->recipients[0],
+                                                text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_USER:
+        return ngx_http_graph_policy_payload_recipient(ctx,
+                                                &ctx->item->recipients[1],
+                                                text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_TIME:
+        ctx->item->time = ngx_http_graph_policy_payload_time(text);
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_TYPE:
+        ctx->item->system = ngx_http_graph_policy_payload_is(text, "system");
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_CODE:
+        value = ngx_http_graph_policy_payload_integer(text);
+        ctx->error->has_code = (value >= 0);
+        ctx->error->code = ngx_max(value, 0);
+        return NGX_OK;
+
+    default: /* NGX_HTTP_GRAPH_POLICY_WH_SUBCODE */
+        value = ngx_http_graph_policy_payload_integer(text);
+        ctx->error->has_subcode = (value >= 0);
+        ctx->error->subcode = ngx_max(value, 0);
+        return NGX_OK;
+    }
+}
+
+
+static void
+ngx_http_graph_policy_payload_event(ngx_http_graph_policy_change_t *change,
+    ngx_http_graph_policy_payload_text_t *text)
+{
+    ngx_http_graph_policy_word_t  *words;
+
+    static const char  partner[] = "PARTNER_";
+
+    words = ngx_http_graph_policy_shape_events;
+    change->event = ngx_http_graph_policy_shape_word(words, text->data,
+                                                     text->len);
+
+    change->partner = (text->len >= sizeof(partner) - 1
+                       && ngx_memcmp(text->data, partner, sizeof(partner) - 1)
+                          == 0);
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_payload_is(ngx_http_graph_policy_payload_text_t *text,
+    const char *word)
+{
+    return text->len == ngx_strlen(word)
+           && ngx_memcmp(text->data, word, text->len) == 0;
+}
+
+
+/* by the rules for the codes of an error body; -1 of what isn't one */
+
+static int64_t
+ngx_http_graph_policy_payload_integer(
+    ngx_http_graph_policy_payload_text_t *text)
+{
+    if (text->number) {
+        return ngx_http_graph_policy_yajl_integer(text->data,
+                                                  text->data + text->len);
+    }
+
+    return ngx_http_graph_policy_yajl_digits(text->data, text->len);
+}
+
+
+static time_t
+ngx_http_graph_policy_payload_time(ngx_http_graph_policy_payload_text_t *text)
+{
+    int64_t  value;
+
+    value = ngx_http_graph_policy_payload_integer(text);
+
+    return (value >= 0 && value <= NGX_HTTP_GRAPH_POLICY_MAX_TIME) ? value : 0;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_id(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_str_t *id, ngx_http_graph_policy_payload_text_t *text)
+{
+    size_t  i;
+
+    id->len = 0;
+
+    if (text->len > NGX_HTTP_GRAPH_POLICY_ID_LEN) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < text->len; i++) {
+        if (text->data[i] < '0' || text->data[i] > '9') {
+            return NGX_OK;
+        }
+    }
+
+    return ngx_http_graph_policy_payload_copy(ctx, id, text->data, text->len);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_recipient(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *recipient,
+    ngx_http_graph_policy_payload_text_t *text)
+{
+    ngx_http_graph_policy_recipient_t  folded;
+
+    recipient->len = 0;
+
+    if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN) {
+        return NGX_OK;
+    }
+
+    ngx_memcpy(folded.data, text->data, text->len);
+    folded.len = text->len;
+
+    ngx_http_graph_policy_message_fold(&folded);
+
+    return ngx_http_graph_policy_payload_copy(ctx, recipient, folded.data,
+                                              folded.len);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_copy(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_str_t *dst, const u_char *data, size_t len)
+{
+    if (len == 0) {
+        return NGX_OK;
+    }
+
+    if (len > (size_t) (ctx->end - ctx->pos)) {
+        return NGX_ERROR;
+    }
+
+    dst->data = ctx->pos;
+    dst->len = len;
+
+    ctx->pos = ngx_cpymem(ctx->pos, data, len);
+
+    return NGX_OK;
+}

@@ -1,0 +1,181 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The JSON room: of what Meta's webhook payloads are made, as tables.  Names
+ * and events are those of the references of the webhook fields "messages" and
+ * "account_update", WhatsApp Business Platform, Meta.
+ *
+ * Pure: no lock, no memory but these tables, which nobody changes.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_shape.h"
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_root[] = {
+    { ngx_string("object"), NGX_HTTP_GRAPH_POLICY_WH_OBJECT },
+    { ngx_string("entry"), NGX_HTTP_GRAPH_POLICY_WH_ENTRIES },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_entry[] = {
+    { ngx_string("id"), NGX_HTTP_GRAPH_POLICY_WH_ENTRY_ID },
+    { ngx_string("time"), NGX_HTTP_GRAPH_POLICY_WH_ENTRY_TIME },
+    { ngx_string("changes"), NGX_HTTP_GRAPH_POLICY_WH_CHANGES },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_change[] = {
+    { ngx_string("field"), NGX_HTTP_GRAPH_POLICY_WH_FIELD },
+    { ngx_string("value"), NGX_HTTP_GRAPH_POLICY_WH_VALUE },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_value[] = {
+    { ngx_string("metadata"), NGX_HTTP_GRAPH_POLICY_WH_METADATA },
+    { ngx_string("contacts"), NGX_HTTP_GRAPH_POLICY_WH_CONTACTS },
+    { ngx_string("messages"), NGX_HTTP_GRAPH_POLICY_WH_MESSAGES },
+    { ngx_string("statuses"), NGX_HTTP_GRAPH_POLICY_WH_STATUSES },
+    { ngx_string("errors"), NGX_HTTP_GRAPH_POLICY_WH_VALUE_ERRORS },
+    { ngx_string("event"), NGX_HTTP_GRAPH_POLICY_WH_EVENT },
+    { ngx_string("ban_info"), NGX_HTTP_GRAPH_POLICY_WH_BAN_INFO },
+    { ngx_string("waba_info"), NGX_HTTP_GRAPH_POLICY_WH_WABA_INFO },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_metadata[] = {
+    { ngx_string("phone_number_id"), NGX_HTTP_GRAPH_POLICY_WH_PHONE },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_ban[] = {
+    { ngx_string("waba_ban_state"), NGX_HTTP_GRAPH_POLICY_WH_BAN },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_waba[] = {
+    { ngx_string("waba_id"), NGX_HTTP_GRAPH_POLICY_WH_WABA },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_message[] = {
+    { ngx_string("from"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
+    { ngx_string("from_user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
+    { ngx_string("timestamp"), NGX_HTTP_GRAPH_POLICY_WH_TIME },
+    { ngx_string("type"), NGX_HTTP_GRAPH_POLICY_WH_TYPE },
+    { ngx_string("errors"), NGX_HTTP_GRAPH_POLICY_WH_ERRORS },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_status[] = {
+    { ngx_string("recipient_id"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
+    { ngx_string("recipient_user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
+    { ngx_string("timestamp"), NGX_HTTP_GRAPH_POLICY_WH_TIME },
+    { ngx_string("errors"), NGX_HTTP_GRAPH_POLICY_WH_ERRORS },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_contact[] = {
+    { ngx_string("wa_id"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
+    { ngx_string("user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_error[] = {
+    { ngx_string("code"), NGX_HTTP_GRAPH_POLICY_WH_CODE },
+    { ngx_string("error_subcode"), NGX_HTTP_GRAPH_POLICY_WH_SUBCODE },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
+
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE },               /* NONE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT },               /* DOCUMENT */
+    { ngx_http_graph_policy_shape_root, 0 },               /* ROOT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY },              /* ENTRIES */
+    { ngx_http_graph_policy_shape_entry, 0 },              /* ENTRY */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE },             /* CHANGES */
+    { ngx_http_graph_policy_shape_change, 0 },             /* CHANGE */
+    { ngx_http_graph_policy_shape_value, 0 },              /* VALUE */
+    { ngx_http_graph_policy_shape_metadata, 0 },           /* METADATA */
+    { ngx_http_graph_policy_shape_ban, 0 },                /* BAN_INFO */
+    { ngx_http_graph_policy_shape_waba, 0 },               /* WABA_INFO */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR },              /* VALUE_ERRORS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE },            /* MESSAGES */
+    { ngx_http_graph_policy_shape_message, 0 },            /* MESSAGE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS },             /* STATUSES */
+    { ngx_http_graph_policy_shape_status, 0 },             /* STATUS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT },            /* CONTACTS */
+    { ngx_http_graph_policy_shape_contact, 0 },            /* CONTACT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR },              /* ERRORS */
+    { ngx_http_graph_policy_shape_error, 0 }               /* ERROR */
+};
+
+
+ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_fields[] = {
+    { ngx_string("messages"), NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES },
+    { ngx_string("account_update"), NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_FIELD_OTHER }
+};
+
+
+ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_events[] = {
+    { ngx_string("PARTNER_REMOVED"),
+      NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED },
+    { ngx_string("PARTNER_APP_UNINSTALLED"),
+      NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED },
+    { ngx_string("ACCOUNT_OFFBOARDED"),
+      NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED },
+    { ngx_string("ACCOUNT_DELETED"),
+      NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED },
+    { ngx_string("ACCOUNT_RECONNECTED"),
+      NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED },
+    { ngx_string("PARTNER_ADDED"), NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED },
+    { ngx_string("PARTNER_APP_INSTALLED"),
+      NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED },
+    { ngx_string("DISABLED_UPDATE"), NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED },
+    { ngx_string("ACCOUNT_RESTRICTION"), NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE },
+    { ngx_string("ACCOUNT_VIOLATION"), NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_EVENT_OTHER }
+};
+
+
+ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[] = {
+    { ngx_string("DISABLE"), NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED },
+    { ngx_string("REINSTATE"), NGX_HTTP_GRAPH_POLICY_EVENT_REINSTATED },
+    { ngx_string("SCHEDULE_FOR_DISABLE"), NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_EVENT_OTHER }
+};
+
+
+ngx_uint_t
+ngx_http_graph_policy_shape_word(ngx_http_graph_policy_word_t *words,
+    const u_char *text, size_t len)
+{
+    while (words->name.len != 0
+           && (words->name.len != len
+               || ngx_memcmp(words->name.data, text, len) != 0))
+    {
+        words++;
+    }
+
+    return words->value;
+}
