@@ -13,12 +13,19 @@
 
 
 #include "ngx_http_graph_policy_directives.h"
+#include "ngx_http_graph_policy_webhook.h"
+
+
+/* nginx's client_max_body_size where nothing is said of it */
+#define NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY  (1024 * 1024)
 
 
 static void *ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
+static char *ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
+    ngx_http_graph_policy_loc_conf_t *conf);
 static ngx_uint_t ngx_http_graph_policy_gates_conversations(
     ngx_http_graph_policy_loc_conf_t *conf);
 static ngx_int_t ngx_http_graph_policy_init(ngx_conf_t *cf);
@@ -125,6 +132,34 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       offsetof(ngx_http_graph_policy_loc_conf_t, cooldown),
       NULL },
 
+    { ngx_string("graph_policy_conversation"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      ngx_http_graph_policy_set_conversation,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("graph_policy_webhook"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_loc_conf_t, webhook),
+      NULL },
+
+    { ngx_string("graph_policy_webhook_secret_file"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_graph_policy_set_secret_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("graph_policy_webhook_pause"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_loc_conf_t, webhook_pause),
+      NULL },
+
     { ngx_string("graph_policy_retry"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_graph_policy_set_retry,
@@ -195,6 +230,8 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->zone = NULL;
+     *     conf->webhook_zone = NULL;
+     *     conf->conversation_hold = 0;
      */
 
     conf->shm_zone = NGX_CONF_UNSET_PTR;
@@ -213,6 +250,10 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->accept_encoding = NGX_CONF_UNSET;
     conf->cooldown = NGX_CONF_UNSET;
+    conf->conversation = NGX_CONF_UNSET;
+    conf->webhook = NGX_CONF_UNSET;
+    conf->webhook_pause = NGX_CONF_UNSET;
+    conf->secrets = NGX_CONF_UNSET_PTR;
     conf->retry.attempts = NGX_CONF_UNSET_UINT;
 
     return conf;
@@ -244,6 +285,14 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               64 * 1024);
     ngx_conf_merge_value(conf->accept_encoding, prev->accept_encoding, 1);
     ngx_conf_merge_value(conf->cooldown, prev->cooldown, 0);
+    ngx_conf_merge_value(conf->webhook, prev->webhook, 0);
+    ngx_conf_merge_value(conf->webhook_pause, prev->webhook_pause, 0);
+    ngx_conf_merge_ptr_value(conf->secrets, prev->secrets, NULL);
+
+    if (conf->conversation == NGX_CONF_UNSET) {
+        ngx_conf_merge_value(conf->conversation, prev->conversation, 0);
+        conf->conversation_hold = prev->conversation_hold;
+    }
 
     if (conf->retry.attempts == NGX_CONF_UNSET_UINT) {
 
@@ -255,7 +304,8 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     }
 
     if (conf->shm_zone == NULL) {
-        return NGX_CONF_OK;
+        return conf->webhook ? ngx_http_graph_policy_merge_webhook(cf, conf)
+                             : NGX_CONF_OK;
     }
 
     conf->zone = conf->shm_zone->data;
@@ -271,6 +321,55 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                            "\"graph_policy_zone\"",
                            &conf->shm_zone->shm.name);
         return NGX_CONF_ERROR;
+    }
+
+    if (conf->webhook) {
+        return ngx_http_graph_policy_merge_webhook(cf, conf);
+    }
+
+    if (conf->conversation) {
+        conf->zone->conversation_hold = ngx_max(conf->zone->conversation_hold,
+                                          (uint32_t) conf->conversation_hold);
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
+    ngx_http_graph_policy_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (conf->zone == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"graph_policy_webhook\" in location \"%V\" "
+                           "needs \"graph_policy zone=NAME\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->secrets == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"graph_policy_webhook\" in location \"%V\" "
+                           "needs \"graph_policy_webhook_secret_file\"",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    /* nothing is sent from here, so that answers pass as they are */
+
+    conf->webhook_zone = conf->zone;
+    conf->zone = NULL;
+
+    conf->webhook_zone->memory = NGX_HTTP_GRAPH_POLICY_FRESH;
+
+    /* nginx's default would refuse what Meta sends, and tell nobody */
+
+    if (clcf->client_max_body_size == NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY) {
+        clcf->client_max_body_size = NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD;
     }
 
     return NGX_CONF_OK;

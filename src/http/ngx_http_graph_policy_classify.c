@@ -230,6 +230,12 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
         return;
     }
 
+    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_CONTEXT
+        && target.kind != NGX_HTTP_GRAPH_POLICY_MESSAGE)
+    {
+        return;
+    }
+
     ngx_http_graph_policy_identify(r, glcf, ctx, &target);
     ngx_http_graph_policy_identify_credential(r, glcf, ctx);
 
@@ -305,6 +311,17 @@ ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
                                                                 verdict, 2));
 
         return (uint32_t) ngx_min(hold, NGX_HTTP_GRAPH_POLICY_MAX_HINT);
+
+    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
+
+        if (verdict->scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
+            || glcf->zone->conversation_hold == 0)
+        {
+            return 0;
+        }
+
+        return (verdict->hold != 0) ? (uint32_t) verdict->hold
+                                    : glcf->zone->conversation_hold;
 
     default:
         return 0;

@@ -299,6 +299,7 @@ ngx_http_graph_policy_is_secret(ngx_str_t *name)
     static ngx_str_t  secrets[] = {
         ngx_string("access_token"),
         ngx_string("appsecret_proof"),
+        ngx_string("hub.verify_token"),
         ngx_string("input_token"),
         ngx_string("client_secret"),
         ngx_string("fb_exchange_token"),

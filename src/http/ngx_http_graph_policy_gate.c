@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_graph_policy_count(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_uint_t ngx_http_graph_policy_reads_messages(
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
@@ -28,6 +30,14 @@ static ngx_int_t ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 static ngx_int_t ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover);
+
+
+/* the words that keep the usual send free of locks */
+
+#define ngx_http_graph_policy_is_live(glcf)                                   \
+    (ngx_http_graph_policy_zone_armed((glcf)->zone) != 0                      \
+     || ((glcf)->conversation                                                 \
+         && ngx_http_graph_policy_zone_limited((glcf)->zone) != 0))
 
 
 ngx_int_t
@@ -40,12 +50,13 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
     if (glcf->zone == NULL || r != r->main) {
-        return NGX_DECLINED;
+        return (glcf->webhook_zone != NULL && r == r->main)
+               ? ngx_http_graph_policy_webhook(r, glcf) : NGX_DECLINED;
     }
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_graph_policy_module);
 
-    if (ngx_http_graph_policy_zone_armed(glcf->zone) != 0) {
+    if (ngx_http_graph_policy_is_live(glcf)) {
         rc = ngx_http_graph_policy_check(r, glcf);
 
         if (rc != NGX_DECLINED) {
@@ -125,9 +136,8 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (glcf->conversations
-        && target.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
-        && ngx_http_graph_policy_zone_armed_conversations(glcf->zone) != 0
+    if (target.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
+        && ngx_http_graph_policy_reads_messages(glcf)
         && ngx_http_graph_policy_is_message_body(r))
     {
         rc = ngx_http_graph_policy_read_body(r, ctx);
@@ -145,12 +155,25 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
 
     case NGX_BUSY:
-        ngx_http_graph_policy_reply(r, ctx);
+        ngx_http_graph_policy_reply(r, ctx, glcf->status);
         return NGX_DONE;
 
     default:
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+}
+
+
+/* whether to whom a message goes matters now */
+
+static ngx_uint_t
+ngx_http_graph_policy_reads_messages(ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    return (glcf->conversation
+            && ngx_http_graph_policy_zone_limited(glcf->zone) != 0)
+           || (glcf->conversations
+               && ngx_http_graph_policy_zone_armed_conversations(glcf->zone)
+                  != 0);
 }
 
 
@@ -212,7 +235,7 @@ ngx_http_graph_policy_check_again(ngx_http_request_t *r,
     ngx_int_t                       rc;
     ngx_http_graph_policy_target_t  target;
 
-    if (ngx_http_graph_policy_zone_armed(glcf->zone) == 0) {
+    if (!ngx_http_graph_policy_is_live(glcf)) {
         return NGX_OK;
     }
 
@@ -261,13 +284,21 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         ngx_http_graph_policy_identify_credential(r, glcf, ctx);
     }
 
-    if (glcf->conversations
-        && target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE)
+    if (target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
+        && ngx_http_graph_policy_reads_messages(glcf))
     {
         ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+
+        /* marketing_messages takes nothing else */
+
+        if (!target->messages) {
+            ctx->identity.template = 1;
+        }
     }
 
     ctx->identity.cooldown = (glcf->cooldown && target->send);
+    ctx->identity.gate = glcf->conversation
+                         ? (uint32_t) glcf->conversation_hold : 0;
 
     now = ngx_http_graph_policy_now();
 

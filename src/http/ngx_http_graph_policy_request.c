@@ -339,7 +339,7 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
 {
     u_char                           *body, *p, *arena;
     size_t                            size, need;
-    ngx_str_t                         key;
+    ngx_str_t                         recipient;
     ngx_chain_t                      *cl;
     ngx_http_graph_policy_message_t   message;
 
@@ -391,17 +391,43 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
         == NGX_OK
         && message.recipient.len != 0)
     {
-        key.data = arena;
-        key.len = ngx_sprintf(arena, "%V:%*s", &ctx->identity.phone,
-                              message.recipient.len, message.recipient.data)
-                  - arena;
+        recipient.data = message.recipient.data;
+        recipient.len = message.recipient.len;
 
-        ctx->identity.conversation =
-                     ngx_http_graph_policy_zone_fingerprint(glcf->zone, &key);
+        ctx->identity.template = message.template;
+        ctx->identity.conversation = ngx_http_graph_policy_conversation_of(
+                             glcf->zone, &ctx->identity.phone, &recipient);
     }
 
     ngx_memzero(&message, sizeof(ngx_http_graph_policy_message_t));
     ngx_free(arena);
+}
+
+
+uint64_t
+ngx_http_graph_policy_conversation_of(ngx_http_graph_policy_zone_t *zone,
+    ngx_str_t *phone, ngx_str_t *recipient)
+{
+    u_char     text[NGX_HTTP_GRAPH_POLICY_PHONE_LEN + 1
+                    + NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN];
+    uint64_t   fp;
+    ngx_str_t  key;
+
+    if (phone->len == 0 || phone->len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
+        || recipient->len == 0
+        || recipient->len > NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN)
+    {
+        return 0;
+    }
+
+    key.data = text;
+    key.len = ngx_sprintf(text, "%V:%V", phone, recipient) - text;
+
+    fp = ngx_http_graph_policy_zone_fingerprint(zone, &key);
+
+    ngx_memzero(text, key.len);
+
+    return fp;
 }
 
 

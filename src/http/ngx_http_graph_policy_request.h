@@ -44,6 +44,10 @@ void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
 void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
 ngx_uint_t ngx_http_graph_policy_is_message_body(ngx_http_request_t *r);
+/* the fingerprint of a phone and a folded recipient, 0 if one is unknown */
+uint64_t ngx_http_graph_policy_conversation_of(
+    ngx_http_graph_policy_zone_t *zone, ngx_str_t *phone,
+    ngx_str_t *recipient);
 
 /* the value, empty with NGX_ERROR if it can't be had */
 ngx_int_t ngx_http_graph_policy_value(ngx_http_request_t *r,

@@ -272,7 +272,7 @@ ngx_http_graph_policy_fire(ngx_event_t *ev)
             return;
         }
 
-        ngx_http_graph_policy_reply(r, ctx);
+        ngx_http_graph_policy_reply(r, ctx, glcf->status);
 
     } else {
         ctx->attempts++;

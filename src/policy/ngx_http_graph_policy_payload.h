@@ -13,7 +13,7 @@
 
 
 /* digits of an account's or a phone's id */
-#define NGX_HTTP_GRAPH_POLICY_ID_LEN  20
+#define NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN  20
 
 
 /*
