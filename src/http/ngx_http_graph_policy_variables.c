@@ -36,7 +36,8 @@ typedef enum {
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL = 0,
     NGX_HTTP_GRAPH_POLICY_V_ACCOUNT,
-    NGX_HTTP_GRAPH_POLICY_V_PHONE
+    NGX_HTTP_GRAPH_POLICY_V_PHONE,
+    NGX_HTTP_GRAPH_POLICY_V_CONVERSATION
 } ngx_http_graph_policy_identity_variable_e;
 
 
@@ -50,6 +51,8 @@ static ngx_int_t ngx_http_graph_policy_variable_identity(
     ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_graph_policy_variable_request(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_graph_policy_set_fingerprint(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uint64_t fp);
 static ngx_int_t ngx_http_graph_policy_set_value(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, u_char *data, size_t len);
 
@@ -87,6 +90,10 @@ static ngx_http_variable_t  ngx_http_graph_policy_variables[] = {
     { ngx_string("graph_policy_phone"), NULL,
       ngx_http_graph_policy_variable_identity,
       NGX_HTTP_GRAPH_POLICY_V_PHONE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("graph_policy_conversation"), NULL,
+      ngx_http_graph_policy_variable_identity,
+      NGX_HTTP_GRAPH_POLICY_V_CONVERSATION, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("graph_policy_request"), NULL,
       ngx_http_graph_policy_variable_request, 0, 0, 0 },
@@ -155,7 +162,7 @@ ngx_http_graph_policy_variable_status(ngx_http_request_t *r,
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
     ctx = ngx_http_graph_policy_get_ctx(r->main);
 
-    if (glcf->zone == NULL) {
+    if (ngx_http_graph_policy_zone_of(glcf) == NULL) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -283,7 +290,6 @@ static ngx_int_t
 ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
-    u_char                             fp[NGX_HTTP_GRAPH_POLICY_FP_LEN];
     ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_target_t     target;
     ngx_http_graph_policy_identity_t  *id;
@@ -308,19 +314,24 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
     if (data == NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL) {
         ngx_http_graph_policy_identify_credential(r, glcf, ctx);
 
-        if (id->credential == 0) {
-            return ngx_http_graph_policy_set_value(r, v, fp, 0);
-        }
-
-        ngx_sprintf(fp, "%016xL", id->credential);
-
-        return ngx_http_graph_policy_set_value(r, v, fp, sizeof(fp));
+        return ngx_http_graph_policy_set_fingerprint(r, v, id->credential);
     }
 
     ngx_http_graph_policy_target_of(r, glcf, &target);
     ngx_http_graph_policy_identify(r, glcf, ctx, &target);
 
+    if (data == NGX_HTTP_GRAPH_POLICY_V_CONVERSATION) {
+
+        if (target.send && target.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE) {
+            ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+        }
+
+        return ngx_http_graph_policy_set_fingerprint(r, v, id->conversation);
+    }
+
     if (data == NGX_HTTP_GRAPH_POLICY_V_ACCOUNT) {
+        ngx_http_graph_policy_zone_account(glcf->zone, id);
+
         return ngx_http_graph_policy_set_value(r, v, id->account.data,
                                                id->account.len);
     }
@@ -341,6 +352,22 @@ ngx_http_graph_policy_variable_request(ngx_http_request_t *r,
     }
 
     return ngx_http_graph_policy_set_value(r, v, masked.data, masked.len);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_set_fingerprint(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uint64_t fp)
+{
+    u_char  text[NGX_HTTP_GRAPH_POLICY_FP_LEN];
+
+    if (fp == 0) {
+        return ngx_http_graph_policy_set_value(r, v, text, 0);
+    }
+
+    ngx_sprintf(text, "%016xL", fp);
+
+    return ngx_http_graph_policy_set_value(r, v, text, sizeof(text));
 }
 
 

@@ -184,7 +184,7 @@ ngx_http_graph_policy_payload_id(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     id->len = 0;
 
-    if (text->len > NGX_HTTP_GRAPH_POLICY_ID_LEN) {
+    if (text->len > NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN) {
         return NGX_OK;
     }
 

@@ -1,0 +1,283 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Is a webhook Meta's: its whole body against the secrets, from memory or from
+ * the file that a large one is in.
+ *
+ * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
+ * into one, which the caller frees.
+ */
+
+
+#include "ngx_http_graph_policy_webhook.h"
+
+
+#define NGX_HTTP_GRAPH_POLICY_CHUNK  65536
+
+
+static ngx_int_t ngx_http_graph_policy_gather(ngx_http_request_t *r,
+    ngx_str_t *body, u_char **allocated);
+static ngx_int_t ngx_http_graph_policy_sign(ngx_http_graph_policy_trust_t *trust,
+    u_char *data, size_t len);
+static ngx_int_t ngx_http_graph_policy_sign_file(ngx_http_request_t *r,
+    ngx_http_graph_policy_trust_t *trust, ngx_buf_t *b);
+static ngx_int_t ngx_http_graph_policy_read_part(ngx_http_request_t *r,
+    ngx_buf_t *b, u_char *p, size_t len, off_t offset);
+
+
+ngx_int_t
+ngx_http_graph_policy_verify(ngx_http_request_t *r,
+    ngx_http_graph_policy_trust_t *trust, u_char *digest, ngx_str_t *body,
+    u_char **allocated)
+{
+    u_char                           made[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
+    ngx_int_t                        rc;
+    ngx_uint_t                       i;
+    ngx_chain_t                     *cl;
+    ngx_http_graph_policy_signer_t  *signer;
+
+    signer = trust->signers->elts;
+    trust->matched = 0;
+
+    for (i = 0; i < trust->signers->nelts; i++) {
+        if (ngx_http_graph_policy_signature_init(signer[i].signature)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    rc = ngx_http_graph_policy_gather(r, body, allocated);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_graph_policy_sign(trust, body->data, body->len);
+
+    } else if (rc == NGX_DECLINED) {
+        rc = NGX_OK;
+
+        for (cl = r->request_body->bufs; cl != NULL && rc == NGX_OK;
+             cl = cl->next)
+        {
+            rc = ngx_buf_in_memory(cl->buf)
+                 ? ngx_http_graph_policy_sign(trust, cl->buf->pos,
+                                              cl->buf->last - cl->buf->pos)
+                 : ngx_http_graph_policy_sign_file(r, trust, cl->buf);
+        }
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* each of them, so that the time tells nothing of which one it is */
+
+    for (i = 0; i < trust->signers->nelts; i++) {
+        if (ngx_http_graph_policy_signature_final(signer[i].signature, made)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        trust->matched |= ngx_http_graph_policy_signature_equal(made, digest)
+                          << i;
+    }
+
+    return (trust->matched != 0) ? NGX_OK : NGX_DECLINED;
+}
+
+
+/*
+ * The body in one piece; where it lies in one it isn't copied.  NGX_DECLINED
+ * if it's too large for that.
+ */
+
+static ngx_int_t
+ngx_http_graph_policy_gather(ngx_http_request_t *r, ngx_str_t *body,
+    u_char **allocated)
+{
+    off_t         size;
+    u_char       *p;
+    size_t        len;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *bufs;
+
+    bufs = (r->request_body != NULL) ? r->request_body->bufs : NULL;
+
+    *allocated = NULL;
+    ngx_str_null(body);
+
+    if (bufs == NULL) {
+        return NGX_OK;
+    }
+
+    if (bufs->next == NULL && ngx_buf_in_memory(bufs->buf)
+        && bufs->buf->last - bufs->buf->pos
+           <= NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD)
+    {
+        body->data = bufs->buf->pos;
+        body->len = bufs->buf->last - bufs->buf->pos;
+        return NGX_OK;
+    }
+
+    size = 0;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    if (size > NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_alloc(size + 1, r->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *allocated = p;
+    body->data = p;
+    body->len = (size_t) size;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+        b = cl->buf;
+        len = (size_t) ngx_buf_size(b);
+
+        if (len == 0) {
+            continue;
+        }
+
+        if (ngx_buf_in_memory(b)) {
+            ngx_memcpy(p, b->pos, len);
+
+        } else if (ngx_http_graph_policy_read_part(r, b, p, len, b->file_pos)
+                   != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        p += len;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_sign(ngx_http_graph_policy_trust_t *trust, u_char *data,
+    size_t len)
+{
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_signer_t  *signer;
+
+    signer = trust->signers->elts;
+
+    for (i = 0; len != 0 && i < trust->signers->nelts; i++) {
+        if (ngx_http_graph_policy_signature_update(signer[i].signature, data,
+                                                   len)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_sign_file(ngx_http_request_t *r,
+    ngx_http_graph_policy_trust_t *trust, ngx_buf_t *b)
+{
+    off_t      offset;
+    u_char    *chunk;
+    size_t     len;
+    ngx_int_t  rc;
+
+    chunk = ngx_alloc(NGX_HTTP_GRAPH_POLICY_CHUNK, r->connection->log);
+    if (chunk == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
+    for (offset = b->file_pos; offset < b->file_last && rc == NGX_OK;
+         offset += len)
+    {
+        len = (size_t) ngx_min(NGX_HTTP_GRAPH_POLICY_CHUNK,
+                               b->file_last - offset);
+
+        rc = ngx_http_graph_policy_read_part(r, b, chunk, len, offset);
+
+        if (rc == NGX_OK) {
+            rc = ngx_http_graph_policy_sign(trust, chunk, len);
+        }
+    }
+
+    ngx_free(chunk);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_read_part(ngx_http_request_t *r, ngx_buf_t *b, u_char *p,
+    size_t len, off_t offset)
+{
+    ssize_t    n;
+    ngx_log_t  log;
+
+    n = ngx_read_file(b->file, p, len, offset);
+
+    if (n == (ssize_t) len) {
+        return NGX_OK;
+    }
+
+    if (n != NGX_ERROR) {
+        ngx_http_graph_policy_plain_log(r, &log);
+
+        ngx_log_error(NGX_LOG_ERR, &log, 0,
+                      "graph policy read %z bytes of a webhook in place of "
+                      "%uz", n, len);
+    }
+
+    return NGX_ERROR;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_trusted(ngx_http_graph_policy_trust_t *trust,
+    ngx_str_t *account)
+{
+    ngx_str_t                       *id;
+    ngx_uint_t                       i, j;
+    ngx_http_graph_policy_signer_t  *signer;
+
+    signer = trust->signers->elts;
+
+    for (i = 0; i < trust->signers->nelts; i++) {
+
+        if (!(trust->matched & ((ngx_uint_t) 1 << i))) {
+            continue;
+        }
+
+        if (signer[i].accounts == NULL) {
+            return 1;
+        }
+
+        id = signer[i].accounts->elts;
+
+        for (j = 0; j < signer[i].accounts->nelts; j++) {
+            if (id[j].len == account->len
+                && ngx_memcmp(id[j].data, account->data, account->len) == 0)
+            {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
+}

@@ -1,0 +1,615 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What a verified payload teaches: errors, where they hold, which phones an
+ * account has, who wrote, and what became of an account.
+ *
+ * Each event bears its own time.  One without a time, or that isn't of these
+ * minutes, changes no state: it may be a replay.
+ *
+ * Lock rule: none of its own, the zone is told of one thing at a time.
+ * Memory: the payload is the caller's; recipients become fingerprints here.
+ */
+
+
+#include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_webhook.h"
+
+
+/* what all that a change says is learnt with */
+
+typedef struct {
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+    ngx_http_graph_policy_lesson_t    *lesson;
+    ngx_http_graph_policy_identity_t   identity;    /* account and phone */
+    uint64_t                           now;
+    time_t                             time;        /* of the entry, or 0 */
+    ngx_uint_t                         trusted;
+} ngx_http_graph_policy_pupil_t;
+
+
+static void ngx_http_graph_policy_learn_change(
+    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_trust_t *trust,
+    ngx_http_graph_policy_entry_t *entry,
+    ngx_http_graph_policy_change_t *change);
+static ngx_uint_t ngx_http_graph_policy_learn_link(
+    ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_trust_t *trust);
+static void ngx_http_graph_policy_learn_items(
+    ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_change_t *change);
+static void ngx_http_graph_policy_learn_inbound(
+    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_item_t *item,
+    time_t time);
+static void ngx_http_graph_policy_learn_error(
+    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_item_t *item,
+    ngx_http_graph_policy_wh_error_t *error, ngx_uint_t learns);
+static void ngx_http_graph_policy_learn_account(
+    ngx_http_graph_policy_pupil_t *pupil, ngx_uint_t event);
+static void ngx_http_graph_policy_learn_phones(
+    ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_verdict_t *verdict);
+static void ngx_http_graph_policy_learn_failure(
+    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict, time_t time);
+static void ngx_http_graph_policy_learn_cure(
+    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_key_e kind,
+    ngx_http_graph_policy_reason_e reason);
+static uint32_t ngx_http_graph_policy_learn_hold(
+    ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_verdict_t *verdict);
+static void ngx_http_graph_policy_note_error(
+    ngx_http_graph_policy_lesson_t *lesson,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict);
+static ngx_uint_t ngx_http_graph_policy_is_recent(time_t time, uint64_t now);
+static uint64_t ngx_http_graph_policy_event_time(time_t time, uint64_t now);
+
+
+void
+ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_trust_t *trust,
+    ngx_http_graph_policy_payload_t *payload,
+    ngx_http_graph_policy_lesson_t *lesson)
+{
+    ngx_http_graph_policy_entry_t   *entry;
+    ngx_http_graph_policy_pupil_t    pupil;
+    ngx_http_graph_policy_change_t  *change;
+
+    lesson->errors = 0;
+    lesson->nset = 0;
+
+    pupil.ctx = ctx;
+    pupil.glcf = glcf;
+    pupil.lesson = lesson;
+    pupil.now = ngx_http_graph_policy_now();
+
+    for (entry = payload->entries; entry != NULL; entry = entry->next) {
+
+        for (change = entry->changes; change != NULL; change = change->next) {
+            ngx_http_graph_policy_learn_change(&pupil, trust, entry, change);
+        }
+    }
+}
+
+
+static void
+ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_trust_t *trust,
+    ngx_http_graph_policy_entry_t *entry,
+    ngx_http_graph_policy_change_t *change)
+{
+    ngx_http_graph_policy_identity_t  *id;
+
+    id = &pupil->identity;
+
+    ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
+
+    /* the entry of PARTNER_* is the partner's own business */
+
+    id->account = change->partner ? change->account : entry->account;
+    id->phone = change->phone;
+
+    pupil->time = entry->time;
+    pupil->trusted = ngx_http_graph_policy_is_trusted(trust, &id->account);
+
+    if (!pupil->trusted) {
+        ngx_http_graph_policy_zone_count_webhook(pupil->ctx->zone,
+                                       NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
+    }
+
+    if (change->field == NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT) {
+        ngx_http_graph_policy_learn_account(pupil, change->event);
+        return;
+    }
+
+    if (pupil->trusted
+        && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES)
+    {
+        pupil->trusted = ngx_http_graph_policy_learn_link(pupil, trust);
+    }
+
+    ngx_http_graph_policy_learn_items(pupil, change);
+}
+
+
+/*
+ * Of several customers each signs with a secret of its own: none may speak for
+ * a phone that is another's.
+ */
+
+static ngx_uint_t
+ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_trust_t *trust)
+{
+    u_char                            data[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    ngx_int_t                         rc;
+    ngx_str_t                         other;
+    ngx_http_graph_policy_identity_t  *id;
+
+    id = &pupil->identity;
+
+    if (id->account.len == 0 || id->phone.len == 0) {
+        return 1;
+    }
+
+    other.data = data;
+
+    rc = ngx_http_graph_policy_zone_link(pupil->ctx->zone, id, &other,
+                                         pupil->now);
+
+    if (rc == NGX_DECLINED) {
+
+        if (!ngx_http_graph_policy_is_trusted(trust, &other)) {
+            ngx_http_graph_policy_zone_count_webhook(pupil->ctx->zone,
+                                       NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
+            return 0;
+        }
+
+        rc = ngx_http_graph_policy_zone_link(pupil->ctx->zone, id, NULL,
+                                             pupil->now);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_http_graph_policy_log_full(pupil->ctx);
+    }
+
+    return 1;
+}
+
+
+static void
+ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_change_t *change)
+{
+    time_t                             latest, when;
+    ngx_uint_t                         learns;
+    ngx_http_graph_policy_item_t      *item;
+    ngx_http_graph_policy_wh_error_t  *error;
+
+    latest = 0;
+
+    learns = (pupil->trusted
+              && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES);
+
+    for (item = change->items; item != NULL; item = item->next) {
+
+        if (learns && item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
+            && !item->system)
+        {
+            when = (item->time != 0) ? item->time : pupil->time;
+            latest = ngx_max(latest, when);
+
+            ngx_http_graph_policy_learn_inbound(pupil, item, when);
+        }
+
+        for (error = item->errors; error != NULL; error = error->next) {
+            ngx_http_graph_policy_learn_error(pupil, item, error, learns);
+        }
+    }
+
+    if (latest == 0) {
+        return;
+    }
+
+    /* who wrote may be known by another spelling, too */
+
+    for (item = change->items; item != NULL; item = item->next) {
+
+        if (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT) {
+            ngx_http_graph_policy_learn_inbound(pupil, item, latest);
+        }
+    }
+}
+
+
+static void
+ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_item_t *item, time_t time)
+{
+    ngx_uint_t                         i;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_view_t       view;
+    ngx_http_graph_policy_identity_t  *id;
+
+    ctx = pupil->ctx;
+    id = &pupil->identity;
+
+    if (time == 0) {
+        return;
+    }
+
+    for (i = 0; i < 2; i++) {
+        id->conversation = ngx_http_graph_policy_conversation_of(ctx->zone,
+                                             &id->phone, &item->recipients[i]);
+
+        if (id->conversation == 0) {
+            continue;
+        }
+
+        ngx_http_graph_policy_zone_inbound(ctx->zone, id,
+                         ngx_http_graph_policy_event_time(time, pupil->now),
+                                           pupil->now, &view);
+        ngx_http_graph_policy_log_state(ctx, &view);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_learn_error(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_item_t *item,
+    ngx_http_graph_policy_wh_error_t *error, ngx_uint_t learns)
+{
+    time_t                             when;
+    ngx_uint_t                         i, n;
+    ngx_array_t                       *rules;
+    ngx_http_graph_policy_facts_t      facts;
+    ngx_http_graph_policy_verdict_t    verdict;
+    ngx_http_graph_policy_identity_t  *id;
+
+    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+
+    facts.code = error->code;
+    facts.subcode = error->subcode;
+    facts.has_code = error->has_code;
+    facts.has_subcode = error->has_subcode;
+
+    rules = pupil->glcf->rules;
+
+    ngx_http_graph_policy_rules_decide(&facts,
+                                       (rules != NULL) ? rules->elts : NULL,
+                                       (rules != NULL) ? rules->nelts : 0,
+                                       &verdict);
+
+    ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
+
+    if (!learns) {
+        return;
+    }
+
+    id = &pupil->identity;
+    when = (item->time != 0) ? item->time : pupil->time;
+    n = (verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) ? 2 : 1;
+
+    for (i = 0; i < n; i++) {
+        id->conversation = ngx_http_graph_policy_conversation_of(
+                                                        pupil->ctx->zone,
+                                             &id->phone, &item->recipients[i]);
+
+        ngx_http_graph_policy_learn_failure(pupil, &facts, &verdict, when);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_learn_account(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_uint_t event)
+{
+    ngx_http_graph_policy_facts_t    facts;
+    ngx_http_graph_policy_verdict_t  verdict;
+
+    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
+
+    verdict.category = NGX_HTTP_GRAPH_POLICY_FATAL;
+    verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT;
+    verdict.reason = NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED;
+    verdict.matched = 1;
+
+    switch (event) {
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED:
+        verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
+        verdict.reason = NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED;
+
+        ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
+        ngx_http_graph_policy_learn_phones(pupil, &verdict);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED:
+        ngx_http_graph_policy_learn_phones(pupil, NULL);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED:
+        ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
+
+        if (pupil->trusted) {
+            ngx_http_graph_policy_learn_failure(pupil, &facts, &verdict,
+                                                pupil->time);
+        }
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_REINSTATED:
+        ngx_http_graph_policy_learn_cure(pupil,
+                                       NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
+                                     NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE:
+        ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
+        break;
+
+    default: /* NGX_HTTP_GRAPH_POLICY_EVENT_OTHER */
+        break;
+    }
+}
+
+
+/* all known phones of the account are disconnected, or again connected */
+
+static void
+ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    u_char                             data[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    ngx_str_t                          phone, account;
+    ngx_http_graph_policy_facts_t      facts;
+    ngx_http_graph_policy_identity_t  *id;
+
+    if (!pupil->trusted) {
+        return;
+    }
+
+    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+
+    id = &pupil->identity;
+    account = id->account;
+
+    phone.data = data;
+    phone.len = 0;
+
+    while (ngx_http_graph_policy_zone_next_phone(pupil->ctx->zone, &account,
+                                                 &phone)
+           == NGX_OK)
+    {
+        ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
+        id->account = account;
+        id->phone = phone;
+
+        if (verdict != NULL) {
+            ngx_http_graph_policy_learn_failure(pupil, &facts, verdict,
+                                                pupil->time);
+            continue;
+        }
+
+        ngx_http_graph_policy_learn_cure(pupil,
+                                     NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+                                     NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict, time_t time)
+{
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_ref_t      *ref;
+    ngx_http_graph_policy_view_t      view;
+    ngx_http_graph_policy_lesson_t   *lesson;
+    ngx_http_graph_policy_failure_t   failure;
+
+    failure.hold = ngx_http_graph_policy_learn_hold(pupil, verdict);
+
+    if (failure.hold == 0
+        || !ngx_http_graph_policy_is_recent(time, pupil->now))
+    {
+        return;
+    }
+
+    failure.verdict = verdict;
+    failure.facts = facts;
+    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+    failure.status = NGX_HTTP_BAD_REQUEST;
+    failure.now = pupil->now;
+    failure.sent = ngx_http_graph_policy_event_time(time, pupil->now);
+    failure.max = (uint32_t) ngx_max(failure.hold, pupil->glcf->hold_max);
+
+    rc = ngx_http_graph_policy_zone_learn(pupil->ctx->zone, &pupil->identity,
+                                          &failure, &view);
+
+    if (rc == NGX_ERROR) {
+        ngx_http_graph_policy_log_full(pupil->ctx);
+    }
+
+    if (rc != NGX_OK) {
+        return;
+    }
+
+    ngx_http_graph_policy_log_state(pupil->ctx, &failure.evicted);
+    ngx_http_graph_policy_log_state(pupil->ctx, &view);
+
+    if (view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        return;
+    }
+
+    lesson = pupil->lesson;
+
+    if (lesson->nset++ < NGX_HTTP_GRAPH_POLICY_NSET) {
+        ref = &lesson->set[lesson->nset - 1];
+        ref->hash = view.hash;
+        ref->reason = view.stored_reason;
+    }
+}
+
+
+/* as that of an answer: 0 if the error sets no state */
+
+static uint32_t
+ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST) {
+        return 0;
+    }
+
+    switch (verdict->category) {
+
+    case NGX_HTTP_GRAPH_POLICY_FATAL:
+        return (uint32_t) ((verdict->hold != 0) ? verdict->hold
+                                                : pupil->glcf->hold);
+
+    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
+
+        if (verdict->scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
+            || pupil->ctx->zone->conversation_hold == 0)
+        {
+            return 0;
+        }
+
+        return (verdict->hold != 0) ? (uint32_t) verdict->hold
+                                    : pupil->ctx->zone->conversation_hold;
+
+    default:
+        return 0;
+    }
+}
+
+
+static void
+ngx_http_graph_policy_learn_cure(ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason)
+{
+    ngx_http_graph_policy_view_t  view;
+
+    if (!pupil->trusted
+        || !ngx_http_graph_policy_is_recent(pupil->time, pupil->now))
+    {
+        return;
+    }
+
+    ngx_http_graph_policy_zone_cure(pupil->ctx->zone, &pupil->identity, kind,
+                                    reason,
+                                    ngx_http_graph_policy_event_time(
+                                                   pupil->time, pupil->now),
+                                    pupil->now, &view);
+    ngx_http_graph_policy_log_state(pupil->ctx, &view);
+}
+
+
+/* the gravest is the one that is shown, the first of its kind */
+
+static void
+ngx_http_graph_policy_note_error(ngx_http_graph_policy_lesson_t *lesson,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
+        return;
+    }
+
+    if (lesson->errors++ == 0
+        || verdict->category < lesson->verdict.category)
+    {
+        lesson->facts = *facts;
+        lesson->verdict = *verdict;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_is_recent(time_t time, uint64_t now)
+{
+    uint64_t  then;
+
+    then = (uint64_t) time * 1000;
+
+    return time > 0
+           && then + NGX_HTTP_GRAPH_POLICY_FRESH > now
+           && then < now + NGX_HTTP_GRAPH_POLICY_FRESH;
+}
+
+
+/* clocks differ: what seems to come from the future is of now */
+
+static uint64_t
+ngx_http_graph_policy_event_time(time_t time, uint64_t now)
+{
+    return ngx_min((uint64_t) time, now / 1000) * 1000;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_trust_t *trust,
+    ngx_http_graph_policy_payload_t *payload,
+    ngx_http_graph_policy_lesson_t *lesson)
+{
+    uint64_t                           now;
+    ngx_http_graph_policy_view_t       view;
+    ngx_http_graph_policy_entry_t     *entry;
+    ngx_http_graph_policy_change_t    *change;
+    ngx_http_graph_policy_identity_t   id;
+
+    if (payload->nchanges == 0 || lesson->nset > NGX_HTTP_GRAPH_POLICY_NSET) {
+        return NGX_OK;
+    }
+
+    now = ngx_http_graph_policy_now();
+
+    for (entry = payload->entries; entry != NULL; entry = entry->next) {
+
+        for (change = entry->changes; change != NULL; change = change->next) {
+
+            if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES
+                || change->phone.len == 0
+                || !ngx_http_graph_policy_is_trusted(trust, &entry->account))
+            {
+                return NGX_OK;
+            }
+
+            ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
+            id.phone = change->phone;
+            id.account = entry->account;
+
+            if (ngx_http_graph_policy_zone_paused(ctx->zone, &id, lesson->set,
+                                                  lesson->nset, now, &view)
+                != NGX_BUSY)
+            {
+                return NGX_OK;
+            }
+
+            if (ctx->view == NULL) {
+                ctx->view = ngx_palloc(ctx->request->pool,
+                                       sizeof(ngx_http_graph_policy_view_t));
+                if (ctx->view == NULL) {
+                    return NGX_ERROR;
+                }
+
+                *ctx->view = view;
+
+            } else if (view.until > ctx->view->until) {
+                *ctx->view = view;
+            }
+        }
+    }
+
+    return NGX_BUSY;
+}

@@ -1,0 +1,198 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The header of a webhook that goes on to the application: what its errors
+ * are, and nothing of these names that a client has made up.
+ *
+ * Lock rule: none.  Memory: the request's pool.
+ */
+
+
+#include "ngx_http_graph_policy_webhook.h"
+
+
+static ngx_uint_t ngx_http_graph_policy_is_tag(ngx_str_t *name);
+static ngx_int_t ngx_http_graph_policy_push_number(ngx_http_request_t *r,
+    const char *name, const char *lowcase, int64_t number);
+static ngx_int_t ngx_http_graph_policy_push_header(ngx_http_request_t *r,
+    const char *name, const char *lowcase, ngx_str_t *value);
+
+
+#define NGX_HTTP_GRAPH_POLICY_TAG_PREFIX  "x-graph-error-"
+
+
+/*
+ * The list is copied where something must go from it: what proxies it looks at
+ * no mark in it, and others hold pointers into the old one.
+ */
+
+ngx_int_t
+ngx_http_graph_policy_webhook_untag(ngx_http_request_t *r)
+{
+    ngx_list_t        headers;
+    ngx_uint_t        i, pass, found;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h, *copy;
+
+    found = 0;
+
+    for (pass = 0; pass < 2; pass++) {
+
+        for (part = &r->headers_in.headers.part; part != NULL;
+             part = part->next)
+        {
+            h = part->elts;
+
+            for (i = 0; i < part->nelts; i++) {
+
+                if (ngx_http_graph_policy_is_tag(&h[i].key)) {
+                    found = 1;
+                    continue;
+                }
+
+                if (pass == 0) {
+                    continue;
+                }
+
+                copy = ngx_list_push(&headers);
+                if (copy == NULL) {
+                    return NGX_ERROR;
+                }
+
+                *copy = h[i];
+            }
+        }
+
+        if (!found) {
+            return NGX_OK;
+        }
+
+        if (pass == 0
+            && ngx_list_init(&headers, r->pool, 20, sizeof(ngx_table_elt_t))
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    r->headers_in.headers = headers;
+
+    /* a list knows its last part by a pointer into itself */
+
+    if (headers.last == &headers.part) {
+        r->headers_in.headers.last = &r->headers_in.headers.part;
+    }
+
+    return NGX_OK;
+}
+
+
+/* many applications see "_" and "-" as one */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_tag(ngx_str_t *name)
+{
+    u_char  c;
+    size_t  i;
+
+    if (name->len < sizeof(NGX_HTTP_GRAPH_POLICY_TAG_PREFIX) - 1) {
+        return 0;
+    }
+
+    for (i = 0; i < sizeof(NGX_HTTP_GRAPH_POLICY_TAG_PREFIX) - 1; i++) {
+        c = ngx_tolower(name->data[i]);
+
+        if (c == '_') {
+            c = '-';
+        }
+
+        if (c != (u_char) NGX_HTTP_GRAPH_POLICY_TAG_PREFIX[i]) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
+    ngx_http_graph_policy_lesson_t *lesson)
+{
+    ngx_http_graph_policy_verdict_t  *verdict;
+
+    verdict = &lesson->verdict;
+
+    if (ngx_http_graph_policy_push_header(r, "X-Graph-Error-Category",
+                        "x-graph-error-category",
+                        &ngx_http_graph_policy_categories[verdict->category])
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (lesson->facts.has_code
+        && ngx_http_graph_policy_push_number(r, "X-Graph-Error-Code",
+                                             "x-graph-error-code",
+                                             lesson->facts.code)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (verdict->matched
+        && ngx_http_graph_policy_push_header(r, "X-Graph-Error-Reason",
+                        "x-graph-error-reason",
+                        &ngx_http_graph_policy_reasons[verdict->reason].slug)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_graph_policy_push_number(r, "X-Graph-Error-Count",
+                                             "x-graph-error-count",
+                                             (int64_t) lesson->errors);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_push_number(ngx_http_request_t *r, const char *name,
+    const char *lowcase, int64_t number)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%L", number) - value.data;
+
+    return ngx_http_graph_policy_push_header(r, name, lowcase, &value);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_push_header(ngx_http_request_t *r, const char *name,
+    const char *lowcase, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_in.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->lowcase_key = (u_char *) lowcase;
+    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+    h->value = *value;
+    ngx_http_graph_policy_unlink_header(h);
+
+    return NGX_OK;
+}
