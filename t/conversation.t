@@ -814,7 +814,7 @@ is_streamed('off', 'off, with states about');
 # -- a fatal state beside it
 
 {
-    my $to = stopped(131047, 'fatal', phone => $phone);
+    my $to = stopped(131047, 'fatal');
 
     is(short($hook->send('1009', to => $to, script => '400 133010')),
         '400 passed 1', 'fatal: the phone is gone');

@@ -15,7 +15,7 @@ use File::Temp ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-use GraphPolicy qw(slow spew wait_until);
+use GraphPolicy qw(slow spew);
 use GraphPolicy::Webhook qw(signature payload entry messages account_update
     status inbound contact message tags short);
 
@@ -430,12 +430,12 @@ is(short($hook->deliver('', path => '/off', signature => undef,
 # -- tags
 
 
+# of other accounts than the phones that send below
 sub of_phone {
-    return payload(entry('2001', time => int time,
+    return payload(entry('2900', time => int time,
         messages(phone => '1900', @_)));
 }
 
-# other accounts, so that nobody's sends are in the way
 sub of_account {
     return payload(entry('2901', time => int time, account_update(@_)));
 }

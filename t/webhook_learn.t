@@ -14,9 +14,9 @@ use JSON::PP ();
 use Test::More;
 use Time::HiRes qw(time sleep);
 
-use GraphPolicy qw(slow wait_until);
+use GraphPolicy qw(slow);
 use GraphPolicy::Webhook qw(payload entry messages account_update status
-    inbound contact failure short tags next_second);
+    inbound failure short tags next_second);
 
 my $bound = 's3cretOfOneAccount';
 my $other = 's3cretOfTheOtherAccount';
