@@ -60,6 +60,16 @@ typedef struct {
 static long  budget = -1;
 
 
+/* the length of each of OpenSSL's blocks stands before it */
+
+#define HEAD  16
+
+/* how many blocks came back with this key still in them */
+
+static const char  wiped[] = "a key that nobody may find again";
+static unsigned    found;
+
+
 static const vector_t  vectors[] = {
 
     { "case 1", NULL, 20, 0x0b, text("Hi There"), 0,
@@ -87,13 +97,65 @@ static const vector_t  vectors[] = {
 static void *
 own_malloc(size_t n, const char *file, int line)
 {
+    u_char  *p;
+
     if (budget == 0) {
         return NULL;
     }
 
     budget -= (budget > 0);
 
-    return malloc(n);
+    /* zeros, as own_free() looks at all of it */
+
+    p = calloc(1, HEAD + n);
+    if (p == NULL) {
+        return NULL;
+    }
+
+    memcpy(p, &n, sizeof(n));
+
+    return p + HEAD;
+}
+
+
+static void
+own_free(void *p, const char *file, int line)
+{
+    size_t  i, n;
+
+    if (p == NULL) {
+        return;
+    }
+
+    memcpy(&n, (u_char *) p - HEAD, sizeof(n));
+
+    for (i = 0; i + sizeof(wiped) - 1 <= n; i++) {
+
+        if (memcmp((u_char *) p + i, wiped, sizeof(wiped) - 1) == 0) {
+            found++;
+            break;
+        }
+    }
+
+    free((u_char *) p - HEAD);
+}
+
+
+static void *
+own_realloc(void *p, size_t n, const char *file, int line)
+{
+    void    *to;
+    size_t   len;
+
+    to = own_malloc(n, file, line);
+
+    if (to != NULL && p != NULL) {
+        memcpy(&len, (u_char *) p - HEAD, sizeof(len));
+        memcpy(to, p, ngx_min(len, n));
+        own_free(p, file, line);
+    }
+
+    return to;
 }
 
 
@@ -516,6 +578,45 @@ test_memory(void)
 }
 
 
+static void
+test_wiped(void)
+{
+    long     n;
+    void    *p;
+    sign_t  *sig;
+
+    found = 0;
+
+    p = OPENSSL_memdup(wiped, sizeof(wiped));
+    OPENSSL_free(p);
+    is_int(found, 1, "a key that is given back as it is would be found");
+
+    found = 0;
+
+    sig = made(wiped);
+    (void) signed_by(sig, "body");
+    (void) signed_by(sig, "body");
+    is_int(init(sig), NGX_OK, "a key in use, with a body begun");
+    destroy(sig);
+
+    is_int(found, 0, "and destroyed: it is wiped");
+
+    for (n = 0; /* void */ ; n++) {
+        budget = n;
+        sig = made(wiped);
+        budget = -1;
+
+        if (sig != NULL) {
+            break;
+        }
+    }
+
+    destroy(sig);
+
+    is_int(found, 0, "and one that couldn't be made");
+}
+
+
 /* from the header and the body to the answer, as the module does it */
 
 static void
@@ -550,7 +651,7 @@ test_whole(void)
 int
 main(void)
 {
-    ok(CRYPTO_set_mem_functions(own_malloc, NULL, NULL) == 1,
+    ok(CRYPTO_set_mem_functions(own_malloc, own_realloc, own_free) == 1,
        "OpenSSL's memory is ours");
 
     test_vectors();
@@ -561,6 +662,7 @@ main(void)
     test_digits();
     test_equal();
     test_memory();
+    test_wiped();
     test_whole();
 
     return tap_done();
