@@ -372,7 +372,7 @@ read_parts(const uint8_t *data, size_t size)
     said_t  s;
 
     if (!is_document(data, size)) {
-        (void) read_payload(CHANGE "{\"statuses\":[{\"recipient_id\":\"1\",", data,
+        (void) read_payload(CHANGE "{\"statuses\":[{\"timestamp\":1,", data,
                             size, "}]}}]}]}", &s);
         (void) read_payload(CHANGE "{", data, size,
                             "},\"field\":\"messages\"}]}]}", &s);
