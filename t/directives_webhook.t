@@ -49,7 +49,8 @@ add_block_preprocessor(sub {
 my %arguments = (
     graph_policy_conversation        => 'on',
     graph_policy_webhook             => 'on',
-    graph_policy_webhook_secret_file => '/proc/version',
+    graph_policy_webhook_secret_file =>
+        '$TEST_NGINX_SERVER_ROOT/html/secrets',
     graph_policy_webhook_pause       => 'on',
 );
 

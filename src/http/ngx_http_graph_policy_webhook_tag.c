@@ -15,6 +15,7 @@
 #include "ngx_http_graph_policy_webhook.h"
 
 
+static ngx_uint_t ngx_http_graph_policy_has_tag(ngx_list_t *headers);
 static ngx_uint_t ngx_http_graph_policy_is_tag(ngx_str_t *name);
 static ngx_int_t ngx_http_graph_policy_push_number(ngx_http_request_t *r,
     const char *name, const char *lowcase, int64_t number);
@@ -34,60 +35,69 @@ ngx_int_t
 ngx_http_graph_policy_webhook_untag(ngx_http_request_t *r)
 {
     ngx_list_t        headers;
-    ngx_uint_t        i, pass, found;
+    ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h, *copy;
 
-    found = 0;
+    if (!ngx_http_graph_policy_has_tag(&r->headers_in.headers)) {
+        return NGX_OK;
+    }
 
-    for (pass = 0; pass < 2; pass++) {
+    if (ngx_list_init(&headers, r->pool, 20, sizeof(ngx_table_elt_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
-        for (part = &r->headers_in.headers.part; part != NULL;
-             part = part->next)
-        {
-            h = part->elts;
+    for (part = &r->headers_in.headers.part; part != NULL; part = part->next) {
+        h = part->elts;
 
-            for (i = 0; i < part->nelts; i++) {
+        for (i = 0; i < part->nelts; i++) {
 
-                if (ngx_http_graph_policy_is_tag(&h[i].key)) {
-                    found = 1;
-                    continue;
-                }
-
-                if (pass == 0) {
-                    continue;
-                }
-
-                copy = ngx_list_push(&headers);
-                if (copy == NULL) {
-                    return NGX_ERROR;
-                }
-
-                *copy = h[i];
+            if (ngx_http_graph_policy_is_tag(&h[i].key)) {
+                continue;
             }
-        }
 
-        if (!found) {
-            return NGX_OK;
-        }
+            copy = ngx_list_push(&headers);
+            if (copy == NULL) {
+                return NGX_ERROR;
+            }
 
-        if (pass == 0
-            && ngx_list_init(&headers, r->pool, 20, sizeof(ngx_table_elt_t))
-               != NGX_OK)
-        {
-            return NGX_ERROR;
+            *copy = h[i];
         }
     }
 
     r->headers_in.headers = headers;
 
-    /* a list knows its last part by a pointer into itself */
+    /* a list knows its last part by a pointer, into itself at first */
 
     if (headers.last == &headers.part) {
         r->headers_in.headers.last = &r->headers_in.headers.part;
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_has_tag(ngx_list_t *headers)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    for (part = &headers->part; part != NULL; part = part->next) {
+        h = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+
+            if (ngx_http_graph_policy_is_tag(&h[i].key)) {
+                return 1;
+            }
+        }
+    }
+
+    return 0;
 }
 
 
