@@ -1169,7 +1169,8 @@ is($read->get("zones/z/states/$id")->{json}{key}, '5559999',
 $api->is_refused('GET', $_, 404, "no such path, $_") for 'none', 'zones/none',
     'zones/none/states', 'zones/Z', 'zones/z/none', "zones/none/states/$id",
     'zones/z/states/' . '0' x 18, "zones/z/states/$id/more", 'rules/1',
-    'metrics/more', 'explain/more', 'zones/z/lookup/more', "zones/many/states/$id";
+    'metrics/more', 'explain/more', 'zones/z/lookup/more',
+    "zones/many/states/$id";
 $api->is_refused('GET', $_, qr/^40[04]\z/, "no id, $_") for
     'zones/z/states/nonsense', 'zones/z/states/' . 'f' x 2000;
 $api->is_refused('POST', 'zones/none/states', 404, 'no such zone, set',

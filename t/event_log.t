@@ -340,7 +340,7 @@ my @who = qw(zone scope key reason code);
     my $old = "$log.1";
     my $lines = () = slurp($log) =~ /\n/g;
 
-    rename $log, $old or die "rename: $!";
+    ok(rename($log, $old), 'the file is moved');
     sent(new_phone(), '400 131042');
     ok(wait_until(sub { (() = slurp($old) =~ /\n/g) == $lines + 1 }),
         'before USR1 the old file goes on');
