@@ -96,6 +96,11 @@ ngx_http_graph_policy_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
 
     value = cf->args->elts;
 
+    if (value[1].len == 0) {
+        return ngx_http_graph_policy_invalid(cf, cmd, &value[1],
+                                             "the name of a file");
+    }
+
     if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }

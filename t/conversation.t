@@ -260,7 +260,7 @@ for my $case ([131047, 'window-expired'], [131026, 'undeliverable'],
     my $log = $nginx->dir . '/access.log';
 
     is_blocked($to, 'window-expired', 'variables', in => 'long');
-    ok(wait_until(sub { slurp($log) =~ m{^/long/v25.0/$phone/messages 400
+    ok(wait_until(sub { slurp($log) =~ m{^/long/v25.0/$phone/messages[ ]400
         [ ]\[BLOCKED\][ ]conversation[ ]context-limited[ ]131047
         [ ]window-expired[ ]<[0-9a-f]{16}>$}mx }), 'variables: in the log')
         or diag(slurp($log));

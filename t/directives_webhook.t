@@ -70,9 +70,10 @@ my $blocks = do { local $/; <DATA> };
 my $made   = '';
 
 sub make_block {
-    my ($title, $section, $text, $emerg) = @_;
+    my ($title, $section, $text, $emerg, $more) = @_;
 
-    $made .= "\n\n=== $title\n--- $section\n$text\n--- emerg\n$emerg\n";
+    $made .= "\n\n=== $title\n--- $section\n$text\n--- emerg\n$emerg\n"
+        . ($more // '');
 }
 
 for my $name (sort keys %arguments) {
@@ -93,11 +94,12 @@ for my $name (sort keys %arguments) {
         qq(invalid number of arguments in "$name" directive));
     make_block("$name twice", 'config', "location / {\n"
         . "    $name $arguments{$name};\n" x 2 . '}',
-        qq("$name" directive is duplicate));
+        qq("$name" directive is duplicate),
+        "--- user_files\n>>> secrets\ns3cret-a\n");
 }
 
 for my $name (qw(graph_policy_webhook graph_policy_webhook_pause)) {
-    for my $value (qw(yes ON true 1 $http_x), '""', "''") {
+    for my $value (qw(yes true 1 $http_x), '""', "''") {
         my $shown = $value =~ s/^(?:""|'')$//r;
 
         make_block("$name, no $value", 'config',
@@ -115,24 +117,46 @@ for my $name (qw(graph_policy_webhook graph_policy_webhook_pause)) {
 my $web = 'graph_policy zone=main; graph_policy_webhook on;';
 my $at  = '$TEST_NGINX_SERVER_ROOT/html/secrets';
 our @bad = (
-    # FILL-IN: the words for each of these
-    ['an empty file',               ''],
-    ['a file of an empty line',     "\n"],
-    ['a file of blanks',            "   \n\t\n"],
-    ['five secrets',                join '', map { "s3cret$_\n" } 1 .. 5],
-    ['an account that is no id',    "s3cret-a 2001\ns3cret-b 20/01\n"],
-    ['an account with a quote',     "s3cret-a \"2001\"\n"],
-    ['an account with a comma',     "s3cret-a 2001,2002\n"],
-    ['an account that is too long', 's3cret-a ' . '1' x 65 . "\n"],
-    ['a control character',         "s3cret\x01a\n"],
-    ['a byte of zero',              "s3cret\0a\n"],
+    ['an empty file',               '',            0],
+    ['a file of an empty line',     "\n",          0],
+    ['a file of blanks',            "   \n\t\n",   0],
+    ['a file of comments',          "# s3cret-a\n", 0],
+    ['five secrets',   join('', map { "s3cret$_\n" } 1 .. 5), 'five'],
+    ['16k of comments', "s3cret-a\n" . "# none\n" x 2400, 'long'],
+    ['an account that is no id',    "s3cret-a 2001\ns3cret-b 20/01\n", 2],
+    ['an account with letters',     "s3cret-a acme\n",                 1],
+    ['an account with a quote',     "s3cret-a \"2001\"\n",             1],
+    ['an account with a comma',     "\n# two\ns3cret-a 2001,2002\n",   3],
+    ['an account that is too long', 's3cret-a ' . '1' x 21 . "\n",     1],
+    ['a secret that is too long',   's' x 129 . "\n",                  1],
+    ['a control character',         "s3cret\x01a\n",                   1],
+    ['a byte of zero',              "s3cret\0a\n",                     1],
 );
+
+# the number of the line, 0 if there is no secret at all
+sub wrong {
+    my ($what) = @_;
+
+    my $line = '"SECRET [ACCOUNT-ID ...]"';
+    my $file = 'FILL-IN/html/secrets';
+
+    return qq(invalid line $what of "$file" in )
+        . qq("graph_policy_webhook_secret_file" directive, it must be $line)
+        if $what =~ /^[1-9]/;
+
+    my %allowed = (0 => "a file with a line $line",
+        five => "a file of at most 4 lines $line",
+        long => 'a file of at most 16k');
+
+    return qq(invalid value "$file" in "graph_policy_webhook_secret_file" )
+        . "directive, it must be $allowed{$what}";
+}
 
 for my $number (0 .. $#bad) {
     $made .= "\n\n=== secrets, $bad[$number][0]\n--- config\n"
         . "location / { $web graph_policy_webhook_secret_file $at; }\n"
         . "--- user_files eval\n[['secrets', \$main::bad[$number][1]]]\n"
-        . "--- emerg\nFILL-IN \"graph_policy_webhook_secret_file\" FILL-IN\n";
+        . "--- emerg\n" . wrong($bad[$number][2]) . "\n";
 }
 
 spec_string($blocks . $made);
@@ -151,105 +175,105 @@ __DATA__
 --- config
 graph_policy_conversation '';
 --- emerg
-invalid value "" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "" in "graph_policy_conversation" directive, it must be "on" or "off"
 
 
 === graph_policy_conversation, "ON" isn't "on"
 --- config
 graph_policy_conversation ON;
 --- emerg
-invalid value "ON" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "ON" in "graph_policy_conversation" directive, it must be "on" or "off"
 
 
 === graph_policy_conversation is no time
 --- config
 graph_policy_conversation 15m;
 --- emerg
-invalid value "15m" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "15m" in "graph_policy_conversation" directive, it must be "on" or "off"
 
 
 === graph_policy_conversation, a hold alone
 --- config
 graph_policy_conversation hold=15m;
 --- emerg
-invalid value "hold=15m" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=15m" in "graph_policy_conversation" directive, it must be "on" or "off"
 
 
 === graph_policy_conversation, a variable
 --- config
 graph_policy_conversation $http_x;
 --- emerg
-invalid value "$http_x" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "$http_x" in "graph_policy_conversation" directive, it must be "on" or "off"
 
 
 === graph_policy_conversation, a time without its name
 --- config
 graph_policy_conversation on 15m;
 --- emerg
-invalid value "15m" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "15m" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, another parameter
 --- config
 graph_policy_conversation on max=15m;
 --- emerg
-invalid value "max=15m" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "max=15m" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, an empty parameter
 --- config
 graph_policy_conversation on '';
 --- emerg
-invalid value "" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, an empty hold
 --- config
 graph_policy_conversation on hold=;
 --- emerg
-invalid value "hold=" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, a hold of nothing
 --- config
 graph_policy_conversation on hold=0;
 --- emerg
-invalid value "hold=0" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=0" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, a negative hold
 --- config
 graph_policy_conversation on hold=-1s;
 --- emerg
-invalid value "hold=-1s" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=-1s" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, a hold that is no time
 --- config
 graph_policy_conversation on hold=1x;
 --- emerg
-invalid value "hold=1x" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=1x" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, a hold that is too long
 --- config
 graph_policy_conversation on hold=25h;
 --- emerg
-invalid value "hold=25h" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=25h" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, a hold without end
 --- config
 graph_policy_conversation on hold=99999999999999999999s;
 --- emerg
-invalid value "hold=99999999999999999999s" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=99999999999999999999s" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation, off for a while
 --- config
 graph_policy_conversation off hold=1m;
 --- emerg
-invalid value "hold=1m" in "graph_policy_conversation" directive, it must be FILL-IN
+invalid value "hold=1m" in "graph_policy_conversation" directive, it must be "hold=TIME" after "on", a time from "1ms" to "24h"
 
 
 === graph_policy_conversation twice, on and off
@@ -270,7 +294,7 @@ location / {
 >>> secrets
 s3cret-a
 --- emerg
-FILL-IN "graph_policy_webhook" FILL-IN
+"graph_policy_webhook" in location "/" needs "graph_policy zone=NAME"
 
 
 === graph_policy_webhook where the policy is off
@@ -285,7 +309,7 @@ location / {
 >>> secrets
 s3cret-a
 --- emerg
-FILL-IN "graph_policy_webhook" FILL-IN
+"graph_policy_webhook" in location "/" needs "graph_policy zone=NAME"
 
 
 === graph_policy_webhook without secrets
@@ -295,7 +319,7 @@ location / {
     graph_policy_webhook on;
 }
 --- emerg
-FILL-IN "graph_policy_webhook" FILL-IN
+"graph_policy_webhook" in location "/" needs "graph_policy_webhook_secret_file"
 
 
 === secrets, a file that isn't there
@@ -306,7 +330,7 @@ location / {
     graph_policy_webhook_secret_file $TEST_NGINX_SERVER_ROOT/html/missing;
 }
 --- emerg
-FILL-IN/html/missingFILL-IN
+open() "FILL-IN/html/missing" failed (2: No such file or directory)
 
 
 === secrets, a directory
@@ -317,7 +341,7 @@ location / {
     graph_policy_webhook_secret_file $TEST_NGINX_SERVER_ROOT/html;
 }
 --- emerg
-FILL-IN/htmlFILL-IN
+read() "FILL-IN/html" failed (21: Is a directory)
 
 
 === secrets, no name
@@ -328,7 +352,7 @@ location / {
     graph_policy_webhook_secret_file '';
 }
 --- emerg
-invalid value "" in "graph_policy_webhook_secret_file" directive, it must be FILL-IN
+invalid value "" in "graph_policy_webhook_secret_file" directive, it must be the name of a file
 
 
 === every form of graph_policy_conversation
@@ -381,8 +405,8 @@ location / {
 --- user_files eval
 [
     ['one', 's3cret'],
-    ['four', "s3cret-a\ns3cret-b 2001\ns3cret-c 2001 2002 wa.b-a_9\n"
-        . 's3cret-d ' . '1' x 64 . "\n"],
+    ['four', "s3cret-a\ns3cret-b 2001\ns3cret-c 2001 2002\n"
+        . 's3cret-d ' . '1' x 20 . "\n"],
     ['crlf', "s3cret-a 2001\r\ns3cret-b\r\n"],
 ]
 --- response_body

@@ -308,11 +308,14 @@ for my $case (
         my ($name, $more, $status, $seen) = @$case;
         my $limit = 10 * slow();
 
+        # a client that still sends when it is refused may not see the answer
+        my $body = length $more ? "\@$dir/body" : "''";
+
         $before = $app->count;
         my $said = qx{curl -s --http2-prior-knowledge -o /dev/null \\
             -w '%{http_version} %{http_code}' -m $limit -X POST \\
             -H 'Content-Type: application/json' $more \\
-            --data-binary \@$dir/body $url/webhook};
+            --data-binary $body $url/webhook};
 
         is($said, "2 $status", "HTTP/2, $name");
         is($app->count - $before, $seen, "HTTP/2, $name: what goes on");

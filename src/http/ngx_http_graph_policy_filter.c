@@ -253,9 +253,7 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
         return;
     }
 
-    if (ctx->status != NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN
-        || ctx->kind == NGX_HTTP_GRAPH_POLICY_READ)
-    {
+    if (ctx->nrefs == 0 || ctx->kind == NGX_HTTP_GRAPH_POLICY_READ) {
         return;
     }
 

@@ -316,7 +316,11 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     if (rc == NGX_OK) {
         ctx->nrefs = 0;
-        return NGX_OK;
+
+        /* a success ends what longer holds of other locations still keep */
+
+        return (cover.n != 0 && target->send)
+               ? ngx_http_graph_policy_keep(ctx, &cover) : NGX_OK;
     }
 
     if (rc == NGX_DONE) {

@@ -434,6 +434,7 @@ ngx_http_graph_policy_conversation_of(ngx_http_graph_policy_zone_t *zone,
 ngx_uint_t
 ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
 {
+    size_t      len;
     ngx_str_t  *type;
 
     if (r->headers_in.content_type == NULL
@@ -452,9 +453,11 @@ ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
     }
 
     type = &r->headers_in.content_type->value;
+    len = sizeof("application/json") - 1;
 
-    return type->len >= sizeof("application/json") - 1
-           && ngx_strncasecmp(type->data, (u_char *) "application/json",
-                              sizeof("application/json") - 1)
-              == 0;
+    return type->len >= len
+           && ngx_strncasecmp(type->data, (u_char *) "application/json", len)
+              == 0
+           && (type->len == len || type->data[len] == ';'
+               || type->data[len] == ' ' || type->data[len] == '\t');
 }

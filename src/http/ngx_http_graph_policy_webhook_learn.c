@@ -148,7 +148,7 @@ static ngx_uint_t
 ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_trust_t *trust)
 {
-    u_char                            data[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    u_char                            data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
     ngx_int_t                         rc;
     ngx_str_t                         other;
     ngx_http_graph_policy_identity_t  *id;
@@ -466,7 +466,9 @@ static uint32_t
 ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_verdict_t *verdict)
 {
-    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST) {
+    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
+        || verdict->messages)
+    {
         return 0;
     }
 

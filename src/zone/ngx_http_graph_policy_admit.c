@@ -58,9 +58,9 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     n = ngx_http_graph_policy_collect(zone->sh, id, states);
     rc = ngx_http_graph_policy_weigh(states, n, kind, id->lease, now, &shown);
 
-    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, now, &end);
+    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &end);
 
-    if (limit != NULL) {
+    if (limit != NULL && now < end) {
         rc = ngx_http_graph_policy_limit(rc, limit, end, &shown, now, view);
     }
 
@@ -294,9 +294,7 @@ ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
 
         if (state->credential != 0 || state->dry_run
             || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
-            || now >= state->breaker.until
-            || (shown != NULL
-                && shown->breaker.until >= state->breaker.until))
+            || now >= state->breaker.until)
         {
             continue;
         }
@@ -305,14 +303,17 @@ ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
             if (refs[j].hash == state->node.key
                 && refs[j].reason == state->reason)
             {
-                break;
+                shown = NULL;
+                goto done;
             }
         }
 
-        if (j == n) {
+        if (shown == NULL || shown->breaker.until < state->breaker.until) {
             shown = state;
         }
     }
+
+done:
 
     if (shown != NULL) {
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);

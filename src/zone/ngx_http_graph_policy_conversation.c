@@ -29,6 +29,9 @@ static void ngx_http_graph_policy_conversation_update(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
     uint64_t until);
+static ngx_uint_t ngx_http_graph_policy_conversation_is_older(
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_failure_t *failure);
 static void ngx_http_graph_policy_conversation_describe(
     ngx_http_graph_policy_conversation_t *conversation,
     ngx_http_graph_policy_failure_t *failure);
@@ -143,7 +146,7 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
 
 ngx_http_graph_policy_conversation_t *
 ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id, uint64_t now, uint64_t *end)
+    ngx_http_graph_policy_identity_t *id, uint64_t *end)
 {
     uint64_t                               until;
     ngx_http_graph_policy_conversation_t  *conversation;
@@ -175,7 +178,7 @@ ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
 
     *end = until;
 
-    return (now < until) ? conversation : NULL;
+    return conversation;
 }
 
 
@@ -210,11 +213,8 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
             return NGX_ERROR;
         }
 
-    } else if (ngx_http_graph_policy_second(failure->sent)
-               < ngx_http_graph_policy_second(conversation->changed)
-               || (conversation->inbound
-                   && ngx_http_graph_policy_second(failure->sent)
-                      == ngx_http_graph_policy_second(conversation->changed)))
+    } else if (ngx_http_graph_policy_conversation_is_older(conversation,
+                                                           failure))
     {
         return NGX_OK;
     }
@@ -242,6 +242,29 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
                                 : NGX_HTTP_GRAPH_POLICY_SET;
 
     return NGX_OK;
+}
+
+
+/* whether the failure was before the last that is known */
+
+static ngx_uint_t
+ngx_http_graph_policy_conversation_is_older(
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    uint64_t  sent, changed;
+
+    sent = ngx_http_graph_policy_second(failure->sent);
+    changed = ngx_http_graph_policy_second(conversation->changed);
+
+    if (sent != changed || !conversation->inbound) {
+        return sent < changed;
+    }
+
+    /* what was sent after the message came is newer, even if it's a second */
+
+    return failure->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER
+           || failure->sent < conversation->since;
 }
 
 
@@ -319,6 +342,7 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     }
 
     conversation->changed = when;
+    conversation->since = now;
     conversation->inbound = 1;
 
     ngx_http_graph_policy_conversation_update(zone, conversation, 0, until);

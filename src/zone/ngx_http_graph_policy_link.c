@@ -110,7 +110,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     if (id->phone.len == 0
         || id->phone.len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
         || id->account.len == 0
-        || id->account.len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN)
+        || id->account.len > NGX_HTTP_GRAPH_POLICY_KEY_LEN)
     {
         return NGX_ERROR;
     }

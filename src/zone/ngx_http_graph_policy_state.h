@@ -72,7 +72,7 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash */
     ngx_rbtree_node_t                order;     /* by the end of its hold */
-    uint64_t                         since;
+    uint64_t                         since;     /* or when it was told of */
     uint64_t                         changed;   /* when its cause was */
     int64_t                          code;      /* -1: none */
     int64_t                          subcode;   /* likewise */
@@ -96,7 +96,7 @@ typedef struct {
     uint8_t                          phone_len;
     uint8_t                          account_len;
     u_char                           phone[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
-    u_char                           account[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    u_char                           account[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
 } ngx_http_graph_policy_link_t;
 
 
@@ -276,12 +276,12 @@ void ngx_http_graph_policy_conversation_remove(
 
 /*
  * The record that limits a message send at a location with a gate, and until
- * when; NULL if none does.
+ * when, which may be over there; NULL if none does.
  */
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_limits(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    uint64_t now, uint64_t *end);
+    uint64_t *end);
 
 /* as zone_learn() and zone_clear() */
 ngx_int_t ngx_http_graph_policy_conversation_learn(

@@ -104,7 +104,7 @@ typedef struct {
                                                    hold, or 0: off */
     unsigned                         cooldown:1;    /* temporary ones count */
     unsigned                         template:1;    /* opens a window */
-    u_char                           learnt[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    u_char                           learnt[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
                                                 /* what account may be in */
 } ngx_http_graph_policy_identity_t;
 
@@ -208,7 +208,8 @@ uint64_t ngx_http_graph_policy_zone_fingerprint(
 /*
  * Looks up the states that cover "id"; a send without a credential, which
  * mustn't change a state, is anonymous.  Returns
- *   NGX_OK      nothing covers, or nothing blocks a READ;
+ *   NGX_OK      nothing covers, or nothing blocks a READ; "cover" may name a
+ *               conversation that this location's hold has let go;
  *   NGX_DONE    the request is the probe: "cover" names the states whose
  *               lease it took, to be settled under their tokens;
  *   NGX_BUSY    blocked; "view" is the state with the latest end, "cover"
@@ -279,9 +280,9 @@ void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Whether a fatal state blocks the phone of "id" for everyone before its hold
- * is over, and isn't one of the "n" that "refs" names; "view" is the one with
- * the latest end.  NGX_BUSY or NGX_OK.
+ * Whether fatal states block the phone of "id" for everyone before their hold
+ * is over, and none of them is one of the "n" that "refs" names; "view" is the
+ * one with the latest end.  NGX_BUSY or NGX_OK.
  */
 ngx_int_t ngx_http_graph_policy_zone_paused(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
@@ -291,7 +292,7 @@ ngx_int_t ngx_http_graph_policy_zone_paused(
 /*
  * Learns that the phone of "id" belongs to its account.  NGX_OK: it does now.
  * NGX_DECLINED: it is known to belong to another one, which is then in
- * "other" (in its data of NGX_HTTP_GRAPH_POLICY_PHONE_LEN bytes), unless
+ * "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless
  * "other" is NULL: it is then moved.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,

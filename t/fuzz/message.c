@@ -134,7 +134,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (read_message("{\"type\":\"template\",\"type\":", data, size, "}", &m)
         == NGX_OK)
     {
-        for (i = 0; i < size && strchr(" \t\r\n", data[i]) != NULL; i++) {
+        /* yajl takes some more bytes for white space than JSON has */
+
+        for (i = 0; i < size && strchr(" \t\r\n\v\f", data[i]) != NULL; i++) {
             /* void */
         }
 
@@ -179,6 +181,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     for (i = 0; i < r.len; i++) {
         if (r.data[i] < ' ' || r.data[i] == '"' || r.data[i] == '\\') {
+            return 0;
+        }
+
+        /* maybe half a pair of surrogates, which only an escape can give */
+
+        if (r.data[i] == 0xed) {
             return 0;
         }
     }

@@ -38,7 +38,7 @@ typedef struct {
     size_t    items;
     size_t    errors;
     uint64_t  sum;                  /* of all that it says */
-    char      first[NGX_HTTP_GRAPH_POLICY_ID_LEN + 1];
+    char      first[NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN + 1];
 } said_t;
 
 
@@ -92,7 +92,7 @@ check_id(memory_t *m, ngx_str_t *id)
         return;
     }
 
-    check(id->len <= NGX_HTTP_GRAPH_POLICY_ID_LEN);
+    check(id->len <= NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN);
     check_block(m, id->data, id->len);
 
     for (i = 0; i < id->len; i++) {
@@ -372,7 +372,7 @@ read_parts(const uint8_t *data, size_t size)
     said_t  s;
 
     if (!is_document(data, size)) {
-        (void) read_payload(CHANGE "{\"statuses\":[{\"recipient_id\":\"1\",", data,
+        (void) read_payload(CHANGE "{\"statuses\":[{\"timestamp\":1,", data,
                             size, "}]}}]}]}", &s);
         (void) read_payload(CHANGE "{", data, size,
                             "},\"field\":\"messages\"}]}]}", &s);

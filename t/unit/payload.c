@@ -175,6 +175,10 @@ static const said_t  shapes[] = {
       "{\"metadata\":{\"phone_number_id\":\"5\"}}},{\"field\":"
       "\"account_update\",\"value\":{\"event\":\"ACCOUNT_VIOLATION\"}}]},"
       "{\"changes\":[{\"value\":{}}]}]}", "(M#5)(AN)(o)3/1" },
+    { "two changes with errors",
+      "{\"entry\":[{\"changes\":[{\"value\":{\"errors\":[{\"code\":1},{"
+      "\"code\":2}]}},{\"value\":{\"errors\":[{\"code\":3}]}}]}]}",
+      "(o{v[1,2]})(o{v[3]})2/3" },
     { "two errors", ERROR("\"code\":1},{\"code\":2,\"error_subcode\":3"),
       "2(M{v[1,2.3]})1/2" },
     { "two statuses, each with errors",
