@@ -35,16 +35,6 @@ static u_char *ngx_http_graph_policy_write_state(u_char *p,
 static ngx_uint_t  ngx_http_graph_policy_nparked;
 
 
-const uint8_t  ngx_http_graph_policy_key_scopes[] = {
-    NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL,
-    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
-    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
-    NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE,
-    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION,
-    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
-};
-
-
 ngx_http_graph_policy_ctx_t *
 ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
 {
@@ -237,6 +227,13 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
 
         ngx_http_graph_policy_zone_settle(ctx->zone, ref, each, now, &view);
         ngx_http_graph_policy_log_state(ctx, &view);
+
+        ngx_http_graph_policy_zone_count_probe(ctx->zone,
+                         (each == NGX_HTTP_GRAPH_POLICY_SUCCESS)
+                         ? NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED
+                         : (each == NGX_HTTP_GRAPH_POLICY_FAILURE)
+                         ? NGX_HTTP_GRAPH_POLICY_PROBE_REARMED
+                         : NGX_HTTP_GRAPH_POLICY_PROBE_INCONCLUSIVE);
 
         ref->lease = 0;
     }
@@ -551,6 +548,7 @@ ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
 
     ctx->parked = 1;
     ngx_http_graph_policy_nparked++;
+    ngx_http_graph_policy_zone_count_parked(ctx->zone, 1);
 }
 
 
@@ -563,6 +561,7 @@ ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx)
 
     ctx->parked = 0;
     ngx_http_graph_policy_nparked--;
+    ngx_http_graph_policy_zone_count_parked(ctx->zone, -1);
 
     if (ctx->parking->timer_set) {
         ngx_del_timer(ctx->parking);

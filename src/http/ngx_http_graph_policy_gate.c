@@ -155,6 +155,8 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
 
     case NGX_BUSY:
+        ngx_http_graph_policy_zone_count_blocked(ctx->zone,
+                                                 ctx->view->reason);
         ngx_http_graph_policy_reply(r, ctx, glcf->status);
         return NGX_DONE;
 
@@ -262,6 +264,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 {
     uint64_t                        now;
     ngx_int_t                       rc;
+    ngx_uint_t                      dry_run;
     ngx_http_graph_policy_view_t   *view;
     ngx_http_graph_policy_cover_t   cover;
 
@@ -297,6 +300,11 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     }
 
     ctx->identity.cooldown = (glcf->cooldown && target->send);
+    dry_run = ngx_http_graph_policy_dry_run(r, glcf);
+
+    /* one that waits to be sent again may ask more than once */
+
+    ctx->identity.uncounted = (dry_run || ctx->attempts > 1);
     ctx->identity.gate = glcf->conversation
                          ? (uint32_t) glcf->conversation_hold : 0;
 
@@ -334,7 +342,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
                                      NULL);
     }
 
-    if (rc == NGX_ABORT || ngx_http_graph_policy_dry_run(r, glcf)) {
+    if (rc == NGX_ABORT || dry_run) {
 
         if (ngx_http_graph_policy_keep(ctx, &cover) != NGX_OK) {
             return NGX_ERROR;

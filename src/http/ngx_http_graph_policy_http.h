@@ -139,6 +139,7 @@ typedef struct {
     ngx_event_t                     *parking;
     ngx_uint_t                       attempts;
     ngx_uint_t                       unknown;   /* of uncertain outcome */
+    ngx_uint_t                       resent_for;    /* the reason */
     ngx_uint_t                       nstates;   /* before this attempt */
     ngx_msec_t                       hint;      /* Graph's, 0: none */
 
@@ -311,9 +312,5 @@ ngx_uint_t ngx_http_graph_policy_filter_is_first(void);
 
 
 extern ngx_module_t  ngx_http_graph_policy_module;
-
-/* the scope that users know, by ngx_http_graph_policy_key_e */
-extern const uint8_t  ngx_http_graph_policy_key_scopes[];
-
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_HTTP_H_INCLUDED_ */

@@ -501,9 +501,9 @@ ngx_http_graph_policy_learn_cure(ngx_http_graph_policy_pupil_t *pupil,
 {
     ngx_http_graph_policy_view_t  view;
 
-    if (!pupil->trusted
-        || !ngx_http_graph_policy_is_recent(pupil->time, pupil->now))
-    {
+    /* it may be late: it only mustn't be older than what it ends */
+
+    if (!pupil->trusted || pupil->time <= 0) {
         return;
     }
 
@@ -589,7 +589,17 @@ ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
 
             ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
             id.phone = change->phone;
-            id.account = entry->account;
+
+            /* nobody is told of a phone that is another customer's */
+
+            ngx_http_graph_policy_zone_account(ctx->zone, &id);
+
+            if (id.account.len == 0) {
+                id.account = entry->account;
+
+            } else if (!ngx_http_graph_policy_is_trusted(trust, &id.account)) {
+                return NGX_OK;
+            }
 
             if (ngx_http_graph_policy_zone_paused(ctx->zone, &id, lesson->set,
                                                   lesson->nset, now, &view)

@@ -124,6 +124,10 @@ ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
 
     transition = ngx_http_graph_policy_trip(state, id, failure);
 
+    if (transition == NGX_HTTP_GRAPH_POLICY_SET) {
+        state->blocked = 0;
+    }
+
     if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
         ngx_http_graph_policy_state_describe(state, failure);
         ngx_http_graph_policy_state_update(zone, state, was_armed);
@@ -186,6 +190,14 @@ ngx_http_graph_policy_trip_fatal(ngx_http_graph_policy_state_t *state,
 
     b = &state->breaker;
     sent = ngx_http_graph_policy_latest(failure);
+
+    /* Meta delivers an event more than once, and it isn't a failure more */
+
+    if (failure->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER
+        && b->armed && failure->sent / 1000 == b->changed / 1000)
+    {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
 
     /* a wait that was short says nothing of how long this one lasts */
 
@@ -419,13 +431,14 @@ ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 
-    if (state == NULL) {
+    if (state == NULL && when + NGX_HTTP_GRAPH_POLICY_FRESH > now) {
         state = ngx_http_graph_policy_note(zone, &place, reason);
     }
 
     if (state == NULL
         || !ngx_http_graph_policy_state_is_at(state, &place)
-        || when / 1000 < state->breaker.changed / 1000)
+        || when / 1000 < state->breaker.changed / 1000
+        || state->breaker.until == NGX_HTTP_GRAPH_POLICY_NEVER)
     {
         goto done;
     }

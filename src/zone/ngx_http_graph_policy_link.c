@@ -192,6 +192,7 @@ ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
     ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
 
     zone->sh->linked++;
+    zone->sh->changes++;
 
     return link;
 }
@@ -208,6 +209,7 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_queue_remove(&link->queue);
 
     zone->sh->linked--;
+    zone->sh->changes++;
 
     ngx_slab_free_locked(zone->shpool, link);
 }
