@@ -323,7 +323,15 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     }
 
     if (rc == NGX_OK) {
-        ctx->nrefs = 0;
+
+        /* what it was to probe is over by now */
+
+        if (ctx->nrefs != 0) {
+            ngx_http_graph_policy_settle(ctx,
+                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NULL);
+            ctx->nrefs = 0;
+        }
 
         /* a success ends what longer holds of other locations still keep */
 
