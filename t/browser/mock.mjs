@@ -83,10 +83,10 @@ export class Mock {
 
     state(zone, reason, more = {}) {
         const [title, action, code] = REASONS[reason];
-        const state = { zone, id: (0xb0b7da64fe + this.states.length * 7919)
-            .toString(16).padStart(18, '0'), scope: 'phone',
-            key: '106540352242922', credential: null, category: 'fatal',
-            reason, code, subcode: null, title, action,
+        const state = { zone, id: 'bb7da64fe9df'
+            + (0xad6102 + this.states.length * 7919).toString(16),
+            scope: 'phone', key: '106540352242922', credential: null,
+            category: 'fatal', reason, code, subcode: null, title, action,
             since: this.time(-90), until: this.time(42), due: false,
             probing: false, holds: 1, blocked: 12, trace: null,
             source: 'answer', dry_run: false, ...more };
