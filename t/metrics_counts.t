@@ -250,7 +250,8 @@ counts('in pieces, in chunks, compressed', sub {
 
 counts('larger than the buffer, with and without a length', sub {
     is(short(sent(new_phone(), "400 131042 pad=2000 $_", in => 'small')),
-        '400 passed', "too large, $_") for 'trace=T', 'chunked', 'chunked split';
+        '400 passed', "too large, $_") for 'trace=T', 'chunked',
+        'chunked split';
 }, 'responses unclassified' => 3);
 
 counts('torn', sub {
