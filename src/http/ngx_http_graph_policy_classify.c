@@ -19,10 +19,6 @@
 #include "ngx_http_graph_policy_request.h"
 
 
-/* scratch memory on the stack, enough for bodies of the usual size */
-#define NGX_HTTP_GRAPH_POLICY_SMALL  16384
-
-
 static void ngx_http_graph_policy_hints(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_usage(ngx_http_request_t *r,

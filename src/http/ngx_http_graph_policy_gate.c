@@ -198,13 +198,14 @@ ngx_http_graph_policy_read_body(ngx_http_request_t *r,
         return rc;
     }
 
-    /* gives back the reference that reading took */
-
-    ngx_http_finalize_request(r, NGX_DONE);
+    /* either way gives back the reference that reading took */
 
     if (ctx->body_read) {
+        r->main->count--;
         return NGX_OK;
     }
+
+    ngx_http_finalize_request(r, NGX_DONE);
 
     ctx->body_awaited = 1;
 
