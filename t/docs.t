@@ -246,7 +246,7 @@ like($lines, qr/^\| `graph policy \Q$_\E,/m, "log: $_") for @lines;
 # -- names --------------------------------------------------------------------
 
 my %metrics = map { ("graph_policy_$_" => 1) } 'build_info',
-    slurp("$top/src/api/ngx_http_graph_policy_metrics.c")
+    slurp("$top/src/api/ngx_http_graph_policy_metric_table.c")
     =~ /^    \{ ngx_string\("(\w+)"\),$/mg;
 
 # a directive, variable or metric in a text is one that exists

@@ -14,6 +14,7 @@
  */
 
 
+#include "ngx_http_graph_policy_metric_table.h"
 #include "ngx_http_graph_policy_metrics.h"
 #include "ngx_http_graph_policy_version.h"
 
@@ -22,55 +23,6 @@
 #define NGX_HTTP_GRAPH_POLICY_LOOKED_AT  16384
 
 #define NGX_HTTP_GRAPH_POLICY_PREFIX     "graph_policy_"
-
-#define NGX_HTTP_GRAPH_POLICY_NLABELS    2
-
-/* categories of states */
-#define NGX_HTTP_GRAPH_POLICY_NSTATES    (NGX_HTTP_GRAPH_POLICY_CONTEXT + 1)
-
-/* scopes of states: all but that of a request alone */
-#define NGX_HTTP_GRAPH_POLICY_NHOLDERS   NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
-
-
-typedef struct {
-    ngx_str_t                          name;
-    ngx_str_t                         *values;
-    size_t                             step;    /* from value to value */
-    ngx_uint_t                         n;       /* 0: there is no label */
-} ngx_http_graph_policy_label_t;
-
-
-/* where the values of a metric are */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_COUNTER = 0,  /* words of the zone's counters */
-    NGX_HTTP_GRAPH_POLICY_GAUGE,        /* words of a reading */
-    NGX_HTTP_GRAPH_POLICY_AGE           /* likewise, of milliseconds */
-} ngx_http_graph_policy_metric_e;
-
-
-/* values lie in a row, those of the last label side by side */
-
-typedef struct {
-    ngx_str_t                          name;
-    ngx_str_t                          help;
-    ngx_http_graph_policy_metric_e     type;
-    size_t                             offset;
-    ngx_http_graph_policy_label_t      labels[NGX_HTTP_GRAPH_POLICY_NLABELS];
-} ngx_http_graph_policy_metric_t;
-
-
-/* one zone, at the time of the scrape */
-
-typedef struct {
-    ngx_str_t                          zone;        /* escaped */
-    ngx_http_graph_policy_counters_t  *counters;
-    ngx_uint_t                         states[NGX_HTTP_GRAPH_POLICY_NHOLDERS]
-                                             [NGX_HTTP_GRAPH_POLICY_NSTATES];
-    ngx_uint_t                         oldest[NGX_HTTP_GRAPH_POLICY_NSTATES];
-    ngx_uint_t                         bytes[2];
-    ngx_uint_t                         parked;
-} ngx_http_graph_policy_reading_t;
 
 
 static ngx_int_t ngx_http_graph_policy_metrics_read(ngx_http_request_t *r,
@@ -96,177 +48,6 @@ static u_char *ngx_http_graph_policy_metrics_label(u_char *p,
 static u_char *ngx_http_graph_policy_metrics_value(u_char *p,
     ngx_http_graph_policy_metric_t *metric, ngx_uint_t value);
 static ngx_buf_t *ngx_http_graph_policy_metrics_build(ngx_pool_t *pool);
-
-
-/* in the order of the enumerations that they name */
-
-static ngx_str_t  ngx_http_graph_policy_results[] = {
-    ngx_string("accepted"),
-    ngx_string("refused")
-};
-
-static ngx_str_t  ngx_http_graph_policy_denials[] = {
-    ngx_string("budget"),
-    ngx_string("deadline"),
-    ngx_string("attempts"),
-    ngx_string("unknown"),
-    ngx_string("waiting"),
-    ngx_string("quota")
-};
-
-static ngx_str_t  ngx_http_graph_policy_probe_results[] = {
-    ngx_string("cleared"),
-    ngx_string("rearmed"),
-    ngx_string("inconclusive")
-};
-
-static ngx_str_t  ngx_http_graph_policy_webhook_kinds[] = {
-    ngx_string("verified"),
-    ngx_string("unsigned"),
-    ngx_string("forged"),
-    ngx_string("unread"),
-    ngx_string("too-large"),
-    ngx_string("foreign"),
-    ngx_string("paused")
-};
-
-static ngx_str_t  ngx_http_graph_policy_bytes_kinds[] = {
-    ngx_string("size"),
-    ngx_string("used")
-};
-
-
-#define ngx_http_graph_policy_label_value(label, i)                           \
-    ((ngx_str_t *) ((u_char *) (label)->values + (i) * (label)->step))
-
-#define ngx_http_graph_policy_label(name, values, n)                          \
-    { ngx_string(name), values, sizeof(ngx_str_t), n }
-
-#define ngx_http_graph_policy_no_label                                        \
-    { ngx_null_string, NULL, 0, 0 }
-
-#define ngx_http_graph_policy_by_reason                                       \
-    { ngx_string("reason"), &ngx_http_graph_policy_reasons[0].slug,           \
-      sizeof(ngx_http_graph_policy_reason_t),                                 \
-      NGX_HTTP_GRAPH_POLICY_NREASONS }
-
-#define ngx_http_graph_policy_by_result                                       \
-    ngx_http_graph_policy_label("result", ngx_http_graph_policy_results, 2)
-
-#define ngx_http_graph_policy_by_category(n)                                  \
-    ngx_http_graph_policy_label("category",                                   \
-                                ngx_http_graph_policy_categories, n)
-
-#define ngx_http_graph_policy_counted(field)                                  \
-    NGX_HTTP_GRAPH_POLICY_COUNTER,                                            \
-    offsetof(ngx_http_graph_policy_counters_t, field)
-
-#define ngx_http_graph_policy_read_as(type, field)                            \
-    type, offsetof(ngx_http_graph_policy_reading_t, field)
-
-
-static ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[] = {
-
-    { ngx_string("responses_total"),
-      ngx_string("Error answers of the upstream, by category."),
-      ngx_http_graph_policy_counted(responses),
-      { ngx_http_graph_policy_by_category(NGX_HTTP_GRAPH_POLICY_NCOUNTED),
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("errors_total"),
-      ngx_string("Error answers with a code that a rule knows, by reason."),
-      ngx_http_graph_policy_counted(errors),
-      { ngx_http_graph_policy_by_reason,
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("blocked_total"),
-      ngx_string("Requests that the proxy answered itself, by reason."),
-      ngx_http_graph_policy_counted(blocked),
-      { ngx_http_graph_policy_by_reason,
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("dry_run_blocks_total"),
-      ngx_string("Requests that would have been blocked, by what Graph said "
-                 "to them."),
-      ngx_http_graph_policy_counted(dry_run),
-      { ngx_http_graph_policy_by_reason,
-        ngx_http_graph_policy_by_result } },
-
-    { ngx_string("retries_total"),
-      ngx_string("Requests that were sent again and answered, by what Graph "
-                 "said to them; the reason is that of the error before."),
-      ngx_http_graph_policy_counted(resent),
-      { ngx_http_graph_policy_by_reason,
-        ngx_http_graph_policy_by_result } },
-
-    { ngx_string("retries_denied_total"),
-      ngx_string("Temporary errors that were delivered in place of another "
-                 "try, by what stood against it."),
-      ngx_http_graph_policy_counted(denied),
-      { ngx_http_graph_policy_label("why", ngx_http_graph_policy_denials,
-                                    NGX_HTTP_GRAPH_POLICY_NDENIED),
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("probes_total"),
-      ngx_string("States that were probed, by what came of it."),
-      ngx_http_graph_policy_counted(probes),
-      { ngx_http_graph_policy_label("result",
-                                    ngx_http_graph_policy_probe_results,
-                                    NGX_HTTP_GRAPH_POLICY_NPROBES),
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("webhook_events_total"),
-      ngx_string("Webhooks, and what was remarkable about them."),
-      ngx_http_graph_policy_counted(webhooks),
-      { ngx_http_graph_policy_label("kind",
-                                    ngx_http_graph_policy_webhook_kinds,
-                                    NGX_HTTP_GRAPH_POLICY_NWEBHOOKS),
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("states"),
-      ngx_string("States in force now."),
-      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_GAUGE, states),
-      { ngx_http_graph_policy_label("scope", ngx_http_graph_policy_scopes,
-                                    NGX_HTTP_GRAPH_POLICY_NHOLDERS),
-        ngx_http_graph_policy_by_category(NGX_HTTP_GRAPH_POLICY_NSTATES) } },
-
-    { ngx_string("oldest_state_seconds"),
-      ngx_string("For how long the oldest state has been in force, 0 if there "
-                 "is none."),
-      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_AGE, oldest),
-      { ngx_http_graph_policy_by_category(NGX_HTTP_GRAPH_POLICY_NSTATES),
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("zone_bytes"),
-      ngx_string("Shared memory of the zone, and how much of it is used, in "
-                 "whole pages."),
-      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_GAUGE, bytes),
-      { ngx_http_graph_policy_label("kind", ngx_http_graph_policy_bytes_kinds,
-                                    2),
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("evictions_total"),
-      ngx_string("What had to leave a full zone before its time."),
-      ngx_http_graph_policy_counted(evicted),
-      { ngx_http_graph_policy_no_label,
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("lost_total"),
-      ngx_string("What wasn't remembered for want of room in the zone."),
-      ngx_http_graph_policy_counted(lost),
-      { ngx_http_graph_policy_no_label,
-        ngx_http_graph_policy_no_label } },
-
-    { ngx_string("parked"),
-      ngx_string("Requests that wait to be sent again now."),
-      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_GAUGE, parked),
-      { ngx_http_graph_policy_no_label,
-        ngx_http_graph_policy_no_label } }
-};
-
-#define NGX_HTTP_GRAPH_POLICY_NMETRICS                                        \
-    (sizeof(ngx_http_graph_policy_metric_table)                               \
-     / sizeof(ngx_http_graph_policy_metric_t))
 
 
 ngx_chain_t *
@@ -295,17 +76,9 @@ ngx_http_graph_policy_metrics(ngx_http_request_t *r,
 
     *size = 0;
     ll = &out;
+    b = ngx_http_graph_policy_metrics_build(r->pool);
 
-    for (i = 0; i <= NGX_HTTP_GRAPH_POLICY_NMETRICS; i++) {
-
-        if (i < NGX_HTTP_GRAPH_POLICY_NMETRICS) {
-            b = ngx_http_graph_policy_metrics_print(r->pool,
-                                     &ngx_http_graph_policy_metric_table[i],
-                                                    readings, n);
-        } else {
-            b = ngx_http_graph_policy_metrics_build(r->pool);
-        }
-
+    for (i = 0; /* void */ ; i++) {
         cl = ngx_alloc_chain_link(r->pool);
 
         if (b == NULL || cl == NULL) {
@@ -317,6 +90,14 @@ ngx_http_graph_policy_metrics(ngx_http_request_t *r,
         cl->buf = b;
         *ll = cl;
         ll = &cl->next;
+
+        if (i == ngx_http_graph_policy_metric_table_n) {
+            break;
+        }
+
+        b = ngx_http_graph_policy_metrics_print(r->pool,
+                                     &ngx_http_graph_policy_metric_table[i],
+                                                readings, n);
     }
 
     *ll = NULL;
