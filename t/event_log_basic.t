@@ -201,6 +201,18 @@ for my $log ('', 'off') {
 }
 
 
+# -- a file that can't be opened ----------------------------------------------
+
+{
+    my $nginx = GraphPolicy::Nginx->start(graph => $graph, fails => 1,
+        http => "graph_policy_event_log %DIR%;\n" . server('z'));
+
+    ok($nginx->failed, 'a folder is no file');
+    like($nginx->log . $nginx->said, qr/\[emerg\] .*@{[ $nginx->dir ]}.*
+        Is\ a\ directory/x, 'which nginx says');
+}
+
+
 # -- a log that can't be written to -------------------------------------------
 
 SKIP: {
