@@ -13,7 +13,8 @@ use JSON::PP ();
 use Test::More;
 use Time::Local ();
 
-use GraphPolicy qw(slow slurp spew wait_until);
+use GraphPolicy qw(slow slurp wait_until);
+use GraphPolicy::Webhook qw(payload entry messages status);
 
 my $brief = 200 * slow();
 my $time  = qr/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/;
@@ -162,6 +163,38 @@ sub seconds {
 
     is_deeply([$nginx->complaints], [], 'nobody complains');
     $nginx->stop;
+}
+
+
+# -- a conversation that a webhook has closed ---------------------------------
+
+{
+    my $hook = GraphPolicy::Webhook->start(secrets => ['s3cretOfTheApp'],
+        http => "graph_policy_event_log %DIR%/events.log;\n" . <<'END');
+graph_policy_zone zone=z:1m;
+server {
+    listen 127.0.0.1:%PORT%;
+    graph_policy zone=z;
+    graph_policy_conversation on;
+    location / {
+        proxy_pass http://127.0.0.1:%GRAPH%;
+    }
+    location /webhook {
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+}
+END
+    my $log = $hook->nginx->dir . '/events.log';
+
+    $hook->deliver(payload(entry('5001', messages(phone => '1001',
+        statuses => [status(131047, to => '16505551234')]))));
+    my ($line) = lines($log, 1);
+    like($line, qr/"event":"set".*"scope":"conversation","key":null,
+        .*"code":131047,"subcode":null,"trace":null,"source":"webhook",/x,
+        'it has set the state');
+    unlike(slurp($log), qr/16505551234/, 'without the recipient');
 }
 
 
