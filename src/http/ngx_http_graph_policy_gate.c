@@ -376,7 +376,7 @@ ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
     ctx->identity.lease = ctx->refs[0].lease;
 
-    ngx_http_graph_policy_log_request(ctx, view, "lets a probe pass");
+    ngx_http_graph_policy_tell_probe(ctx, view);
 
     return NGX_OK;
 }

@@ -14,6 +14,7 @@
 #include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_backoff.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_event.h"
 
 
 /* graph_policy_pause */
@@ -39,6 +40,7 @@ typedef enum {
 typedef struct {
     ngx_uint_t                       used;      /* some location enforces */
     ngx_uint_t                       retries;   /* some location retries */
+    ngx_http_graph_policy_event_log_t  *event_log;  /* NULL: off */
 } ngx_http_graph_policy_main_conf_t;
 
 
@@ -215,9 +217,21 @@ ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(
 
 /* the connection's log without the handler that appends the request line */
 void ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log);
-/* logs a change of state at the location's level, once each */
+
+/*
+ * Tells of a change of state, view->transition, once: in the error log at
+ * "level", and in the event log.  NOTHING tells nothing.
+ */
+void ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
+    ngx_uint_t level);
+/* the same where a context has the zone and the level */
 void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
+/* tells, likewise, that the request is the probe of the leases it holds */
+void ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view);
+
 /* logs at info what a state does to the request */
 void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);

@@ -435,6 +435,8 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
     rc = ngx_http_graph_policy_zone_learn(pupil->ctx->zone, &pupil->identity,
                                           &failure, &view);
 
+    ngx_http_graph_policy_log_state(pupil->ctx, &failure.evicted);
+
     if (rc == NGX_ERROR) {
         ngx_http_graph_policy_log_full(pupil->ctx);
     }
@@ -443,7 +445,6 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
         return;
     }
 
-    ngx_http_graph_policy_log_state(pupil->ctx, &failure.evicted);
     ngx_http_graph_policy_log_state(pupil->ctx, &view);
 
     if (view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
