@@ -178,6 +178,7 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     ngx_uint_t                       i;
     ngx_http_graph_policy_ref_t     *ref;
     ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_failure_t  failure;
     ngx_http_graph_policy_outcome_e  each;
 
     if (ctx->renewal != NULL && ctx->renewal->timer_set) {
@@ -189,6 +190,13 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     now = ngx_http_graph_policy_now();
+
+    if (verdict != NULL) {
+        failure.verdict = verdict;
+        failure.facts = &ctx->facts;
+        failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
+        failure.status = ctx->request->upstream->headers_in.status_n;
+    }
 
     for (i = 0; i < ctx->nrefs; i++) {
         ref = &ctx->refs[i];
@@ -217,7 +225,9 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
             }
         }
 
-        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each, now, &view);
+        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each,
+                                          (verdict != NULL) ? &failure : NULL,
+                                          now, &view);
         ngx_http_graph_policy_log_state(ctx, &view);
 
         ngx_http_graph_policy_zone_count_probe(ctx->zone,

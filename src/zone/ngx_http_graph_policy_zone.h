@@ -267,12 +267,14 @@ ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Settles the lease of one state; likewise clears without lease what was set
- * before "sent".  view->transition says what came of it.
+ * Settles the lease of one state, "failure" being what the probe found, or
+ * NULL; likewise clears without lease what was set before "sent".
+ * view->transition says what came of it.
  */
 void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
-    uint64_t now, ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_failure_t *failure, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
 void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
     ngx_http_graph_policy_view_t *view);
