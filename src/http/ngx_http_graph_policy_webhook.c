@@ -20,6 +20,8 @@
 
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
     u_char *digest);
 static ngx_int_t ngx_http_graph_policy_refuse(ngx_http_request_t *r,
@@ -44,12 +46,26 @@ ngx_int_t
 ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    u_char                          *allocated;
-    u_char                           digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
-    ngx_int_t                        rc;
-    ngx_str_t                        body;
-    ngx_http_graph_policy_ctx_t     *ctx;
-    ngx_http_graph_policy_trust_t    trust;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r->main);
+
+    /* an internal redirect, which may have made a GET of it */
+
+    if (ctx != NULL && ctx->verified == glcf->secrets) {
+        return NGX_DECLINED;
+    }
+
+    if (r != r->main) {
+
+        /* others than a mirror ask for something of their own */
+
+        return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+               ? NGX_DECLINED
+               : ngx_http_graph_policy_refuse(r, glcf,
+                                       NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNSIGNED,
+                                       "of an unverified request");
+    }
 
     if (r->method == NGX_HTTP_GET) {
 
@@ -61,9 +77,21 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
                ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (r->method != NGX_HTTP_POST) {
-        return NGX_HTTP_NOT_ALLOWED;
-    }
+    return (r->method == NGX_HTTP_POST)
+           ? ngx_http_graph_policy_post(r, glcf) : NGX_HTTP_NOT_ALLOWED;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_post(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    u_char                          *allocated;
+    u_char                           digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
+    ngx_int_t                        rc;
+    ngx_str_t                        body;
+    ngx_http_graph_policy_ctx_t     *ctx;
+    ngx_http_graph_policy_trust_t    trust;
 
     if (ngx_http_graph_policy_signature_header(r, digest) != NGX_OK) {
         return ngx_http_graph_policy_refuse(r, glcf,
@@ -74,10 +102,6 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ctx = ngx_http_graph_policy_make_ctx(r, glcf);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ctx->verified) {
-        return NGX_DECLINED;
     }
 
     rc = ngx_http_graph_policy_read_body(r, ctx);
@@ -93,7 +117,7 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     switch (rc) {
 
     case NGX_OK:
-        ctx->verified = 1;
+        ctx->verified = glcf->secrets;
         rc = ngx_http_graph_policy_verified(r, ctx, glcf, &trust, &body);
         break;
 
@@ -116,7 +140,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 }
 
 
-/* Meta asks once whether the address is the application's */
+/*
+ * Meta asks once whether the address is the application's.  It does so without
+ * a body, which nobody would have signed.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_subscription(ngx_http_request_t *r)
@@ -124,7 +151,9 @@ ngx_http_graph_policy_is_subscription(ngx_http_request_t *r)
     u_char     *p;
     ngx_str_t   name, value;
 
-    if (r->args.len == 0) {
+    if (r->args.len == 0 || r->headers_in.content_length_n > 0
+        || r->headers_in.chunked)
+    {
         return 0;
     }
 
