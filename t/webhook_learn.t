@@ -27,6 +27,7 @@ my $brief = 700 * slow();
 my $hook = GraphPolicy::Webhook->start(
     secrets  => ['s3cretOfAllAccounts'],
     secrets2 => ["$bound 5001 5002", "$other 5003"],
+    secrets3 => ["s3cretWithBlanks \t "],
     http     => <<"END");
 graph_policy_zone zone=z:1m;
 graph_policy_zone zone=other:1m;
@@ -83,6 +84,19 @@ server {
         graph_policy_rule                131042 ignore;
         graph_policy_webhook             on;
         graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /crowd {
+        graph_policy zone=other;
+        graph_policy_hold                1h;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /blanks {
+        graph_policy_hold                1h;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS3;
         proxy_pass                       http://127.0.0.1:APP;
     }
     location /bound {
@@ -679,6 +693,68 @@ for my $case (
     $hook->is_open($second, 'both in one, the older first');
 }
 
+# news that it is over may come late: only what is newer withstands it
+{
+    my @cases = (['ACCOUNT_RECONNECTED', ['ACCOUNT_OFFBOARDED'],
+        ['ACCOUNT_RECONNECTED']], ['REINSTATE', \@disable, \@reinstate]);
+    my $now = int time;
+    my @late;
+
+    for my $case (@cases) {
+        my ($name, $off, $on) = @$case;
+        my ($account, $phone) = known_account(1);
+
+        comes(update($account, $now - 595, @$off), "late, $name");
+        $hook->is_blocked($phone, '', "late, $name: before");
+        comes(update($account, $now - 596, @$on), "late, an older $name");
+        $hook->is_blocked($phone, '', "late, an older $name");
+        comes(update($account, undef, @$on), "late, $name without a time");
+        $hook->is_blocked($phone, '', "late, $name without a time");
+        push @late, ["late, $name", $account, $phone, @$on];
+    }
+
+    # until both are too old to set anything
+    sleep 0.1 while time < $now + 7;
+
+    for my $case (@late) {
+        my ($name, $account, $phone, @on) = @$case;
+
+        comes(update($account, $now - 594, @on), $name);
+        $hook->is_open($phone, "$name: over");
+    }
+}
+
+# the same again, when the hold is over: no relapse
+{
+    my ($account, $phone) = known_account(1);
+    my $at   = int time - 5;
+    my $body = payload(entry($account, time => $at,
+        messages(phone => $phone, statuses => [status(131042, at => $at)])));
+
+    comes($body, 'again', path => '/moment');
+    $hook->is_blocked($phone, 'billing', 'again: at first');
+    sleep $brief * 1.1 / 1000 + 0.05;
+    comes($body, 'again', path => '/hour');
+    is(short($hook->send($phone)), '200 probe 1', 'again: the probe is next');
+}
+
+# an old event doesn't say where a phone is now
+for my $case (['days old', 3 * 86400, 0], ['new', 0, 1]) {
+    my ($name, $age, $moves) = @$case;
+    my ($first, $phone, $sister) = known_account(2);
+    my ($second, $third) = known_account(1);
+
+    comes(payload(entry($second, messages(phone => $phone, statuses =>
+        [status(undef, at => int(time) - $age)]))), "moves, $name");
+    $hook->send($third, script => '400 131042');
+
+    if ($moves) {
+        $hook->is_blocked($phone, 'billing', "moves, $name");
+    } else {
+        $hook->is_open($phone, "moves, $name");
+    }
+}
+
 # a success that is newer than the event
 {
     my ($account, $phone) = known_account(1);
@@ -739,6 +815,16 @@ for my $case (['a status', sub { payload(entry($_[0], messages(
 
 # -- secrets of some accounts
 
+# one with blanks behind it is one of all accounts
+{
+    my ($account, $phone) = known_account(1);
+
+    comes(payload(entry($account, messages(phone => $phone,
+        statuses => [status(131042)]))), 'blanks', path => '/blanks',
+        secret => 's3cretWithBlanks');
+    $hook->is_blocked($phone, 'billing 131042', 'blanks');
+}
+
 # What a secret doesn't stand for is passed on, and not believed.
 {
     my ($first, $second, $third) = (30_001 .. 30_003);
@@ -784,6 +870,23 @@ for my $case (['a status', sub { payload(entry($_[0], messages(
         { waba_id => '5002' }), 'bound, its account of a partner', @bound);
     $hook->is_blocked($second, 'phone-disconnected',
         'bound, its account of a partner');
+}
+
+
+# -- more than Meta has
+
+# Each event of an account is one for all its phones.
+{
+    my ($account, @crowd) = (new_account(), map { new_phone() } 1 .. 1000);
+    my @event = (time => int time,
+        map { account_update('ACCOUNT_DELETED', a => 'b') } 1 .. 40_000);
+
+    $hook->is_received(payload(entry($account, map { messages(phone => $_,
+        statuses => [status(undef)]) } @crowd)), 'a crowd', path => '/crowd');
+    $hook->is_received(payload(entry($account, @event)), 'a crowd of events',
+        path => '/crowd');
+    $hook->is_blocked($crowd[$_], 'phones-disconnected', "a crowd, $_",
+        in => 'elsewhere') for 0, 500, 999;
 }
 
 

@@ -20,6 +20,13 @@
 #include "ngx_http_graph_policy_webhook.h"
 
 
+/*
+ * Phones that the account events of one payload can mark, far more than Meta's
+ * have: as many events as fit into one, times all phones, would take minutes.
+ */
+#define NGX_HTTP_GRAPH_POLICY_MARKED  10000
+
+
 /* what all that a change says is learnt with */
 
 typedef struct {
@@ -30,6 +37,7 @@ typedef struct {
     uint64_t                           now;
     time_t                             time;        /* of the entry, or 0 */
     ngx_uint_t                         trusted;
+    ngx_uint_t                         marked;      /* phones, by events */
 } ngx_http_graph_policy_pupil_t;
 
 
@@ -38,8 +46,8 @@ static void ngx_http_graph_policy_learn_change(
     ngx_http_graph_policy_entry_t *entry,
     ngx_http_graph_policy_change_t *change);
 static ngx_uint_t ngx_http_graph_policy_learn_link(
-    ngx_http_graph_policy_pupil_t *pupil,
-    ngx_http_graph_policy_trust_t *trust);
+    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_trust_t *trust,
+    time_t time);
 static void ngx_http_graph_policy_learn_items(
     ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_change_t *change);
@@ -88,6 +96,7 @@ ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
     pupil.ctx = ctx;
     pupil.glcf = glcf;
     pupil.lesson = lesson;
+    pupil.marked = 0;
     pupil.now = ngx_http_graph_policy_now();
 
     for (entry = payload->entries; entry != NULL; entry = entry->next) {
@@ -132,7 +141,9 @@ ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
     if (pupil->trusted
         && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES)
     {
-        pupil->trusted = ngx_http_graph_policy_learn_link(pupil, trust);
+        pupil->trusted = ngx_http_graph_policy_learn_link(pupil, trust,
+                                  (change->time != 0) ? change->time
+                                                      : entry->time);
     }
 
     ngx_http_graph_policy_learn_items(pupil, change);
@@ -146,7 +157,7 @@ ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
 
 static ngx_uint_t
 ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
-    ngx_http_graph_policy_trust_t *trust)
+    ngx_http_graph_policy_trust_t *trust, time_t time)
 {
     u_char                            data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
     ngx_int_t                         rc;
@@ -172,6 +183,12 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
             return 0;
         }
 
+        /* where the phone was when an old event happened says nothing */
+
+        if (!ngx_http_graph_policy_is_recent(time, pupil->now)) {
+            return 1;
+        }
+
         rc = ngx_http_graph_policy_zone_link(pupil->ctx->zone, id, NULL,
                                              pupil->now);
     }
@@ -188,12 +205,12 @@ static void
 ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_change_t *change)
 {
-    time_t                             latest, when;
+    time_t                             oldest, when;
     ngx_uint_t                         learns;
     ngx_http_graph_policy_item_t      *item;
     ngx_http_graph_policy_wh_error_t  *error;
 
-    latest = 0;
+    oldest = 0;
 
     learns = (pupil->trusted
               && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES);
@@ -204,7 +221,7 @@ ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
             && !item->system)
         {
             when = (item->time != 0) ? item->time : pupil->time;
-            latest = ngx_max(latest, when);
+            oldest = (oldest != 0) ? ngx_min(oldest, when) : when;
 
             ngx_http_graph_policy_learn_inbound(pupil, item, when);
         }
@@ -214,16 +231,19 @@ ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
         }
     }
 
-    if (latest == 0) {
+    if (oldest == 0) {
         return;
     }
 
-    /* who wrote may be known by another spelling, too */
+    /*
+     * Who wrote may be known by another spelling, too.  Which of several it
+     * was isn't told, so that the time is the one that undoes least.
+     */
 
     for (item = change->items; item != NULL; item = item->next) {
 
         if (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT) {
-            ngx_http_graph_policy_learn_inbound(pupil, item, latest);
+            ngx_http_graph_policy_learn_inbound(pupil, item, oldest);
         }
     }
 }
@@ -384,10 +404,13 @@ ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_pupil_t *pupil,
     phone.data = data;
     phone.len = 0;
 
-    while (ngx_http_graph_policy_zone_next_phone(pupil->ctx->zone, &account,
-                                                 &phone)
-           == NGX_OK)
+    while (pupil->marked < NGX_HTTP_GRAPH_POLICY_MARKED
+           && ngx_http_graph_policy_zone_next_phone(pupil->ctx->zone, &account,
+                                                    &phone)
+              == NGX_OK)
     {
+        pupil->marked++;
+
         ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
         id->account = account;
         id->phone = phone;
@@ -501,9 +524,9 @@ ngx_http_graph_policy_learn_cure(ngx_http_graph_policy_pupil_t *pupil,
 {
     ngx_http_graph_policy_view_t  view;
 
-    if (!pupil->trusted
-        || !ngx_http_graph_policy_is_recent(pupil->time, pupil->now))
-    {
+    /* however late it comes, only what is newer than itself withstands it */
+
+    if (!pupil->trusted || pupil->time == 0) {
         return;
     }
 

@@ -187,6 +187,14 @@ ngx_http_graph_policy_trip_fatal(ngx_http_graph_policy_state_t *state,
     b = &state->breaker;
     sent = ngx_http_graph_policy_latest(failure);
 
+    /* Meta delivers an event more than once, which makes it no relapse */
+
+    if (b->armed && failure->sent == b->changed
+        && failure->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER)
+    {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
+
     /* a wait that was short says nothing of how long this one lasts */
 
     if (state->category != NGX_HTTP_GRAPH_POLICY_FATAL) {
@@ -419,7 +427,9 @@ ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 
-    if (state == NULL) {
+    /* older events than one that is stale itself aren't believed anyway */
+
+    if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH) {
         state = ngx_http_graph_policy_note(zone, &place, reason);
     }
 
