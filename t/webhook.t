@@ -115,6 +115,16 @@ server {
             proxy_pass                   http://127.0.0.1:APP;
         }
     }
+    location /fallback {
+        error_page                       403 405 413 500 = @app;
+        client_max_body_size             1k;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location @app {
+        proxy_pass                       http://127.0.0.1:APP;
+    }
     location @bound {
         graph_policy_webhook             on;
         graph_policy_webhook_secret_file SECRETS2;
@@ -506,6 +516,29 @@ for my $size (900, 20_000, 300_000, 3 * 1024 * 1024) {
         script => '502 | 200');
     is("$answer->{status} " . $app->count, '200 2',
         'an internal redirect to a location that knows the secret, too');
+
+    # a refused one isn't taken to where an error_page points
+    my @fallback = (path => '/fallback');
+    my $large    = $plain . ' ' x 2000;
+
+    $hook->is_refused($plain, 403, 'an error_page, not signed', @fallback,
+        signature => undef);
+    $hook->is_refused($plain, 403, 'an error_page, forged', @fallback,
+        signature => signature($plain, 'another'));
+    $hook->is_refused($plain, 405, 'an error_page, PUT', @fallback,
+        method => 'PUT');
+    $hook->is_refused($plain, 403, 'an error_page, GET', @fallback,
+        method => 'GET');
+    is($nginx->request(raw => "POST /fallback HTTP/1.1\r\nHost: localhost\r\n"
+        . "Connection: close\r\nX-Hub-Signature-256: $right\r\n"
+        . "Transfer-Encoding: chunked\r\n\r\n"
+        . sprintf("%x\r\n%s\r\n0\r\n\r\n", length $large, $large))->{status},
+        413, 'an error_page, too large');
+
+    $app->clear;
+    $answer = $hook->deliver($plain, @fallback, script => '403 | 200');
+    is("$answer->{status} " . $app->count, '403 1',
+        'an error_page leaves an answer of the application alone');
 
     # a subrequest brings the body of a request that nobody has verified
     $app->clear;

@@ -20,6 +20,8 @@
 
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
@@ -46,6 +48,7 @@ ngx_int_t
 ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    ngx_int_t                     rc;
     ngx_http_graph_policy_ctx_t  *ctx;
 
     ctx = ngx_http_graph_policy_get_ctx(r->main);
@@ -56,29 +59,48 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
+    /* an error_page may lead to the application, and takes the body along */
+
+    r->error_page = 1;
+
     if (r != r->main) {
+        rc = ngx_http_graph_policy_subrequest(r, glcf);
 
-        /* others than a mirror ask for something of their own */
+    } else if (r->method == NGX_HTTP_POST) {
+        rc = ngx_http_graph_policy_post(r, glcf);
 
-        return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
-               ? NGX_DECLINED
-               : ngx_http_graph_policy_refuse(r, glcf,
+    } else if (r->method != NGX_HTTP_GET) {
+        rc = NGX_HTTP_NOT_ALLOWED;
+
+    } else if (!ngx_http_graph_policy_is_subscription(r)) {
+        rc = NGX_HTTP_FORBIDDEN;
+
+    } else {
+        rc = (ngx_http_graph_policy_webhook_untag(r) == NGX_OK)
+             ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        r->error_page = 0;
+    }
+
+    return rc;
+}
+
+
+/* others than a mirror's have no body, and ask for something of their own */
+
+static ngx_int_t
+ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_graph_policy_refuse(r, glcf,
                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNSIGNED,
                                        "of an unverified request");
-    }
-
-    if (r->method == NGX_HTTP_GET) {
-
-        if (!ngx_http_graph_policy_is_subscription(r)) {
-            return NGX_HTTP_FORBIDDEN;
-        }
-
-        return (ngx_http_graph_policy_webhook_untag(r) == NGX_OK)
-               ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    return (r->method == NGX_HTTP_POST)
-           ? ngx_http_graph_policy_post(r, glcf) : NGX_HTTP_NOT_ALLOWED;
 }
 
 
