@@ -31,6 +31,7 @@ my $hook = GraphPolicy::Webhook->start(
     http     => <<"END");
 graph_policy_zone zone=z:1m;
 graph_policy_zone zone=other:1m;
+graph_policy_zone zone=third:1m;
 
 server {
     listen 127.0.0.1:%PORT%;
@@ -84,6 +85,18 @@ server {
         graph_policy_rule                131042 ignore;
         graph_policy_webhook             on;
         graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /third/ {
+        graph_policy zone=third;
+        graph_policy_hold 5m;
+        proxy_pass http://127.0.0.1:%GRAPH%;
+    }
+    location /bound/third {
+        graph_policy zone=third;
+        graph_policy_hold                1h;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS2;
         proxy_pass                       http://127.0.0.1:APP;
     }
     location /crowd {
@@ -887,6 +900,36 @@ for my $case (['a status', sub { payload(entry($_[0], messages(
         path => '/crowd');
     $hook->is_blocked($crowd[$_], 'phones-disconnected', "a crowd, $_",
         in => 'elsewhere') for 0, 500, 999;
+}
+
+
+# one account can't drive out what is known of another, to speak for its phones
+{
+    my ($phone, @third) = (new_phone(), path => '/bound/third');
+
+    $hook->is_received(payload(entry('5003', messages(phone => $phone,
+        messages => [inbound()]))), 'another crowd, the owner', @third,
+        secret => $other);
+    $hook->is_received(payload(entry('5001', (map { messages(phone => $_,
+        statuses => [status(undef)]) } 60_001 .. 66_000), messages(
+        phone => $phone, statuses => [status(133010), status(131042)]))),
+        'another crowd', @third, secret => $bound);
+    $hook->is_open($phone, 'another crowd: the owner', in => 'third');
+
+    # nor with states of phones that nobody has
+    is(short($hook->send('31001', in => 'third', script => '400 133010',
+        token => 'b')), '400 passed 1', 'another crowd: an answer');
+    $hook->is_received(payload(entry('5001', map { messages(phone => $_,
+        statuses => [status(133010)]) } 60_001 .. 66_000)),
+        'another crowd, their states', @third, secret => $bound);
+    $hook->is_open('65999', 'another crowd: one too many', in => 'third');
+    $hook->is_blocked('31001', 'phone-disconnected',
+        'another crowd: what an answer said', in => 'third');
+    $hook->is_received(payload(entry('5003', messages(phone => $phone,
+        statuses => [status(133010)]))), 'another crowd, the owner', @third,
+        secret => $other);
+    $hook->is_blocked($phone, 'phone-disconnected', 'another crowd: the owner',
+        in => 'third');
 }
 
 

@@ -197,7 +197,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
         ngx_http_graph_policy_log_full(pupil->ctx);
     }
 
-    return 1;
+    return rc != NGX_ABORT;
 }
 
 
