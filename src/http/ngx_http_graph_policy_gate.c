@@ -50,7 +50,7 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
     if (glcf->zone == NULL || r != r->main) {
-        return (glcf->webhook_zone != NULL && r == r->main)
+        return (glcf->webhook_zone != NULL)
                ? ngx_http_graph_policy_webhook(r, glcf) : NGX_DECLINED;
     }
 

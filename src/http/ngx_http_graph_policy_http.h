@@ -136,6 +136,9 @@ typedef struct {
 
     time_t                           retry_after;   /* seconds, 0: unknown */
 
+    /* of the location that has verified it as a webhook, or NULL */
+    ngx_array_t                     *verified;
+
     /* where retry is on; attempts is 1 otherwise */
     ngx_http_graph_policy_snapshot_t  *snapshot;
     ngx_event_t                     *parking;
@@ -151,7 +154,6 @@ typedef struct {
     unsigned                         body_read:1;
     unsigned                         body_awaited:1;
     unsigned                         gated:1;
-    unsigned                         verified:1;    /* a webhook */
     unsigned                         hold:1;
     unsigned                         classified:1;
     unsigned                         counted:1; /* among the first tries */

@@ -42,6 +42,7 @@ ngx_http_graph_policy_verify(ngx_http_request_t *r,
 
     signer = trust->signers->elts;
     trust->matched = 0;
+    *allocated = NULL;
 
     for (i = 0; i < trust->signers->nelts; i++) {
         if (ngx_http_graph_policy_signature_init(signer[i].signature)
@@ -107,7 +108,6 @@ ngx_http_graph_policy_gather(ngx_http_request_t *r, ngx_str_t *body,
 
     bufs = (r->request_body != NULL) ? r->request_body->bufs : NULL;
 
-    *allocated = NULL;
     ngx_str_null(body);
 
     if (bufs == NULL) {

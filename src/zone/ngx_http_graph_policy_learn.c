@@ -439,7 +439,11 @@ ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 
-    if (state == NULL && when + NGX_HTTP_GRAPH_POLICY_FRESH > now) {
+    /* older events than one that is stale itself aren't believed anyway */
+
+    if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
+        && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
+    {
         state = ngx_http_graph_policy_note(zone, &place, reason);
     }
 
