@@ -21,6 +21,7 @@
 
 
 static void *ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_graph_policy_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
@@ -174,6 +175,13 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       offsetof(ngx_http_graph_policy_loc_conf_t, log_level),
       &ngx_http_graph_policy_levels },
 
+    { ngx_string("graph_policy_event_log"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_graph_policy_set_event_log,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -183,7 +191,7 @@ static ngx_http_module_t  ngx_http_graph_policy_module_ctx = {
     ngx_http_graph_policy_init,             /* postconfiguration */
 
     ngx_http_graph_policy_create_main_conf, /* create main configuration */
-    NULL,                                   /* init main configuration */
+    ngx_http_graph_policy_init_main_conf,   /* init main configuration */
 
     NULL,                                   /* create server configuration */
     NULL,                                   /* merge server configuration */
@@ -212,7 +220,27 @@ ngx_module_t  ngx_http_graph_policy_module = {
 static void *
 ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_graph_policy_main_conf_t));
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    gmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_graph_policy_main_conf_t));
+    if (gmcf == NULL) {
+        return NULL;
+    }
+
+    gmcf->event_log = NGX_CONF_UNSET_PTR;
+
+    return gmcf;
+}
+
+
+static char *
+ngx_http_graph_policy_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_graph_policy_main_conf_t *gmcf = conf;
+
+    ngx_conf_init_ptr_value(gmcf->event_log, NULL);
+
+    return NGX_CONF_OK;
 }
 
 

@@ -256,6 +256,8 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
     rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
                                           &view);
 
+    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
+
     if (rc != NGX_OK) {
 
         if (rc == NGX_ERROR) {
@@ -265,7 +267,6 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
     ngx_http_graph_policy_log_state(ctx, &view);
     ngx_http_graph_policy_spend(ctx, &view);
 
