@@ -326,6 +326,16 @@ void
 ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view)
 {
+    ngx_http_graph_policy_log_transition(ctx->request, ctx->zone,
+                                         ctx->log_level, view);
+}
+
+
+void
+ngx_http_graph_policy_log_transition(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t log_level,
+    ngx_http_graph_policy_view_t *view)
+{
     u_char       *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
     ngx_log_t     log;
     ngx_uint_t    level;
@@ -344,9 +354,9 @@ ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     level = (view->transition == NGX_HTTP_GRAPH_POLICY_FREED)
-            ? NGX_LOG_INFO : ctx->log_level;
+            ? NGX_LOG_INFO : log_level;
 
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
+    ngx_http_graph_policy_plain_log(r, &log);
 
     if (log.log_level < level) {
         return;
@@ -357,20 +367,28 @@ ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_log_error(level, &log, 0,
                   "graph policy state %s, %*s, hold: %uDms, zone: \"%V\"",
                   names[view->transition], (size_t) (p - text), text,
-                  view->hold, &ctx->zone->name);
+                  view->hold, &zone->name);
 }
 
 
 void
 ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
 {
+    ngx_http_graph_policy_log_no_room(ctx->request, ctx->zone);
+}
+
+
+void
+ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone)
+{
     ngx_log_t  log;
 
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
+    ngx_http_graph_policy_plain_log(r, &log);
 
     ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph_policy_zone \"%V\" has no room for a state",
-                  &ctx->zone->name);
+                  &zone->name);
 }
 
 

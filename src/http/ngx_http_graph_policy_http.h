@@ -36,9 +36,17 @@ typedef enum {
 } ngx_http_graph_policy_status_e;
 
 
+/* graph_policy_api */
+#define NGX_HTTP_GRAPH_POLICY_API_READ   1
+#define NGX_HTTP_GRAPH_POLICY_API_WRITE  2
+
+
 typedef struct {
     ngx_uint_t                       used;      /* some location enforces */
     ngx_uint_t                       retries;   /* some location retries */
+    ngx_uint_t                       api;       /* some location has it */
+    ngx_array_t                     *zones;     /* where api, all of them, of
+                                       ngx_http_graph_policy_zone_t * */
 } ngx_http_graph_policy_main_conf_t;
 
 
@@ -76,6 +84,9 @@ typedef struct {
     ngx_array_t                     *secrets;
                                      /* of ngx_http_graph_policy_signer_t */
     ngx_http_graph_policy_backoff_t  retry;
+
+    /* 0: none; a location of the API enforces nothing */
+    ngx_uint_t                       api;
 } ngx_http_graph_policy_loc_conf_t;
 
 
@@ -218,11 +229,20 @@ void ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log);
 /* logs a change of state at the location's level, once each */
 void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
+/*
+ * The same without a context, which it does for it: the one place that all
+ * transitions pass.
+ */
+void ngx_http_graph_policy_log_transition(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t log_level,
+    ngx_http_graph_policy_view_t *view);
 /* logs at info what a state does to the request */
 void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
 /* logs that the zone had no room for a state */
 void ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx);
+void ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone);
 
 /*
  * Looks the states up again before another try.  NGX_BUSY if one blocks now;
