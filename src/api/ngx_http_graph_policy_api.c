@@ -329,7 +329,9 @@ ngx_http_graph_policy_api_is_at(ngx_http_graph_policy_call_t *call,
     ngx_uint_t  of_zone;
 
     skip = sizeof(NGX_HTTP_GRAPH_POLICY_ZONE) - 1;
-    of_zone = (pattern->len >= skip);
+    of_zone = (pattern->len >= skip
+               && ngx_memcmp(pattern->data, NGX_HTTP_GRAPH_POLICY_ZONE, skip)
+                  == 0);
 
     if (of_zone != (call->zone != NULL)) {
         return 0;
