@@ -47,8 +47,9 @@ typedef struct {
 
 
 /*
- * Begins a document.  Nothing that follows returns an error: who writes what
- * makes no JSON, or runs out of memory, is told so at the end.
+ * Begins a document.  Nothing that follows returns an error: that there was no
+ * memory is told at the end.  So is what yajl sees to, such as a member without
+ * a name; it doesn't see whether what is closed is what was opened.
  */
 void ngx_http_graph_policy_gen_begin(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_gen_more_pt more, void *data);
@@ -60,8 +61,8 @@ void ngx_http_graph_policy_gen_begin(ngx_http_graph_policy_gen_t *gen,
 ngx_int_t ngx_http_graph_policy_gen_end(ngx_http_graph_policy_gen_t *gen);
 
 /*
- * Values.  "name" is that of the member, or NULL in an array and where name()
- * has just given it.
+ * Values.  "name" is that of the member, in ASCII, or NULL in an array and
+ * where name() has just given it.
  */
 void ngx_http_graph_policy_gen_object(ngx_http_graph_policy_gen_t *gen,
     const char *name);
