@@ -59,6 +59,34 @@ typedef struct {
     ngx_http_graph_policy_cursor_t     cursor;
 } ngx_http_graph_policy_filter_t;
 
+
+/*
+ * A walk over the states of a zone.  A step returns NGX_AGAIN to be called
+ * once more, or answers the call and returns what a content handler does.
+ */
+
+typedef struct ngx_http_graph_policy_walk_s  ngx_http_graph_policy_walk_t;
+
+typedef ngx_int_t (*ngx_http_graph_policy_walk_pt)(
+    ngx_http_graph_policy_walk_t *walk);
+
+struct ngx_http_graph_policy_walk_s {
+    ngx_http_request_t                *request;
+    ngx_http_graph_policy_loc_conf_t  *conf;
+    ngx_http_graph_policy_zone_t      *zone;
+    ngx_http_graph_policy_filter_t     filter;
+
+    /* for the steps: a page, how many it has, and how many were looked at */
+    ngx_http_graph_policy_answer_t     answer;
+    ngx_http_graph_policy_cursor_t     last;
+    ngx_uint_t                         listed;
+    ngx_uint_t                         looked;
+
+    ngx_http_graph_policy_walk_pt      step;
+    ngx_event_t                        event;
+};
+
+
 /* a cursor as text: hash and reason, as an id has them, and how far it is */
 #define NGX_HTTP_GRAPH_POLICY_NEXT_LEN  (NGX_HTTP_GRAPH_POLICY_ID_LEN + 1)
 
@@ -137,6 +165,15 @@ ngx_uint_t ngx_http_graph_policy_api_batch(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_filter_t *filter, uint64_t now,
     ngx_http_graph_policy_view_t *views);
+
+/*
+ * A walk out of the request's pool, NULL: no memory; and its first step, of
+ * which the call returns what this does.
+ */
+ngx_http_graph_policy_walk_t *ngx_http_graph_policy_api_new_walk(
+    ngx_http_graph_policy_call_t *call);
+ngx_int_t ngx_http_graph_policy_api_walk(ngx_http_graph_policy_walk_t *walk,
+    ngx_http_graph_policy_walk_pt step);
 
 /* NGX_ERROR: it's no id, or not "n" digits, which are lower case */
 ngx_int_t ngx_http_graph_policy_api_id(ngx_str_t *id, uint64_t *hash,

@@ -8,22 +8,25 @@
  * States, one page at a time, and one alone.
  *
  * Lock rule: none of its own, a batch is formatted when the zone is free
- * again.  However many states there are, a page looks at so many only that no
- * other request waits for long.  Memory: the request's pool.
+ * again.  Memory: the request's pool.
  */
 
 
 #include "ngx_http_graph_policy_api.h"
 
 
-/* nodes of the zone that a page looks at */
-#define NGX_HTTP_GRAPH_POLICY_LOOKS  8192
+/* states that are written in one step, and nodes that are looked at */
+#define NGX_HTTP_GRAPH_POLICY_STEP   NGX_HTTP_GRAPH_POLICY_BATCH
+#define NGX_HTTP_GRAPH_POLICY_LOOKS  1024
+
+/* nodes that a page looks at: with a filter it may end up short */
+#define NGX_HTTP_GRAPH_POLICY_PAGE   16384
 
 
-static void ngx_http_graph_policy_api_page(
-    ngx_http_graph_policy_answer_t *answer,
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_filter_t *filter);
+static ngx_int_t ngx_http_graph_policy_api_list_some(
+    ngx_http_graph_policy_walk_t *walk);
+static ngx_uint_t ngx_http_graph_policy_api_list_batch(
+    ngx_http_graph_policy_walk_t *walk);
 static void ngx_http_graph_policy_api_next(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_cursor_t *cursor);
 
@@ -31,11 +34,15 @@ static void ngx_http_graph_policy_api_next(ngx_http_graph_policy_gen_t *gen,
 ngx_int_t
 ngx_http_graph_policy_api_list(ngx_http_graph_policy_call_t *call)
 {
-    const char                      *wrong;
-    ngx_http_graph_policy_answer_t   answer;
-    ngx_http_graph_policy_filter_t   filter;
+    const char                    *wrong;
+    ngx_http_graph_policy_walk_t  *walk;
 
-    wrong = ngx_http_graph_policy_api_filter(call, 1, &filter);
+    walk = ngx_http_graph_policy_api_new_walk(call);
+    if (walk == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    wrong = ngx_http_graph_policy_api_filter(call, 1, &walk->filter);
 
     if (wrong != NULL) {
         return ngx_http_graph_policy_api_error(call->request,
@@ -43,64 +50,85 @@ ngx_http_graph_policy_api_list(ngx_http_graph_policy_call_t *call)
                                                wrong);
     }
 
-    ngx_http_graph_policy_api_begin(&answer, call->request);
+    ngx_http_graph_policy_api_begin(&walk->answer, call->request);
 
-    ngx_http_graph_policy_gen_object(&answer.gen, NULL);
-    ngx_http_graph_policy_api_page(&answer, call->zone, &filter);
-    ngx_http_graph_policy_gen_close_object(&answer.gen);
+    ngx_http_graph_policy_gen_object(&walk->answer.gen, NULL);
+    ngx_http_graph_policy_gen_array(&walk->answer.gen, "states");
 
-    return ngx_http_graph_policy_api_end(&answer, NGX_HTTP_OK);
+    return ngx_http_graph_policy_api_walk(walk,
+                                         ngx_http_graph_policy_api_list_some);
 }
 
 
 /* "next" is there only if there is something behind it, or may be */
 
-static void
-ngx_http_graph_policy_api_page(ngx_http_graph_policy_answer_t *answer,
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_filter_t *filter)
+static ngx_int_t
+ngx_http_graph_policy_api_list_some(ngx_http_graph_policy_walk_t *walk)
 {
-    uint64_t                         now;
-    ngx_uint_t                       i, n, listed, looked;
+    ngx_uint_t                       listed, looked;
     ngx_http_graph_policy_gen_t     *gen;
-    ngx_http_graph_policy_view_t     views[NGX_HTTP_GRAPH_POLICY_BATCH];
-    ngx_http_graph_policy_cursor_t   last, *next;
+    ngx_http_graph_policy_cursor_t  *next;
 
-    gen = &answer->gen;
-    now = ngx_http_graph_policy_now();
-    next = &filter->cursor;
-    listed = 0;
-    looked = 0;
+    listed = walk->listed;
+    looked = walk->looked;
+    next = &walk->filter.cursor;
 
-    ngx_memzero(&last, sizeof(ngx_http_graph_policy_cursor_t));
-
-    ngx_http_graph_policy_gen_array(gen, "states");
-
-    while (!filter->cursor.done && looked < NGX_HTTP_GRAPH_POLICY_LOOKS) {
-
-        n = ngx_http_graph_policy_api_batch(zone, filter, now, views);
-        looked += NGX_HTTP_GRAPH_POLICY_BATCH;
-
-        for (i = 0; i < n && listed < filter->limit; i++) {
-
-            ngx_http_graph_policy_api_state(gen, &views[i], now);
-            listed++;
-
-            last.hash = views[i].hash;
-            last.reason = views[i].stored_reason;
-            last.limited = (views[i].kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED);
-            last.begun = 1;
+    while (!walk->filter.cursor.done
+           && walk->looked < NGX_HTTP_GRAPH_POLICY_PAGE)
+    {
+        if (walk->listed - listed >= NGX_HTTP_GRAPH_POLICY_STEP
+            || walk->looked - looked >= NGX_HTTP_GRAPH_POLICY_LOOKS)
+        {
+            return NGX_AGAIN;
         }
 
-        if (i < n) {
-            next = &last;
+        if (!ngx_http_graph_policy_api_list_batch(walk)) {
+            next = &walk->last;
             break;
         }
     }
 
-    ngx_http_graph_policy_gen_close_array(gen);
+    gen = &walk->answer.gen;
 
+    ngx_http_graph_policy_gen_close_array(gen);
     ngx_http_graph_policy_api_next(gen, next);
+    ngx_http_graph_policy_gen_close_object(gen);
+
+    return ngx_http_graph_policy_api_end(&walk->answer, NGX_HTTP_OK);
+}
+
+
+/* 0 if there were more than the page takes */
+
+static ngx_uint_t
+ngx_http_graph_policy_api_list_batch(ngx_http_graph_policy_walk_t *walk)
+{
+    uint64_t                       now;
+    ngx_uint_t                     i, n;
+    ngx_http_graph_policy_view_t   views[NGX_HTTP_GRAPH_POLICY_BATCH], *view;
+
+    now = ngx_http_graph_policy_now();
+
+    n = ngx_http_graph_policy_api_batch(walk->zone, &walk->filter, now, views);
+    walk->looked += NGX_HTTP_GRAPH_POLICY_BATCH;
+
+    for (i = 0; i < n; i++) {
+        view = &views[i];
+
+        if (walk->listed == walk->filter.limit) {
+            return 0;
+        }
+
+        ngx_http_graph_policy_api_state(&walk->answer.gen, view, now);
+        walk->listed++;
+
+        walk->last.hash = view->hash;
+        walk->last.reason = view->stored_reason;
+        walk->last.limited = (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED);
+        walk->last.begun = 1;
+    }
+
+    return 1;
 }
 
 
