@@ -58,12 +58,17 @@ my $decisions  = $text{'docs/decisions.md'};
 my $module_c    = slurp("$top/src/ngx_http_graph_policy_module.c");
 my $rules_c     = slurp("$top/src/ngx_http_graph_policy_rule_directives.c");
 my $variables_c = slurp("$top/src/http/ngx_http_graph_policy_variables.c");
+my $shape_c     = slurp("$top/src/policy/ngx_http_graph_policy_shape.c");
+my $webhook_h   = slurp("$top/src/http/ngx_http_graph_policy_webhook.h");
 my $table_c     = slurp("$top/src/policy/ngx_http_graph_policy_table.c");
 my $source      = join '', map { slurp($_) }
     glob("$top/src/*.[ch] $top/src/*/*.[ch]");
 
 system("$top/t/tools/make-cert", $dir, 'graph.facebook.com') == 0
     or die "make-cert failed\n";
+
+# the file that directives.md shows
+spew("$dir/webhook.secrets", (code('docs/directives.md', 'text'))[0]);
 
 
 # -- configurations -----------------------------------------------------------
@@ -72,7 +77,7 @@ system("$top/t/tools/make-cert", $dir, 'graph.facebook.com') == 0
 my %level = map { my ($level, @words) = @$_; map { $_ => $level } @words }
     [main   => qw(load_module events http)],
     [http   => qw(server upstream map split_clients log_format
-                  graph_policy_zone)],
+                  graph_policy_zone graph_policy_event_log)],
     [server => qw(location listen)];
 
 my $blocks = 0;
@@ -128,8 +133,7 @@ for my $name (sort keys %commands) {
 
 cmp_ok(@defaults, '>', 5, 'most directives have a default');
 
-# the default of graph_policy would turn off what the others are for
-is(refused(whole(join "\n", @defaults)), '', 'defaults are accepted');
+is(refused(whole($_)), '', "the default $_ is accepted") for @defaults;
 
 is_deeply([sort grep { !$commands{$_} } $directives =~ /^### (\w+)$/mg], [],
     'nothing is described that is no directive');
@@ -138,6 +142,9 @@ is_deeply([sort grep { !$commands{$_} } $directives =~ /^### (\w+)$/mg], [],
 my %merged = $module_c =~ /ngx_conf_merge(?:_\w+)?_value\(conf->(\w+),
                            \s* prev->\w+, \s* ([^;]+)\);/xg;
 my %field = (graph_policy => 'shm_zone');
+
+%merged = (%merged, $module_c
+    =~ /ngx_conf_init_ptr_value\(gmcf->(\w+), ([^;]+)\);/g);
 
 for my $default (@defaults) {
     my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?;$/;
@@ -165,6 +172,15 @@ is_deeply({ map { my ($name) = $_->[0] =~ /`(\w+)=`/;
     'the parameters of graph_policy_retry');
 
 
+# the body that is read is also the size that a webhook location accepts
+my ($payload) = $webhook_h =~ /_MAX_PAYLOAD +\((.*?)\)/;
+
+for ('docs/directives.md', 'docs/webhooks.md', 'SECURITY.md') {
+    like($text{$_}, qr/\b@{[ compiled($payload) \/ 1024 \/ 1024 ]}m\b/,
+        "$_: how much of a webhook is read");
+}
+
+
 # -- variables ----------------------------------------------------------------
 
 my ($list) = $variables_c =~ /^static ngx_http_variable_t .*?\{(.*?)^\};/ms;
@@ -186,11 +202,78 @@ for my $status ($statuses =~ /ngx_string\("(\w+)"\)/g) {
 }
 
 
+my ($secrets) = slurp("$top/src/http/ngx_http_graph_policy_credential.c")
+    =~ / secrets\[\] = \{(.*?)\};/s;
+my ($masked) = $section =~ /^\| `\$graph_policy_request` \| (.*?) written/m;
+
+is_deeply([sort grep { $_ ne '$request' } $masked =~ /`(\S+)`/g],
+    [sort $secrets =~ /ngx_string\("(.*?)"\)/g],
+    '$graph_policy_request: what is masked');
+
+
+# -- webhooks -----------------------------------------------------------------
+
+my %events;
+
+for my $words (qw(events bans)) {
+    my ($list) = $shape_c =~ /_shape_${words}\[\] = \{(.*?)\n\};/s;
+    $events{$_} = 1 for $list =~ /ngx_string\("(\w+)"\)/g;
+}
+
+cmp_ok(keys %events, '>=', 13, 'the events are read');
+
+($section) = $text{'docs/webhooks.md'}
+    =~ /^## What is learnt\n(.*?)^## Late/ms;
+
+my %learnt = map { $_ => 1 } $section =~ /`([A-Z][A-Z_]*[A-Z])`/g;
+
+is_deeply([sort keys %learnt], [sort keys %events],
+    'docs/webhooks.md has the events that the source knows');
+
+
+# -- log lines ----------------------------------------------------------------
+
+my ($lines) = $directives =~ /^## Log lines\n(.*)\z/ms;
+
+my @lines = $source =~ /_log_request\([^;"]*"([^"]+)"\)/g;
+push @lines, map { "refuses a webhook $_" }
+    $source =~ /_refuse\([^;"]*"([^"]+)"\)/g;
+push @lines, map { "lets a webhook pass that $_" }
+    $source =~ /_count\([^;"]*"([^"]+)"\)/g;
+
+cmp_ok(@lines, '>=', 9, 'the log lines are read');
+like($lines, qr/^\| `graph policy \Q$_\E,/m, "log: $_") for @lines;
+
+
+# -- events -------------------------------------------------------------------
+
+my $event_c = slurp("$top/src/http/ngx_http_graph_policy_event.c");
+my %members = map { $_ => 1 } $event_c =~ /\\"(\w+)\\":/g;
+
+cmp_ok(keys %members, '>=', 17, 'the members of an event are read');
+
+($section) = $directives =~ /^### graph_policy_event_log\n(.*?)(?=^##)/ms;
+
+is_deeply([sort map { /`(\w+)`/g } $section =~ /^\| (`[^|]*) \|/mg],
+    [sort keys %members], 'graph_policy_event_log: its members');
+
+my ($shown) = $section =~ /^(\{.*\})$/m;
+
+is_deeply([sort keys %{ JSON::PP::decode_json($shown) }],
+    [grep { $_ ne 'of_phone' } sort keys %members],
+    'and the line that is shown has them');
+
+
 # -- names --------------------------------------------------------------------
 
-# a directive or variable in a text is one that exists
+my %metrics = map { ("graph_policy_$_" => 1) } 'build_info',
+    slurp("$top/src/api/ngx_http_graph_policy_metric_table.c")
+    =~ /^    \{ ngx_string\("(\w+)"\),$/mg;
+
+# a directive, variable or metric in a text is one that exists
 for my $page (@pages) {
-    my %unknown = map { $_ => 1 } grep { !$commands{$_} && !$variables{$_} }
+    my %unknown = map { $_ => 1 }
+        grep { !$commands{$_} && !$variables{$_} && !$metrics{$_} }
         $text{$page} =~ /(?<![\w\/.])\$?(graph_(?:policy|error)_\w+)(?![\w]*\()/g;
 
     is_deeply([sort keys %unknown], [], "$page: names exist");
@@ -205,8 +288,17 @@ my %sent = map { $_ => 1 }
 is_deeply([sort $section =~ /^\| `(X-Graph-[\w-]+)`/mg], [sort keys %sent],
     'the headers that are described are those that are sent');
 
+my %told = map { $_ => 1 }
+    slurp("$top/src/http/ngx_http_graph_policy_webhook_tag.c")
+    =~ /"(X-Graph-[\w-]+)"/g;
+
+($section) = $directives =~ /^## Request headers\n(.*?)^## /ms;
+
+is_deeply([sort $section =~ /^\| `(X-Graph-[\w-]+)`/mg], [sort keys %told],
+    'so are those that the application gets');
+
 for my $page (@pages) {
-    is_deeply([grep { !$sent{$_} } $text{$page} =~ /\b(X-Graph-\w[\w-]*\w)\b(?!-\*)/g],
+    is_deeply([grep { !$sent{$_} && !$told{$_} } $text{$page} =~ /\b(X-Graph-\w[\w-]*\w)\b(?!-\*)/g],
         [], "$page: headers exist");
 }
 
@@ -259,6 +351,10 @@ for my $page (@pages) {
 
     is_deeply(\@broken, [], "$page: links lead somewhere");
 }
+
+
+is_deeply([grep { m{^docs/} && $text{'README.md'} !~ /\]\(\Q$_\E\)/ } @pages],
+    [], 'the README leads to all pages');
 
 
 # -- reasons ------------------------------------------------------------------
@@ -492,6 +588,8 @@ sub whole {
     $config =~ s{https://graph\.facebook\.com}{https://127.0.0.1}g;
     $config =~ s{(server\s+)graph\.facebook\.com}{${1}127.0.0.1}g;
     $config =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/ca.crt}g;
+    $config =~ s{/etc/nginx/webhook\.(crt|key)}{$dir/server.$1}g;
+    $config =~ s{/etc/nginx/(webhook\.secrets)}{$dir/$1}g;
     $config =~ s{/var/log/nginx/}{logs/}g;
 
     my %top = map { $_ => 1 } grep { defined }

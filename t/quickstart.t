@@ -88,6 +88,19 @@ none     -               -                   -            200 passed
 131053   context-limited media-upload        request      400 passed
 END
 
+# what, to or from whom, status, what became of it, error
+my @steps = split /\n/, <<'END';
+message 15550001111 200 passed -
+failed 15550001111 200 passed context-limited 131047
+message 15550001111 400 blocked context-limited 131047
+template 15550001111 200 passed -
+message 15550002222 200 passed -
+forged 15550001111 403 refused -
+message 15550001111 400 blocked context-limited 131047
+wrote 15550001111 200 passed -
+message 15550001111 200 passed -
+END
+
 my ($status, $output) = run('--once', '--all');
 
 is($status, 0, 'every code of the table is as documented') or diag($output);
@@ -112,6 +125,7 @@ like($output, qr/^Graph saw $reached of $sends sends, /m,
     'the sends are counted at the mock');
 like($output, qr/ the proxy answered $blocked itself\.$/m, 'and the others');
 like($output, retried(), 'a send that fails twice is accepted');
+is_deeply([steps($output)], \@steps, 'webhooks close and open a conversation');
 unlike($output, qr/\e/, 'there are no colours without a terminal');
 cmp_ok(length($_), '<=', 80, "it fits a terminal: $_")
     for grep { length > 80 } split /\n/, $output;
@@ -129,6 +143,11 @@ nothing_left();
     %rows = rows($output);
     is(keys %rows, 21, 'the 20 rows of the table, and an accepted send');
     like($output, retried(), 'and one that is accepted at the third try');
+    is_deeply([steps($output)], \@steps, 'and the webhooks');
+
+    my ($shown) = slurp("$example/README.md") =~ /^```\n(code .*?)^```$/ms;
+    is($output =~ s/\A.*?(?=^code )//msr, $shown,
+        'which is what the README shows');
 }
 
 
@@ -162,6 +181,39 @@ spew("$dir/dry/proxy.conf", slurp("$example/proxy.conf")
         'and what the policy did');
     like($output, qr/^the mock saw    500 131016$/m, 'after one call');
     like($output, qr/^1 not as documented\.$/m, 'and nothing else differs');
+}
+
+# and what is not stopped, or stopped by anybody
+my %unlike = (
+    'without the conversation gate' => [
+        qr/graph_policy_conversation  on/, 'graph_policy_conversation  off',
+        qr/^    what became of it: expected "blocked", got "passed"$/m,
+    ],
+    'without signatures' => [
+        qr/graph_policy_webhook .*\n.*secret;/, 'graph_policy  off;',
+        qr/^    what became of it: expected "refused", got "passed"$/m,
+        qr/^    webhooks seen by the application: expected "1", got "2"$/m,
+    ],
+    'with another secret' => [
+        qr/webhook\.secret/, "$dir/other.secret",
+        qr/^    status: expected "200", got "403"$/m,
+        qr/^    webhooks seen by the application: expected "1", got "0"$/m,
+    ],
+);
+
+spew("$dir/other.secret", "another\n");
+
+for my $name (sort keys %unlike) {
+    my ($directive, $other, @said) = @{ $unlike{$name} };
+    local $example = "$dir/dry";
+
+    spew("$dir/dry/proxy.conf", slurp("$FindBin::Bin/../examples/quickstart"
+        . '/proxy.conf') =~ s/$directive/$other/r);
+
+    ($status, $output) = run('--once');
+    is($status, 1, "$name the last part differs, which is noticed");
+    like($output, $_, "$name: it is said") for @said;
+    is_deeply([steps($output)]->[0], $steps[0], "$name: the table is shown");
 }
 
 nothing_left();
@@ -261,6 +313,14 @@ sub rows {
 
     return map { /^(none|[\dx\/]+) .* (?:passed on|blocked)$/
         ? ($1, [(split ' ', $_)[1 .. 5]]) : () } split /\n/, $output;
+}
+
+# the table of messages and webhooks
+sub steps {
+    my ($output) = @_;
+
+    return map { /^(?:webhook:\ )?(\w+)\s+\+(\d+)\s+(\d+)\s+(\w+)(?:\ on)?
+                   \s+(.*)$/x ? "$1 $2 $3 $4 $5" : () } split /\n/, $output;
 }
 
 # what is shown of the send that is repeated

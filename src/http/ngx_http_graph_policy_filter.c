@@ -36,6 +36,10 @@ static ngx_int_t ngx_http_graph_policy_collect(ngx_http_request_t *r,
 static ngx_int_t ngx_http_graph_policy_release(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_chain_t *in);
 
+static void ngx_http_graph_policy_count_answer(
+    ngx_http_graph_policy_ctx_t *ctx);
+static void ngx_http_graph_policy_tell(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_uint_t result);
 static ngx_int_t ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_strip(ngx_http_request_t *r);
@@ -248,6 +252,8 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     ngx_uint_t                    i;
     ngx_http_graph_policy_view_t  view;
 
+    ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_ACCEPTED);
+
     if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE) {
         ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_SUCCESS, NULL);
         return;
@@ -359,6 +365,7 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
         if (b->last_buf || b->last_in_chain) {
             ngx_http_graph_policy_classify(r, ctx, glcf);
+            ngx_http_graph_policy_count_answer(ctx);
             ngx_http_graph_policy_record(r, ctx, glcf);
 
             rc = ngx_http_graph_policy_retry(r, ctx, glcf, b);
@@ -495,6 +502,43 @@ ngx_http_graph_policy_release(ngx_http_request_t *r,
 }
 
 
+/* each answer once, those that are sent again included */
+
+static void
+ngx_http_graph_policy_count_answer(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_http_graph_policy_verdict_t  *verdict;
+
+    verdict = &ctx->verdict;
+
+    if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
+        return;
+    }
+
+    ngx_http_graph_policy_zone_count_answer(ctx->zone, verdict->category,
+                                            verdict->matched
+                                            ? verdict->reason
+                                            : NGX_HTTP_GRAPH_POLICY_NREASONS);
+}
+
+
+/* what Graph said to what was repeated, or would have been blocked */
+
+static void
+ngx_http_graph_policy_tell(ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t result)
+{
+    if (ctx->attempts > 1) {
+        ngx_http_graph_policy_zone_count_resent(ctx->zone, ctx->resent_for,
+                                                result);
+    }
+
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN) {
+        ngx_http_graph_policy_zone_count_dry_run(ctx->zone, ctx->view->reason,
+                                                 result);
+    }
+}
+
+
 /* everything is known: record, tag, and let the header go */
 
 static ngx_int_t
@@ -509,7 +553,10 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     if (!ctx->classified) {
         verdict->category = NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED;
         ctx->classified = 1;
+        ngx_http_graph_policy_count_answer(ctx);
     }
+
+    ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_REFUSED);
 
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
         ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,

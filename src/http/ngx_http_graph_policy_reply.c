@@ -172,8 +172,13 @@ ngx_http_graph_policy_take_view(ngx_http_graph_policy_ctx_t *ctx)
     ctx->verdict.matched = 1;
     ctx->classified = 1;
 
-    ctx->retry_after = (view->until > now)
-                       ? (time_t) ((view->until - now + 999) / 1000) : 1;
+    if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
+        ctx->retry_after = 0;
+
+    } else {
+        ctx->retry_after = (view->until > now)
+                           ? (time_t) ((view->until - now + 999) / 1000) : 1;
+    }
 }
 
 
@@ -236,8 +241,15 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
               "\"details\":\"Answered by the proxy, Graph was not called. "
               "Paused since ");
     p = ngx_http_graph_policy_write_time(p, 0, view->since / 1000);
-    p = ngx_http_graph_policy_cpylit(p, ", next try at ");
-    p = ngx_http_graph_policy_write_time(p, 1, (view->until + 999) / 1000);
+
+    if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
+        p = ngx_http_graph_policy_cpylit(p, ", until somebody clears it");
+
+    } else {
+        p = ngx_http_graph_policy_cpylit(p, ", next try at ");
+        p = ngx_http_graph_policy_write_time(p, 1, (view->until + 999) / 1000);
+    }
+
     p = ngx_http_graph_policy_cpylit(p, ".\"}");
 
     if (view->trace_len != 0) {

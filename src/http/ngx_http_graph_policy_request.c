@@ -5,20 +5,14 @@
 
 
 /*
- * Who is asking, and for what: send or not, phone, account, conversation.
+ * Who is asking, and for what: send or not, phone, account.
  *
  * Lock rule: none, shared memory isn't touched but for the zone's key.
- * Memory: strings belong to the request's pool.  A recipient leaves this room
- * only as a fingerprint.
+ * Memory: strings belong to the request's pool.
  */
 
 
-#include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_request.h"
-
-
-/* bytes of a message's body that is read for its recipient */
-#define NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE  65536
 
 
 static void ngx_http_graph_policy_path(ngx_http_request_t *r,
@@ -330,134 +324,4 @@ ngx_http_graph_policy_account_key(ngx_http_request_t *r,
 
     account->data = p;
     account->len = ngx_sprintf(p, "%016xL", fp) - p;
-}
-
-
-void
-ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
-{
-    u_char                           *body, *p, *arena;
-    size_t                            size, need;
-    ngx_str_t                         recipient;
-    ngx_chain_t                      *cl;
-    ngx_http_graph_policy_message_t   message;
-
-    if (ctx->conversed || r->request_body == NULL
-        || !ngx_http_graph_policy_is_message_body(r))
-    {
-        return;
-    }
-
-    ctx->conversed = 1;
-
-    if (ctx->identity.phone.len == 0) {
-        return;
-    }
-
-    size = 0;
-
-    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-
-        if (cl->buf->in_file || cl->buf->temp_file) {
-            return;
-        }
-
-        size += cl->buf->last - cl->buf->pos;
-    }
-
-    if (size == 0 || size > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE) {
-        return;
-    }
-
-    need = ngx_http_graph_policy_json_arena(size);
-
-    arena = ngx_alloc(need + size, r->connection->log);
-    if (arena == NULL) {
-        return;
-    }
-
-    body = arena + need;
-    p = body;
-
-    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-
-        if (cl->buf->last != cl->buf->pos) {
-            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
-        }
-    }
-
-    if (ngx_http_graph_policy_message_read(body, size, arena, &message)
-        == NGX_OK
-        && message.recipient.len != 0)
-    {
-        recipient.data = message.recipient.data;
-        recipient.len = message.recipient.len;
-
-        ctx->identity.template = message.template;
-        ctx->identity.conversation = ngx_http_graph_policy_conversation_of(
-                             glcf->zone, &ctx->identity.phone, &recipient);
-    }
-
-    ngx_memzero(&message, sizeof(ngx_http_graph_policy_message_t));
-    ngx_free(arena);
-}
-
-
-uint64_t
-ngx_http_graph_policy_conversation_of(ngx_http_graph_policy_zone_t *zone,
-    ngx_str_t *phone, ngx_str_t *recipient)
-{
-    u_char     text[NGX_HTTP_GRAPH_POLICY_PHONE_LEN + 1
-                    + NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN];
-    uint64_t   fp;
-    ngx_str_t  key;
-
-    if (phone->len == 0 || phone->len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
-        || recipient->len == 0
-        || recipient->len > NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN)
-    {
-        return 0;
-    }
-
-    key.data = text;
-    key.len = ngx_sprintf(text, "%V:%V", phone, recipient) - text;
-
-    fp = ngx_http_graph_policy_zone_fingerprint(zone, &key);
-
-    ngx_memzero(text, key.len);
-
-    return fp;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
-{
-    size_t      len;
-    ngx_str_t  *type;
-
-    if (r->headers_in.content_type == NULL
-        || r->headers_in.content_length_n == 0
-        || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
-    {
-        return 0;
-    }
-
-    /* chunked, or of HTTP/2 without a length */
-
-    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
-        && r->http_version < NGX_HTTP_VERSION_20)
-    {
-        return 0;
-    }
-
-    type = &r->headers_in.content_type->value;
-    len = sizeof("application/json") - 1;
-
-    return type->len >= len
-           && ngx_strncasecmp(type->data, (u_char *) "application/json", len)
-              == 0
-           && (type->len == len || type->data[len] == ';'
-               || type->data[len] == ' ' || type->data[len] == '\t');
 }

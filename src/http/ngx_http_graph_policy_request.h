@@ -11,6 +11,10 @@
 #include "ngx_http_graph_policy_http.h"
 
 
+/* scratch memory on the stack, enough for bodies of the usual size */
+#define NGX_HTTP_GRAPH_POLICY_SMALL  16384
+
+
 /* what the path and method say, without memory of their own */
 
 typedef struct {

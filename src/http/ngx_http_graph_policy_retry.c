@@ -29,6 +29,8 @@
 static ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay);
+static void ngx_http_graph_policy_count_denied(
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_backoff_e why);
 static ngx_msec_t ngx_http_graph_policy_elapsed(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_can_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b);
@@ -42,10 +44,11 @@ ngx_http_graph_policy_retry(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_buf_t *b)
 {
-    ngx_msec_t                      delay;
-    ngx_http_graph_policy_tries_t   tries;
+    ngx_msec_t                       delay;
+    ngx_http_graph_policy_tries_t    tries;
+    ngx_http_graph_policy_backoff_e  next;
 
-    if (glcf->retry.attempts == 0
+    if (glcf->retry.attempts == 0 || !ctx->verdict.retry
         || !ngx_http_graph_policy_can_park(r, ctx, b))
     {
         return NGX_DECLINED;
@@ -60,13 +63,17 @@ ngx_http_graph_policy_retry(ngx_http_request_t *r,
     if (ctx->exhausted
         && ctx->verdict.reason == NGX_HTTP_GRAPH_POLICY_RATE_LIMIT)
     {
+        ngx_http_graph_policy_zone_count_denied(ctx->zone,
+                                          NGX_HTTP_GRAPH_POLICY_DENIED_QUOTA);
         return NGX_DECLINED;
     }
 
-    if (ngx_http_graph_policy_backoff_next(&glcf->retry, &ctx->verdict, &tries,
-                                           (uint32_t) ngx_random(), &delay)
-        != NGX_HTTP_GRAPH_POLICY_AGAIN)
-    {
+    next = ngx_http_graph_policy_backoff_next(&glcf->retry, &ctx->verdict,
+                                              &tries, (uint32_t) ngx_random(),
+                                              &delay);
+
+    if (next != NGX_HTTP_GRAPH_POLICY_AGAIN) {
+        ngx_http_graph_policy_count_denied(ctx, next);
         return NGX_DECLINED;
     }
 
@@ -79,6 +86,8 @@ ngx_http_graph_policy_retry(ngx_http_request_t *r,
                                          glcf->retry.budget_min)
         != NGX_OK)
     {
+        ngx_http_graph_policy_zone_count_denied(ctx->zone,
+                                         NGX_HTTP_GRAPH_POLICY_DENIED_BUDGET);
         ngx_http_graph_policy_log_retry(ctx, NGX_LOG_INFO,
                                         "retry denied by its budget");
         return NGX_DECLINED;
@@ -90,7 +99,42 @@ ngx_http_graph_policy_retry(ngx_http_request_t *r,
 
     ngx_http_graph_policy_log_retry(ctx, NGX_LOG_INFO, "sends again");
 
+    if (ctx->attempts > 1) {
+        ngx_http_graph_policy_zone_count_resent(ctx->zone, ctx->resent_for,
+                                               NGX_HTTP_GRAPH_POLICY_REFUSED);
+    }
+
+    ctx->resent_for = ctx->verdict.reason;
+
     return ngx_http_graph_policy_park(r, ctx, delay);
+}
+
+
+static void
+ngx_http_graph_policy_count_denied(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_backoff_e why)
+{
+    ngx_http_graph_policy_denied_e  denied;
+
+    switch (why) {
+
+    case NGX_HTTP_GRAPH_POLICY_NO_ATTEMPTS:
+        denied = NGX_HTTP_GRAPH_POLICY_DENIED_ATTEMPTS;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_NO_UNKNOWN:
+        denied = NGX_HTTP_GRAPH_POLICY_DENIED_UNKNOWN;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_NO_TIME:
+        denied = NGX_HTTP_GRAPH_POLICY_DENIED_DEADLINE;
+        break;
+
+    default: /* nobody wanted it */
+        return;
+    }
+
+    ngx_http_graph_policy_zone_count_denied(ctx->zone, denied);
 }
 
 
@@ -153,6 +197,8 @@ ngx_http_graph_policy_can_park(ngx_http_request_t *r,
     /* each one pins a connection and its buffers */
 
     if (ngx_http_graph_policy_parked() >= ngx_cycle->connection_n / 4) {
+        ngx_http_graph_policy_zone_count_denied(ctx->zone,
+                                        NGX_HTTP_GRAPH_POLICY_DENIED_WAITING);
         ngx_http_graph_policy_log_retry(ctx, NGX_LOG_INFO,
                                         "retry denied, too many are waiting");
         return 0;
@@ -272,6 +318,8 @@ ngx_http_graph_policy_fire(ngx_event_t *ev)
             return;
         }
 
+        ngx_http_graph_policy_zone_count_blocked(ctx->zone,
+                                                 ctx->view->reason);
         ngx_http_graph_policy_reply(r, ctx, glcf->status);
 
     } else {

@@ -163,7 +163,48 @@ ngx_http_graph_policy_transition_e
 ngx_http_graph_policy_breaker_clear(ngx_http_graph_policy_breaker_t *b,
     uint64_t sent, uint64_t now)
 {
-    if (!b->armed || sent < b->changed) {
+    if (!b->armed || sent < b->changed
+        || b->until == NGX_HTTP_GRAPH_POLICY_NEVER)
+    {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
+
+    ngx_http_graph_policy_breaker_close(b, now);
+
+    return NGX_HTTP_GRAPH_POLICY_CLEARED;
+}
+
+
+ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_breaker_put(ngx_http_graph_policy_breaker_t *b,
+    uint64_t now, uint32_t hold, uint32_t max, ngx_uint_t frozen)
+{
+    ngx_http_graph_policy_transition_e  transition;
+
+    transition = NGX_HTTP_GRAPH_POLICY_REARMED;
+
+    if (!b->armed) {
+        b->since = now;
+        b->holds = 0;
+        transition = NGX_HTTP_GRAPH_POLICY_SET;
+    }
+
+    b->max = max;
+    ngx_http_graph_policy_breaker_arm(b, now, hold, 0);
+
+    if (frozen) {
+        b->until = NGX_HTTP_GRAPH_POLICY_NEVER;
+    }
+
+    return transition;
+}
+
+
+ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_breaker_end(ngx_http_graph_policy_breaker_t *b,
+    uint64_t now)
+{
+    if (!b->armed) {
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 
@@ -177,7 +218,9 @@ ngx_uint_t
 ngx_http_graph_policy_breaker_hasten(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
-    if (!b->armed || now >= b->until) {
+    if (!b->armed || now >= b->until
+        || b->until == NGX_HTTP_GRAPH_POLICY_NEVER)
+    {
         return 0;
     }
 

@@ -19,6 +19,9 @@
 #define NGX_HTTP_GRAPH_POLICY_ABANDONED    86400000   /* nobody probes */
 #define NGX_HTTP_GRAPH_POLICY_COOLED       600000     /* likewise, temporary */
 
+/* the end of a hold that has none: it is frozen until somebody ends it */
+#define NGX_HTTP_GRAPH_POLICY_NEVER        253402300799000ULL
+
 
 typedef struct {
     uint64_t      since;            /* first set; kept while it continues */
@@ -99,6 +102,15 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_settle(
 /* A success that no probe found: CLEARED if it was sent after the last set. */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_clear(
     ngx_http_graph_policy_breaker_t *b, uint64_t sent, uint64_t now);
+
+/* Armed by hand, whatever it was: SET or, if it was armed, REARMED. */
+ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_put(
+    ngx_http_graph_policy_breaker_t *b, uint64_t now, uint32_t hold,
+    uint32_t max, ngx_uint_t frozen);
+
+/* Ended by hand; CLEARED, or NOTHING if it wasn't armed. */
+ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_end(
+    ngx_http_graph_policy_breaker_t *b, uint64_t now);
 
 /* The cause may be cured: the next send is the probe.  1 if that's new. */
 ngx_uint_t ngx_http_graph_policy_breaker_hasten(

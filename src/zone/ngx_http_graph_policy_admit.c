@@ -102,7 +102,11 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
+        shown->blocked += (rc == NGX_BUSY && !id->uncounted);
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+
+    } else if (limit != NULL) {
+        limit->blocked += (rc == NGX_BUSY && !id->uncounted);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);

@@ -25,6 +25,9 @@
 static ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_create(
     ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live);
+static void ngx_http_graph_policy_conversation_count(
+    ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live);
 static void ngx_http_graph_policy_conversation_update(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
@@ -102,12 +105,7 @@ ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
     ngx_rbtree_delete(&sh->conversation_order[conversation->live].tree,
                       &conversation->order);
 
-    if (live && !conversation->live) {
-        sh->limited++;
-
-    } else if (!live && conversation->live) {
-        sh->limited--;
-    }
+    ngx_http_graph_policy_conversation_count(sh, conversation, live);
 
     conversation->live = live;
     conversation->order.key = (ngx_rbtree_key_t) until;
@@ -115,6 +113,26 @@ ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_tree_insert(&sh->conversation_order[live],
                                       &conversation->order,
                                       ngx_rbtree_insert_value);
+}
+
+
+static void
+ngx_http_graph_policy_conversation_count(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live)
+{
+    ngx_uint_t  *count;
+
+    count = &sh->counts[NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION]
+                       [NGX_HTTP_GRAPH_POLICY_CONTEXT];
+
+    if (live && !conversation->live) {
+        sh->limited++;
+        (*count)++;
+
+    } else if (!live && conversation->live) {
+        sh->limited--;
+        (*count)--;
+    }
 }
 
 
@@ -127,9 +145,7 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
     sh = zone->sh;
     sh->editing = 1;
 
-    if (conversation->live) {
-        sh->limited--;
-    }
+    ngx_http_graph_policy_conversation_count(sh, conversation, 0);
 
     ngx_rbtree_delete(&sh->conversation_order[conversation->live].tree,
                       &conversation->order);
@@ -231,6 +247,7 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
 
     if (!was_live) {
         conversation->since = start;
+        conversation->blocked = 0;
     }
 
     ngx_http_graph_policy_conversation_describe(conversation, failure);
@@ -288,6 +305,7 @@ ngx_http_graph_policy_conversation_describe(
     conversation->fixed = (verdict->hold != 0);
     conversation->inbound = 0;
     conversation->dry_run = verdict->dry_run;
+    conversation->source = failure->source;
 }
 
 
@@ -394,10 +412,14 @@ ngx_http_graph_policy_conversation_view(
     view->since = conversation->since;
     view->until = end;
     view->hold = conversation->hold;
+    view->holds = 1;
+    view->blocked = conversation->blocked;
+    view->dry_run = conversation->dry_run;
     view->code = conversation->code;
     view->subcode = conversation->subcode;
     view->status = conversation->status;
     view->category = NGX_HTTP_GRAPH_POLICY_CONTEXT;
+    view->source = conversation->source;
     view->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
     view->stored_reason = conversation->reason;
     view->reason = conversation->reason;

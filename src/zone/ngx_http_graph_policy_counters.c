@@ -134,3 +134,98 @@ ngx_http_graph_policy_bucket_sum(ngx_atomic_t *buckets, time_t now)
 
     return sum;
 }
+
+
+/* a minute is named as a second is, and the rings are as large as their use */
+
+void
+ngx_http_graph_policy_counters_minute(ngx_atomic_t *minutes, time_t minute)
+{
+    ngx_atomic_t        *bucket;
+    ngx_atomic_uint_t    old, count;
+
+    bucket = &minutes[minute & (NGX_HTTP_GRAPH_POLICY_MINUTES - 1)];
+
+    do {
+        old = *bucket;
+
+        count = ngx_http_graph_policy_bucket_is(old, minute)
+                ? old + 1 : ((ngx_atomic_uint_t) minute << 32) + 1;
+
+    } while (!ngx_atomic_cmp_set(bucket, old, count));
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_counters_of_minute(ngx_atomic_t *minutes, time_t minute)
+{
+    ngx_atomic_uint_t  word;
+
+    word = minutes[minute & (NGX_HTTP_GRAPH_POLICY_MINUTES - 1)];
+
+    return ngx_http_graph_policy_bucket_is(word, minute)
+           ? (ngx_uint_t) (word & 0xffffffff) : 0;
+}
+
+
+void
+ngx_http_graph_policy_counters_park(
+    ngx_http_graph_policy_counters_t *counters, ngx_pid_t pid,
+    ngx_uint_t count)
+{
+    ngx_uint_t                     i, pass;
+    ngx_atomic_uint_t              owner;
+    ngx_http_graph_policy_slot_t  *slot;
+
+    /* its own, then a free one or that of a worker that is gone */
+
+    for (pass = 0; pass < 2; pass++) {
+
+        for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SLOTS; i++) {
+            slot = &counters->parked[i];
+            owner = slot->pid;
+
+            if (owner == (ngx_atomic_uint_t) pid) {
+                slot->count = count;
+                return;
+            }
+
+            if (pass == 0
+                || (owner != 0
+                    && (kill((ngx_pid_t) owner, 0) == 0
+                        || ngx_errno == NGX_EPERM)))
+            {
+                continue;
+            }
+
+            if (ngx_atomic_cmp_set(&slot->pid, owner, pid)) {
+                slot->count = count;
+                return;
+            }
+        }
+    }
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_counters_parked(
+    ngx_http_graph_policy_counters_t *counters)
+{
+    ngx_uint_t                     i, sum;
+    ngx_http_graph_policy_slot_t  *slot;
+
+    sum = 0;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SLOTS; i++) {
+        slot = &counters->parked[i];
+
+        if (slot->pid != 0 && slot->count != 0
+            && (kill((ngx_pid_t) slot->pid, 0) == 0
+                || ngx_errno == NGX_EPERM))
+        {
+            sum += slot->count;
+        }
+    }
+
+    return sum;
+}

@@ -124,6 +124,10 @@ ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
 
     transition = ngx_http_graph_policy_trip(state, id, failure);
 
+    if (transition == NGX_HTTP_GRAPH_POLICY_SET) {
+        state->blocked = 0;
+    }
+
     if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
         ngx_http_graph_policy_state_describe(state, failure);
         ngx_http_graph_policy_state_update(zone, state, was_armed);
@@ -186,6 +190,14 @@ ngx_http_graph_policy_trip_fatal(ngx_http_graph_policy_state_t *state,
 
     b = &state->breaker;
     sent = ngx_http_graph_policy_latest(failure);
+
+    /* Meta delivers an event more than once, and it isn't a failure more */
+
+    if (failure->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER
+        && b->armed && failure->sent / 1000 == b->changed / 1000)
+    {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
 
     /* a wait that was short says nothing of how long this one lasts */
 
@@ -262,7 +274,8 @@ ngx_http_graph_policy_target(ngx_http_graph_policy_shctx_t *sh,
 void
 ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
-    uint64_t now, ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_failure_t *failure, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
 {
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
@@ -277,6 +290,13 @@ ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
         transition = ngx_http_graph_policy_breaker_settle(&state->breaker,
                                                       ref->lease, outcome, now,
                                                       (uint32_t) ngx_random());
+
+        /* the latest failure is the one that is shown */
+
+        if (transition == NGX_HTTP_GRAPH_POLICY_REARMED && failure != NULL) {
+            ngx_http_graph_policy_state_describe(state, failure);
+        }
+
         ngx_http_graph_policy_settled(zone, state, transition, now, view);
     }
 
@@ -345,7 +365,7 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
         state = ngx_http_graph_policy_state_find(zone->sh, refs[i].hash,
                                            refs[i].reason);
 
-        if (state != NULL && state->breaker.armed
+        if (state != NULL && state->breaker.armed && refs[i].lease != 0
             && state->breaker.lease == refs[i].lease)
         {
             state->breaker.lease_until = now + NGX_HTTP_GRAPH_POLICY_LEASE;
@@ -419,13 +439,18 @@ ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 
-    if (state == NULL) {
+    /* older events than one that is stale itself aren't believed anyway */
+
+    if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
+        && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
+    {
         state = ngx_http_graph_policy_note(zone, &place, reason);
     }
 
     if (state == NULL
         || !ngx_http_graph_policy_state_is_at(state, &place)
-        || when / 1000 < state->breaker.changed / 1000)
+        || when / 1000 < state->breaker.changed / 1000
+        || state->breaker.until == NGX_HTTP_GRAPH_POLICY_NEVER)
     {
         goto done;
     }

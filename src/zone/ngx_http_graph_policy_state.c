@@ -22,6 +22,16 @@ static void ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 
 
+const uint8_t  ngx_http_graph_policy_key_scopes[] = {
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION,
+    NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
+};
+
+
 ngx_int_t
 ngx_http_graph_policy_state_place(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id, ngx_uint_t kind, ngx_uint_t bound,
@@ -223,7 +233,7 @@ void
 ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed)
 {
-    ngx_uint_t                      armed, bound, conversation;
+    ngx_uint_t                      armed, bound, conversation, scope;
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
@@ -232,6 +242,21 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     conversation = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION);
 
     sh->editing = 1;
+
+    sh->changes++;
+
+    /* a fatal failure may have taken over what a temporary one had set */
+
+    scope = ngx_http_graph_policy_key_scopes[state->kind];
+
+    if (was_armed) {
+        sh->counts[scope][state->counted_as]--;
+    }
+
+    if (armed) {
+        state->counted_as = state->category;
+        sh->counts[scope][state->counted_as]++;
+    }
 
     if (armed && !was_armed) {
         sh->live[state->kind][bound]++;
@@ -324,6 +349,9 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     view->until = ngx_http_graph_policy_state_end(state, now);
     view->leased = (view->until != state->breaker.until);
     view->hold = state->breaker.hold;
+    view->holds = state->breaker.holds;
+    view->blocked = state->blocked;
+    view->dry_run = state->dry_run;
     view->code = state->code;
     view->subcode = state->subcode;
     view->status = state->status;

@@ -49,6 +49,7 @@ typedef struct {
     uint64_t                         credential;    /* 0: everyone's */
     int64_t                          code;          /* -1: none */
     int64_t                          subcode;       /* -1: none */
+    uint32_t                         blocked;       /* sends */
     uint16_t                         status;
     uint16_t                         room;          /* of data */
     uint8_t                          kind;
@@ -60,6 +61,7 @@ typedef struct {
     unsigned                         large:1;   /* likewise of order */
     unsigned                         dry_run:1;
     unsigned                         source:2;
+    unsigned                         counted_as:2;  /* category, if armed */
     u_char                           data[1];       /* key, trace */
 } ngx_http_graph_policy_state_t;
 
@@ -77,12 +79,14 @@ typedef struct {
     int64_t                          code;      /* -1: none */
     int64_t                          subcode;   /* likewise */
     uint32_t                         hold;      /* that until has in it */
+    uint32_t                         blocked;   /* sends */
     uint16_t                         status;
     uint8_t                          reason;
     unsigned                         live:1;    /* or remembered only */
     unsigned                         fixed:1;   /* the hold is the rule's */
     unsigned                         inbound:1; /* the last change was one */
     unsigned                         dry_run:1;
+    unsigned                         source:2;
 } ngx_http_graph_policy_conversation_t;
 
 
@@ -125,6 +129,12 @@ struct ngx_http_graph_policy_shctx_s {
     uint64_t                         lease;
     uint64_t                         swept;     /* when it last was */
     ngx_uint_t                       editing;
+    ngx_atomic_t                     changes;   /* of what is to be kept */
+    ngx_http_graph_policy_history_t *history;   /* NULL: no room */
+
+    /* armed ones as users count them */
+    ngx_uint_t                       counts[NGX_HTTP_GRAPH_POLICY_NSCOPES]
+                                          [NGX_HTTP_GRAPH_POLICY_CONTEXT + 1];
 
     ngx_http_graph_policy_tree_t     states;
     ngx_http_graph_policy_tree_t     members;

@@ -25,7 +25,10 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   7
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   8
+
+/* free pages that a zone must have to keep an hour's history */
+#define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  64
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
@@ -219,6 +222,13 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     sh->key[0] = key[0];
     sh->key[1] = key[1];
 
+    /* of a small zone all is for states */
+
+    if (zone->shpool->pfree >= NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES) {
+        sh->history = ngx_slab_calloc_locked(zone->shpool,
+                                      sizeof(ngx_http_graph_policy_history_t));
+    }
+
     ngx_http_graph_policy_tree_init(&sh->states);
     ngx_http_graph_policy_tree_init(&sh->members);
     ngx_http_graph_policy_tree_init(&sh->conversations);
@@ -319,14 +329,6 @@ ngx_uint_t
 ngx_http_graph_policy_zone_limited(ngx_http_graph_policy_zone_t *zone)
 {
     return zone->sh->limited;
-}
-
-
-void
-ngx_http_graph_policy_zone_count_webhook(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_webhook_e kind)
-{
-    (void) ngx_atomic_fetch_add(&zone->sh->counters.webhooks[kind], 1);
 }
 
 

@@ -58,7 +58,8 @@ typedef enum {
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
-    NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK
+    NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
+    NGX_HTTP_GRAPH_POLICY_SOURCE_API
 } ngx_http_graph_policy_source_e;
 
 
@@ -80,6 +81,7 @@ typedef struct {
     ngx_http_graph_policy_shctx_t   *sh;
     ngx_slab_pool_t                 *shpool;
     ngx_uint_t                       recovered; /* to be logged on unlock */
+    ngx_uint_t                       parked;    /* requests of this worker */
 
     /* of the configuration: what locations that use the zone do */
     uint32_t                         conversation_hold;  /* ms, 0: no gate */
@@ -104,6 +106,7 @@ typedef struct {
                                                    hold, or 0: off */
     unsigned                         cooldown:1;    /* temporary ones count */
     unsigned                         template:1;    /* opens a window */
+    unsigned                         uncounted:1;   /* among the blocked */
     u_char                           learnt[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
                                                 /* what account may be in */
 } ngx_http_graph_policy_identity_t;
@@ -130,9 +133,12 @@ typedef struct {
     int64_t                          code;
     int64_t                          subcode;       /* -1: none */
     uint32_t                         hold;
+    uint32_t                         holds;         /* in a row */
+    uint32_t                         blocked;       /* sends, by now */
     uint16_t                         status;
     uint8_t                          category;
     uint8_t                          source;
+    uint8_t                          dry_run;
     uint8_t                          kind;          /* of key */
     uint8_t                          stored_reason;
     uint8_t                          reason;        /* as shown */
@@ -142,6 +148,32 @@ typedef struct {
     u_char                           key[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
     u_char                           trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
 } ngx_http_graph_policy_view_t;
+
+
+/* how many states there are, by what users know as scope, and category */
+
+typedef struct {
+    size_t                           size;
+    size_t                           used;
+    ngx_uint_t                       links;
+    ngx_uint_t                       states[NGX_HTTP_GRAPH_POLICY_NSCOPES]
+                                           [NGX_HTTP_GRAPH_POLICY_CONTEXT + 1];
+} ngx_http_graph_policy_stats_t;
+
+
+/* where a listing is; all zero at its beginning */
+
+typedef struct {
+    uint64_t                         hash;
+    uint8_t                          reason;
+    unsigned                         begun:1;
+    unsigned                         limited:1;     /* past all others */
+    unsigned                         done:1;
+} ngx_http_graph_policy_cursor_t;
+
+
+/* how many views one call lists, and nodes it looks at, under the mutex */
+#define NGX_HTTP_GRAPH_POLICY_BATCH  64
 
 
 /* states of one identity, as many as can cover one request */
@@ -235,12 +267,14 @@ ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Settles the lease of one state; likewise clears without lease what was set
- * before "sent".  view->transition says what came of it.
+ * Settles the lease of one state, "failure" being what the probe found, or
+ * NULL; likewise clears without lease what was set before "sent".
+ * view->transition says what came of it.
  */
 void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
-    uint64_t now, ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_failure_t *failure, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
 void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
     ngx_http_graph_policy_view_t *view);
@@ -293,7 +327,8 @@ ngx_int_t ngx_http_graph_policy_zone_paused(
  * Learns that the phone of "id" belongs to its account.  NGX_OK: it does now.
  * NGX_DECLINED: it is known to belong to another one, which is then in
  * "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless
- * "other" is NULL: it is then moved.  NGX_ERROR: no memory.
+ * "other" is NULL: it is then moved.  NGX_ABORT: the account has far too many
+ * phones already.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now);
@@ -313,10 +348,82 @@ void ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
 ngx_int_t ngx_http_graph_policy_zone_next_phone(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
 
-/* Counts what came to a webhook; takes no mutex. */
+/*
+ * What operators do.  "list" fills up to BATCH views of the states behind the
+ * cursor, and moves it; it may find none and not be done.  "find" and "end"
+ * take a state's id; NGX_DECLINED if there is none.  "put" sets a state by
+ * hand, at "kind" of "id", for everyone or, with its credential, bound to
+ * that; NGX_ERROR: no memory.
+ */
+ngx_uint_t ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_cursor_t *cursor, uint64_t now,
+    ngx_http_graph_policy_view_t *views);
+ngx_int_t ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+ngx_int_t ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+ngx_int_t ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
+    ngx_http_graph_policy_failure_t *failure, ngx_uint_t frozen,
+    ngx_http_graph_policy_view_t *view);
+
+/*
+ * Whether the phone of "id" may write to its conversation now.  NGX_OK: yes;
+ * NGX_ABORT: a template alone; NGX_BUSY: no.  "view" is why, if not NGX_OK.
+ */
+ngx_int_t ngx_http_graph_policy_zone_lookup(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    uint64_t now, ngx_http_graph_policy_view_t *view);
+
+/*
+ * Since when the conversation is limited whose limit ends first, as the oldest
+ * one isn't known.  NGX_DECLINED: none is; NGX_AGAIN: BATCH of them were over
+ * and are dropped, call again.  Other states that are over are swept, too.
+ */
+ngx_int_t ngx_http_graph_policy_zone_oldest_limit(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now, uint64_t *since);
+
+void ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_stats_t *stats);
+
+/* the counters themselves, to be read without the lock, one word each */
+ngx_http_graph_policy_counters_t *ngx_http_graph_policy_zone_counters(
+    ngx_http_graph_policy_zone_t *zone);
+/* NULL where the zone is too small to keep one */
+ngx_http_graph_policy_history_t *ngx_http_graph_policy_zone_history(
+    ngx_http_graph_policy_zone_t *zone);
+
+/*
+ * Counting; none of these takes the mutex.  "reason" is NREASONS where no row
+ * matched.
+ */
 void ngx_http_graph_policy_zone_count_webhook(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_webhook_e kind);
+void ngx_http_graph_policy_zone_count_answer(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t category,
+    ngx_uint_t reason);
+void ngx_http_graph_policy_zone_count_blocked(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason);
+/* "result" is ACCEPTED or REFUSED */
+void ngx_http_graph_policy_zone_count_dry_run(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason, ngx_uint_t result);
+void ngx_http_graph_policy_zone_count_resent(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason, ngx_uint_t result);
+void ngx_http_graph_policy_zone_count_denied(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_denied_e why);
+void ngx_http_graph_policy_zone_count_probe(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_probe_e result);
+/* how many requests more, or less, of this worker wait */
+void ngx_http_graph_policy_zone_count_parked(
+    ngx_http_graph_policy_zone_t *zone, ngx_int_t more);
+
+
+/* the scope that users know, by ngx_http_graph_policy_key_e */
+extern const uint8_t  ngx_http_graph_policy_key_scopes[];
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_ */

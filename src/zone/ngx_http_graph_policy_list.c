@@ -1,0 +1,243 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What operators see of a zone: its states one batch at a time, and how many
+ * there are.
+ *
+ * A listing goes by key, states first and conversations behind them.  It holds
+ * no pointer between two batches, so that states may come and go meanwhile.
+ *
+ * Lock and memory: see the zone's own file.  Views are the caller's.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_state.h"
+
+
+static ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
+    ngx_http_graph_policy_tree_t *tree,
+    ngx_http_graph_policy_cursor_t *cursor);
+static ngx_uint_t ngx_http_graph_policy_list_node(
+    ngx_http_graph_policy_shctx_t *sh, ngx_rbtree_node_t *node,
+    ngx_uint_t limited, uint64_t now, ngx_http_graph_policy_view_t *view);
+
+
+ngx_uint_t
+ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_cursor_t *cursor, uint64_t now,
+    ngx_http_graph_policy_view_t *views)
+{
+    ngx_uint_t                     n, i;
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_tree_t  *tree;
+
+    n = 0;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    tree = cursor->limited ? &zone->sh->conversations : &zone->sh->states;
+    node = ngx_http_graph_policy_list_behind(tree, cursor);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
+
+        cursor->begun = 1;
+        cursor->hash = node->key;
+        cursor->reason = cursor->limited
+                         ? 0 : ((ngx_http_graph_policy_state_t *) node)->reason;
+
+        n += ngx_http_graph_policy_list_node(zone->sh, node, cursor->limited,
+                                             now, &views[n]);
+
+        node = ngx_rbtree_next(&tree->tree, node);
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    if (node != NULL) {
+        return n;
+    }
+
+    if (cursor->limited) {
+        cursor->done = 1;
+
+    } else {
+        ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
+        cursor->limited = 1;
+    }
+
+    return n;
+}
+
+
+static ngx_rbtree_node_t *
+ngx_http_graph_policy_list_behind(ngx_http_graph_policy_tree_t *tree,
+    ngx_http_graph_policy_cursor_t *cursor)
+{
+    ngx_uint_t                      behind;
+    ngx_rbtree_node_t              *node, *sentinel, *found;
+    ngx_http_graph_policy_state_t  *state;
+
+    node = tree->tree.root;
+    sentinel = tree->tree.sentinel;
+    found = NULL;
+
+    while (node != sentinel) {
+
+        if (!cursor->begun) {
+            behind = 1;
+
+        } else if (node->key != cursor->hash || cursor->limited) {
+            behind = (node->key > cursor->hash);
+
+        } else {
+            state = (ngx_http_graph_policy_state_t *) node;
+            behind = (state->reason > cursor->reason);
+        }
+
+        if (behind) {
+            found = node;
+            node = node->left;
+
+        } else {
+            node = node->right;
+        }
+    }
+
+    return found;
+}
+
+
+/* memories of what is over aren't states */
+
+static ngx_uint_t
+ngx_http_graph_policy_list_node(ngx_http_graph_policy_shctx_t *sh,
+    ngx_rbtree_node_t *node, ngx_uint_t limited, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_http_graph_policy_state_t         *state;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    if (limited) {
+        conversation = (ngx_http_graph_policy_conversation_t *) node;
+
+        if (!conversation->live || now >= conversation->order.key) {
+            return 0;
+        }
+
+        ngx_http_graph_policy_conversation_view(conversation,
+                                                conversation->order.key, view);
+        return 1;
+    }
+
+    state = (ngx_http_graph_policy_state_t *) node;
+
+    if (!state->breaker.armed) {
+        return 0;
+    }
+
+    ngx_http_graph_policy_state_view(sh, state, now, view);
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_uint_t                             found;
+    ngx_http_graph_policy_state_t         *state;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    found = 0;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    state = ngx_http_graph_policy_state_find(zone->sh, hash, reason);
+
+    if (state != NULL) {
+        found = ngx_http_graph_policy_list_node(zone->sh, &state->node, 0, now,
+                                                view);
+    }
+
+    conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
+
+    if (!found && conversation != NULL && conversation->reason == reason) {
+        found = ngx_http_graph_policy_list_node(zone->sh, &conversation->node,
+                                                1, now, view);
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_oldest_limit(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now, uint64_t *since)
+{
+    ngx_int_t                              rc;
+    ngx_uint_t                             i;
+    ngx_rbtree_node_t                     *node;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    rc = NGX_AGAIN;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    ngx_http_graph_policy_expire(zone, now);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
+        node = ngx_http_graph_policy_tree_min(
+                                          &zone->sh->conversation_order[1]);
+
+        if (node == NULL) {
+            rc = NGX_DECLINED;
+            break;
+        }
+
+        conversation = ngx_rbtree_data(node,
+                                       ngx_http_graph_policy_conversation_t,
+                                       order);
+
+        if (node->key > now) {
+            *since = conversation->since;
+            rc = NGX_OK;
+            break;
+        }
+
+        ngx_http_graph_policy_conversation_remove(zone, conversation);
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
+void
+ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_stats_t *stats)
+{
+    ngx_slab_pool_t  *pool;
+
+    pool = zone->shpool;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    ngx_memcpy(stats->states, zone->sh->counts, sizeof(stats->states));
+
+    stats->links = zone->sh->linked;
+    stats->size = pool->end - (u_char *) pool;
+    stats->used = stats->size - pool->pfree * ngx_pagesize;
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}
