@@ -43,6 +43,12 @@ server {
         limit_except GET { allow 127.0.0.1; deny all; }
     }
 
+    location /if/ {
+        if ($arg_no) { return 204; }
+        if ($arg_yes) { add_header X-If yes always; }
+        graph_policy_api write=on;
+    }
+
     location "/with space/" { graph_policy_api write=on; }
 }
 END
@@ -126,6 +132,12 @@ for (['POST', 'zones/main/states'], ['DELETE', 'zones/main/states'],
     refused($answer, 405, qr/write=on/, "write=off, @$_");
     is($answer->{headers}{allow}, 'GET, HEAD', "write=off, @$_: the rest");
 }
+
+
+is(call(GET => '/if/zones?no=1')->{status}, 204, 'in an "if"');
+my $if = call(PUT => '/if/zones/main/states?yes=1');
+refused($if, 405, qr/POST/, 'behind an "if"');
+is($if->{headers}{'x-if'}, 'yes', 'which is in force');
 
 
 # -- a state by hand ----------------------------------------------------------

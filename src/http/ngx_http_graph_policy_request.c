@@ -26,7 +26,6 @@ static void ngx_http_graph_policy_path(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_graph_policy_overridden(ngx_http_request_t *r,
     ngx_array_t *sends);
 static ngx_uint_t ngx_http_graph_policy_never_paused(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_graph_policy_digits(ngx_str_t *text);
 static void ngx_http_graph_policy_account_key(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account);
 
@@ -116,7 +115,7 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
     edge->data = p;
     edge->len = start + r->uri.len - p;
 
-    if (ngx_http_graph_policy_digits(edge)) {
+    if (ngx_http_graph_policy_is_phone(edge)) {
         *object = *edge;
         ngx_str_null(edge);
         return;
@@ -145,8 +144,8 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
 }
 
 
-static ngx_uint_t
-ngx_http_graph_policy_digits(ngx_str_t *text)
+ngx_uint_t
+ngx_http_graph_policy_is_phone(ngx_str_t *text)
 {
     u_char  *p, *last;
 
@@ -268,7 +267,7 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
     }
 
     if (id->phone.data != target->phone.data
-        && !ngx_http_graph_policy_digits(&id->phone))
+        && !ngx_http_graph_policy_is_phone(&id->phone))
     {
         ngx_str_null(&id->phone);
     }
@@ -302,21 +301,10 @@ static void
 ngx_http_graph_policy_account_key(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account)
 {
-    u_char     c, *p;
-    size_t     i;
+    u_char    *p;
     uint64_t   fp;
 
-    for (i = 0; i < account->len; i++) {
-        c = account->data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
-              || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'))
-        {
-            break;
-        }
-    }
-
-    if (i == account->len && i <= NGX_HTTP_GRAPH_POLICY_KEY_LEN) {
+    if (ngx_http_graph_policy_is_account(account)) {
         return;
     }
 
@@ -330,6 +318,31 @@ ngx_http_graph_policy_account_key(ngx_http_request_t *r,
 
     account->data = p;
     account->len = ngx_sprintf(p, "%016xL", fp) - p;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_account(ngx_str_t *text)
+{
+    u_char  c, *p, *last;
+
+    if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_KEY_LEN) {
+        return 0;
+    }
+
+    p = text->data;
+
+    for (last = p + text->len; p < last; p++) {
+        c = *p;
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+              || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -434,11 +447,7 @@ ngx_http_graph_policy_conversation_of(ngx_http_graph_policy_zone_t *zone,
 ngx_uint_t
 ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
 {
-    size_t      len;
-    ngx_str_t  *type;
-
-    if (r->headers_in.content_type == NULL
-        || r->headers_in.content_length_n == 0
+    if (r->headers_in.content_length_n == 0
         || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
     {
         return 0;
@@ -449,6 +458,20 @@ ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
     if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
         && r->http_version < NGX_HTTP_VERSION_20)
     {
+        return 0;
+    }
+
+    return ngx_http_graph_policy_is_json(r);
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_json(ngx_http_request_t *r)
+{
+    size_t      len;
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
         return 0;
     }
 
