@@ -11,6 +11,7 @@ use File::Copy qw(copy);
 use File::Temp ();
 use FindBin;
 use IO::Socket::INET;
+use JSON::PP ();
 use POSIX ();
 use Time::HiRes ();
 
@@ -44,7 +45,9 @@ END {
     }
 }
 
-@ENV{qw(GRAPH_POLICY_PORT MOCK_PORT)} = free_ports(2);
+my @ports = qw(GRAPH_POLICY_PORT MOCK_PORT DASHBOARD_PORT);
+
+@ENV{@ports} = free_ports(3);
 
 
 # -- every code of the table --------------------------------------------------
@@ -101,6 +104,15 @@ wrote 15550001111 200 passed -
 message 15550001111 200 passed -
 END
 
+# call, status, what it says
+my @calls = split /\n/, <<'END';
+POST zones/graph/states 201 phone-disconnected
+message 400 blocked
+GET zones/graph/states 200 phone-disconnected, 1 blocked
+DELETE zones/graph/states/ID 204 -
+message 200 passed on
+END
+
 my ($status, $output) = run('--once', '--all');
 
 is($status, 0, 'every code of the table is as documented') or diag($output);
@@ -126,6 +138,7 @@ like($output, qr/^Graph saw $reached of $sends sends, /m,
 like($output, qr/ the proxy answered $blocked itself\.$/m, 'and the others');
 like($output, retried(), 'a send that fails twice is accepted');
 is_deeply([steps($output)], \@steps, 'webhooks close and open a conversation');
+is_deeply([calls($output)], \@calls, 'the API pauses and clears a phone');
 unlike($output, qr/\e/, 'there are no colours without a terminal');
 cmp_ok(length($_), '<=', 80, "it fits a terminal: $_")
     for grep { length > 80 } split /\n/, $output;
@@ -144,6 +157,7 @@ nothing_left();
     is(keys %rows, 21, 'the 20 rows of the table, and an accepted send');
     like($output, retried(), 'and one that is accepted at the third try');
     is_deeply([steps($output)], \@steps, 'and the webhooks');
+    is_deeply([calls($output)], \@calls, 'and the calls of the API');
 
     my ($shown) = slurp("$example/README.md") =~ /^```\n(code .*?)^```$/ms;
     is($output =~ s/\A.*?(?=^code )//msr, $shown,
@@ -199,6 +213,11 @@ my %unlike = (
         qr/^    status: expected "200", got "403"$/m,
         qr/^    webhooks seen by the application: expected "1", got "0"$/m,
     ],
+    'where nothing may be written' => [
+        qr/graph_policy_api  write=on/, 'graph_policy_api',
+        qr/^    POST .*, status: expected "201", got "405"$/m,
+        qr/^    DELETE .*, status: expected "204", got "\d+"$/m,
+    ],
 );
 
 spew("$dir/other.secret", "another\n");
@@ -221,7 +240,7 @@ nothing_left();
 
 # -- ports --------------------------------------------------------------------
 
-for my $variable (qw(GRAPH_POLICY_PORT MOCK_PORT)) {
+for my $variable (@ports) {
     my $taken = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
         or die "listen: $!";
     my $port = $taken->sockport;
@@ -236,6 +255,14 @@ for my $variable (qw(GRAPH_POLICY_PORT MOCK_PORT)) {
     ($status, $output) = run('--once');
     is($status, 1, "$variable has to be a number");
     like($output, qr/$variable: "80b"/, 'which is said');
+
+    my ($other) = grep { $_ ne $variable } @ports;
+    $ENV{$variable} = $ENV{$other};
+    ($status, $output) = run('--once');
+    is($status, 1, "$variable has to differ from $other");
+    like($output, qr/^run: \w+_PORT and \w+_PORT are both $ENV{$other}$/,
+        'which is said');
+    like($output, qr/\b$_\b/, "and names $_") for $variable, $other;
     nothing_left();
 }
 
@@ -250,6 +277,26 @@ like($output, qr/Ctrl-C ends it/, 'without --once it stays');
 
 my @curl = $output =~ /^(curl .*\\\n.*)$/mg;
 is(@curl, 2, 'with two lines to try');
+
+my ($dashboard) = $output =~ /^The dashboard: .*\n\n(http:\S+)$/m;
+
+is($dashboard, "http://127.0.0.1:$ENV{DASHBOARD_PORT}/graph/",
+    'the address of the dashboard is said');
+like(scalar `curl -s -i '$dashboard'`,
+    qr{^HTTP/1\.1 200 .*^Content-Type: text/html.*<title>}ms, 'which is there');
+
+my ($zone) = @{ JSON::PP::decode_json(`curl -s '${dashboard}zones'`)->{zones} };
+
+is_deeply({ map { $_ => $zone->{states}{$_}{fatal} } qw(credential account
+    phone) }, { credential => 1, account => 3, phone => 4 },
+    'and has something to show');
+like(slurp("$example/README.md"), qr/one\ token,\s three\ accounts\s and
+    \s four\ phones\ are\ paused/x, 'as the README says');
+
+my ($list) = $output =~ /^(curl '\S+scope=phone')$/m;
+
+is(@{ JSON::PP::decode_json(`$list 2>/dev/null`)->{states} }, 4,
+    'another line lists the phones');
 
 my ($blocked_try, $accepted_try) = map { scalar `$_ 2>/dev/null` } @curl;
 
@@ -323,6 +370,15 @@ sub steps {
                    \s+(.*)$/x ? "$1 $2 $3 $4 $5" : () } split /\n/, $output;
 }
 
+# the table of calls
+sub calls {
+    my ($output) = @_;
+
+    my ($table) = $output =~ /^call .*\n((?:.+\n)*)/m;
+    return map { /^(?:    |  not)/ ? () : s/ {2,}/ /gr } split /\n/,
+        $table // '';
+}
+
 # what is shown of the send that is repeated
 sub retried {
     return qr{^the\ client\ got\ \ 200\n
@@ -334,7 +390,7 @@ sub retried {
 sub nothing_left {
     is_deeply([glob "$ENV{TMPDIR}/*"], [], 'no files are left');
     is((grep { IO::Socket::INET->new(PeerAddr => "127.0.0.1:$_") }
-        grep { /^\d+$/ } @ENV{qw(GRAPH_POLICY_PORT MOCK_PORT)}), 0,
+        grep { /^\d+$/ } @ENV{@ports}), 0,
         'and no servers');
 }
 
