@@ -7,14 +7,16 @@
 // Environment:
 //   BROWSER_MODULES       the folder that playwright-core is installed in
 //   CHROMIUM              the browser, /usr/bin/chromium by default
-//   GRAPH_POLICY_API_URL  an API with write=on and no states, ending in "/", to
-//                         test the page on; without it there is a mock, and
-//                         more is tested
+//   GRAPH_POLICY_API_URL  an API with write=on, ending in "/", to test the page
+//                         on: that of t/dashboard.t, whose server passes sends
+//                         on to a Graph API that answers what X-Mock says, and
+//                         has the same API at /look/ without write=on.  Without
+//                         it there is a mock, and more is tested
 //   GRAPH_POLICY_API_ZONE a zone of that API, "graph" by default
 
 import { createRequire } from 'node:module';
 
-import { Mock, START } from './mock.mjs';
+import { Mock, REASONS, START } from './mock.mjs';
 import { scene } from './scene.mjs';
 
 const { chromium } = createRequire(`${process.env.BROWSER_MODULES
@@ -24,6 +26,7 @@ const { chromium } = createRequire(`${process.env.BROWSER_MODULES
 const REAL = process.env.GRAPH_POLICY_API_URL;
 const ZONE = process.env.GRAPH_POLICY_API_ZONE || 'graph';
 const PHONE = '106540352242922';
+const TOKEN = 'EAAFAKEdashboard', RECIPIENT = '15550001111';
 
 let tests = 0, failures = 0, browser;
 
@@ -108,33 +111,65 @@ function content(page, url) {
 }
 
 
+// what the page isn't made of must not run in it, nor may it call elsewhere
+
+async function guarded(page) {
+    const refused = what => () => page.complaints.some(text =>
+        text.includes('Content Security Policy') && text.includes(what));
+    const title = await page.title();
+
+    await page.evaluate(() => {
+        const script = document.createElement('script');
+
+        script.textContent = 'document.title = "run"';
+        document.head.append(script);
+        fetch('http://127.0.0.1:1/').catch(() => {});
+    });
+    await becomes(refused('inline script'), true, 'no other script is run');
+    await becomes(refused('http://127.0.0.1:1/'), true,
+        'nothing else is connected to');
+    ok(await page.title() === title, 'the page is as it was',
+        await page.title());
+}
+
+
 // -- the mock, or a real API
 
-async function call(url, method, path, body) {
-    const answer = await fetch(url + path, { method, body: body
-        && JSON.stringify(body), headers: body
-        && { 'Content-Type': 'application/json' } });
+async function call(method, path) {
+    const answer = await fetch(REAL + path, { method });
 
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status}`);
     return answer.status === 204 ? null : answer.json();
 }
 
+// a send of which the Graph API is to make what mock says; what became of it
+
+async function send(phone, mock = '200', token = TOKEN) {
+    const answer = await fetch(new URL(`/v25.0/${phone}/messages`, REAL), {
+        method: 'POST', headers: { 'Authorization': `Bearer ${token}`,
+            'Content-Type': 'application/json', 'X-Mock': mock },
+        body: JSON.stringify({ messaging_product: 'whatsapp', to: RECIPIENT,
+            type: 'text', text: { body: 'Hello' } }) });
+
+    await answer.arrayBuffer();
+    return `${answer.status} ${answer.headers.get('X-Graph-Policy')
+        ?? 'accepted'}`;
+}
+
 async function world() {
     if (REAL) {
         return { url: REAL,
-            pause: () => call(REAL, 'POST', `zones/${ZONE}/states`, {
-                scope: 'phone', key: PHONE, reason: 'phone-disconnected',
-                hold: '1h', probe: true }),
-            states: async () => (await call(REAL, 'GET',
+            pause: () => send(PHONE, '400 133010'),
+            states: async () => (await call('GET',
                 `zones/${ZONE}/states`)).states.length,
-            close: () => call(REAL, 'DELETE', `zones/${ZONE}/states`) };
+            close: () => call('DELETE', `zones/${ZONE}/states`) };
     }
 
     const mock = new Mock();
 
     mock.zone(ZONE);
     return { mock, url: await mock.listen(),
-        pause: () => mock.state(ZONE, 'phone-disconnected'),
+        pause: () => mock.state(ZONE, 'phone-disconnected', { blocked: 0 }),
         states: () => mock.states.length,
         close: () => mock.close() };
 }
@@ -160,6 +195,14 @@ async function test_life() {
         'The phone number is not connected to the Cloud API'), 1, 'why');
     await becomes(shown(page, /^Make sure that the number exists/), 1,
         'and what to do');
+    await becomes(cell(page, 'Blocked'), '0', 'no send has been blocked yet');
+
+    if (REAL) {
+        const answer = await send(PHONE);
+
+        ok(answer === '400 blocked', 'the next send is', answer);
+        await becomes(cell(page, 'Blocked'), '1', 'and is counted');
+    }
 
     const clear = page.getByRole('button', { name: `Clear phone ${PHONE}` });
 
@@ -182,7 +225,15 @@ async function test_life() {
         'the headline has the focus');
     await becomes(shown(page, `Cleared: phone ${PHONE}.`), 1,
         'what was done is read out');
+
+    if (REAL) {
+        const answer = await send(PHONE);
+
+        ok(answer === '200 accepted', 'the next send passes', answer);
+    }
+
     content(page, url);
+    await guarded(page);
 
     await page.context().setOffline(true);
     await pause();
@@ -217,6 +268,125 @@ async function test_looks(url) {
         'nothing moves for those who asked for that');
     await light.context().close();
     await dark.context().close();
+}
+
+
+// -- what sends leave behind, at a real API
+
+const EVIL = '%3Cimg%20src=x%20onerror=alert(1)%3E';
+
+const SENDS = [
+    ['1001', '401 190', `${TOKEN}2`],
+    ['1002', '400 131042 trace=AFakeTrace2'],
+    ['1003', `400 133010 trace=${EVIL} message=${EVIL}`],
+    ['1004', '400 100/33', `${TOKEN}3`],
+    ['1005', '400 130429'],
+    ['1006', '400 131047'],
+];
+
+async function test_sends() {
+    const { url, close } = await world();
+    const page = await open(url);
+    const errors = () => page.locator('#errors svg.chart')
+        .getAttribute('aria-label');
+    const counted = async () => (await errors())
+        .match(/(\d+) fatal, (\d+) temporary, (\d+) context/)?.slice(1)
+        .map(Number) ?? [0, 0, 0];
+
+    await becomes(headline(page), 'All sends pass', 'at first all sends pass');
+    const before = await counted();
+
+    for (const one of SENDS) {
+        const answer = await send(...one);
+
+        ok(answer.endsWith(' passed'), `${one[1].split(' ')[1]} is sent`,
+            answer);
+    }
+    await becomes(headline(page), '1 token, 1 account and 2 phones are paused',
+        'fatal errors of each scope');
+    await becomes(shown(page, '1 send blocked in the last hour. Also 1 phone'
+        + ' cooling down and 1 limited conversation.'), 1,
+        'a rate limit and a closed window are told beside it');
+
+    const row = async phone => (await page.locator('tbody tr:visible')
+        .filter({ hasText: phone }).first().innerText()).replace(/\s+/g, ' ');
+
+    ok(/^Token [0-9a-f]{16} code 190 /.test(await row(/^Token/)),
+        'a token is a fingerprint', await row(/^Token/));
+    ok(/^Account of phone 1002 code 131042 .* trace AFakeTrace2 .* in \d/
+        .test(await row('1002')), 'an account that is known by its phone',
+        await row('1002'));
+    ok(/^Phone 1004 only with token [0-9a-f]{16} .* code 100\/33 /.test(
+        await row('1004')), 'a phone of one token alone', await row('1004'));
+    await becomes(shown(page, 'Meta cannot bill the WhatsApp Business Account'),
+        1, 'the title of a reason');
+
+    const after = await counted();
+
+    ok(after.map((n, i) => n - before[i]).join() === '4,1,1',
+        'all of them are in the chart', [before, after]);
+    ok(await page.locator('main img').count() === 0,
+        'what a hostile error says is no element');
+
+    const text = await page.content();
+
+    ok(!text.includes(TOKEN) && !text.includes(RECIPIENT),
+        'no token and no recipient is in the page');
+    await test_same(url);
+    content(page, url);
+    await page.context().close();
+
+    const reader = await open(new URL('/look/', url).href);
+
+    await becomes(headline(reader), '1 token, 1 account and 2 phones are'
+        + ' paused', 'without write=on all is shown');
+    ok(await reader.getByRole('button', { name: /^Clear/ }).count() === 0,
+        'and nothing can be cleared');
+    content(reader, new URL('/look/', url).href);
+    await reader.context().close();
+
+    await close();
+}
+
+// the mock has the members and the words of the real one
+
+async function test_same(url) {
+    const { zones: [zone] } = await call('GET', 'zones');
+    const { states } = await call('GET', `zones/${ZONE}/states`);
+    const mock = new Mock();
+
+    scene(mock);
+    mock.states = Object.keys(REASONS).map(reason => mock.state('graph',
+        reason));
+
+    const at = await mock.listen();
+    const [its] = (await (await fetch(`${at}zones`)).json()).zones;
+    const { states: mocked } = await (await fetch(
+        `${at}zones/graph/states`)).json();
+    mock.close();
+
+    const members = value => Object.keys(value).sort().join();
+    const same = (name, one, other) => ok(members(one) === members(other),
+        `the mock: ${name}`, [members(one), members(other)]);
+
+    same('a zone', its, zone);
+    same('counters', its.counters, zone.counters);
+    for (const name of ['responses', 'retries_denied', 'probes',
+        'webhook_events'])
+    {
+        same(name, its.counters[name], zone.counters[name]);
+    }
+    same('history', its.history, zone.history);
+    same('categories', its.history.categories, zone.history.categories);
+    same('scopes', its.states, zone.states);
+    same('a state', mocked[0], states.find(({ scope }) => scope === 'phone'));
+
+    for (const { reason, title, action } of mocked) {
+        const real = states.find(state => state.reason === reason);
+
+        ok(real?.title === title && real?.action === action,
+            `the mock: the words of ${reason}`, real);
+    }
 }
 
 
@@ -510,7 +680,9 @@ try {
         await pictures(process.argv[3]);
     } else {
         await test_life();
-        if (!REAL) {
+        if (REAL) {
+            await test_sends();
+        } else {
             await test_states();
             await test_hostile();
             await test_many();
