@@ -23,7 +23,8 @@
  *     {"link":"(phone)","account":"(account)","confirmed":MS}
  *     {"lines":N}
  *
- * Members that aren't known are passed over, values that aren't are refused.
+ * Members that no line has are passed over; those of another type of line, and
+ * values that aren't known, are refused.
  */
 
 #define NGX_HTTP_GRAPH_POLICY_RECORD_VERSION  1

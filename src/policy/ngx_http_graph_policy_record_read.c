@@ -420,7 +420,7 @@ ngx_http_graph_policy_record_unhex(u_char *text, size_t len, uint64_t *n,
 static ngx_int_t
 ngx_http_graph_policy_record_check(ngx_http_graph_policy_record_ctx_t *ctx)
 {
-    ngx_uint_t                       i;
+    ngx_uint_t                       i, seen;
     ngx_http_graph_policy_member_t  *member;
     ngx_http_graph_policy_record_t  *record;
 
@@ -433,8 +433,12 @@ ngx_http_graph_policy_record_check(ngx_http_graph_policy_record_ctx_t *ctx)
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NMEMBERS; i++) {
         member = &ngx_http_graph_policy_members[i];
 
-        if (member->type == record->type && member->required
-            && !(ctx->seen & (1ULL << i)))
+        seen = ((ctx->seen & (1ULL << i)) != 0);
+
+        /* those of another type may share a field with one of this */
+
+        if (seen ? member->type != record->type
+                 : member->type == record->type && member->required)
         {
             return NGX_DECLINED;
         }

@@ -27,6 +27,7 @@ struct ngx_http_graph_policy_load_s {
     ngx_fd_t                         fd;
     ngx_log_t                       *log;
     off_t                            offset;    /* of the line */
+    size_t                           len;       /* of the line, with LF */
     uint64_t                         line;      /* from 1 */
     uint64_t                         states;
     uint64_t                         links;
@@ -207,6 +208,10 @@ ngx_http_graph_policy_load_line(ngx_http_graph_policy_load_t *load)
     u_char     *p;
     ngx_int_t   rc;
 
+    load->offset += load->len;
+    load->pos += load->len;
+    load->len = 0;
+
     for ( ;; ) {
         len = load->last - load->pos;
         p = ngx_strlchr(load->pos, load->last, LF);
@@ -236,14 +241,10 @@ ngx_http_graph_policy_load_line(ngx_http_graph_policy_load_t *load)
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_graph_policy_record_read(load->pos, p - load->pos,
-                                           load->arena, &load->record);
-    if (rc == NGX_OK) {
-        load->offset += p + 1 - load->pos;
-        load->pos = p + 1;
-    }
+    load->len = p + 1 - load->pos;
 
-    return rc;
+    return ngx_http_graph_policy_record_read(load->pos, load->len - 1,
+                                             load->arena, &load->record);
 }
 
 
