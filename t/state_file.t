@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 
 use GraphPolicy qw(slurp spew wait_until);
 use JSON::PP;
+use POSIX ();
 use Time::HiRes qw(sleep time);
 
 my $graph = GraphPolicy::Graph->start;
@@ -246,6 +247,31 @@ ok(wait_until(sub { keyed('61') }), 'a temporary file of a dead writer goes');
 ok(!-e "$file.tmp", 'and none is left');
 
 
+# -- a worker that takes the states along -------------------------------------
+
+SKIP: {
+    skip 'there is no gdb', 3 if system('gdb --version >/dev/null 2>&1');
+
+    $nginx->{workers} = 1;
+    $nginx->stop('QUIT');
+    $nginx->configure(conf());
+    $nginx->run;
+
+    my $said = kill_amid_change('/62/messages', '400 133010');
+
+    skip 'processes can not be traced here', 3
+        if $said =~ /ptrace: Operation not permitted|Could not attach/;
+
+    like($said, qr/^dead$/m, 'a worker is killed amid a change');
+    ok(wait_until(sub {
+        (policy(send_one('/61/messages', '200')) // '') eq 'blocked'
+    }), 'what it took along is read from the file');
+    like($nginx->log, qr/\ \[alert\]\ [^\n]*:\ a\ worker\ died\ while\ it
+        \ changed\ graph_policy_zone\ "z",\ the\ zone\ starts\ afresh\ from
+        \ its\ state\ file\n/x, 'the log says so');
+}
+
+
 # -- two masters --------------------------------------------------------------
 
 # A master that is still its parent's takes itself for the new one.
@@ -282,7 +308,9 @@ ok(wait_until(sub { slurp($file) =~ /"master":$second\D/ }, 15),
 blocked($_) for '/70/messages', '/71/messages', '/72/messages';
 end_master($second);
 
-is_deeply([grep { !/ open\ socket | is\ corrupt /x } $nginx->complaints], [],
+is_deeply([grep { !/ (?:worker\ process\ \d+\ exited\ on\ signal\ 9
+        |shared\ memory\ zone\ "z"\ was\ locked
+        |a\ worker\ died\ while) /x } $nginx->complaints], [],
     'nobody complains');
 
 done_testing();
@@ -349,6 +377,43 @@ sub probe {
         my $answer = send_one($path, '200');
         return (policy($answer) // '') eq 'blocked' ? undef : $answer;
     });
+}
+
+# the only worker dies where it is about to make a state; what gdb said
+sub kill_amid_change {
+    my ($path, $mock) = @_;
+
+    my ($worker) = $nginx->workers;
+    my $script   = $nginx->dir . '/gdb.script';
+    my $out      = $nginx->dir . '/gdb.out';
+
+    spew($script, join "\n", 'set confirm off', 'set breakpoint pending off',
+        'tbreak ngx_http_graph_policy_zone_learn', 'echo ready\n', 'continue',
+        'tbreak ngx_slab_alloc_locked', 'continue', 'kill', 'echo dead\n', '');
+
+    my $gdb = fork // die "fork: $!";
+
+    if (!$gdb) {
+        open STDOUT, '>', $out or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        open STDIN, '<', '/dev/null' or POSIX::_exit(1);
+        delete $ENV{DEBUGINFOD_URLS};
+        exec 'gdb', '-nx', '-batch', '-p', $worker, '-x', $script
+            or POSIX::_exit(127);
+    }
+
+    my $gone = sub { waitpid($gdb, POSIX::WNOHANG()) != 0 };
+
+    send_one($path, $mock)
+        if wait_until(sub { slurp($out) =~ /^ready$/m || $gone->() }, 30)
+        && kill 0, $gdb;
+
+    if (!wait_until($gone, 20)) {
+        kill 'TERM', $gdb;
+        waitpid $gdb, 0;
+    }
+
+    return slurp($out);
 }
 
 # what doesn't depend on the time
