@@ -138,12 +138,6 @@ ngx_http_graph_policy_set_state_file(ngx_conf_t *cf, ngx_command_t *cmd,
                                   "each zone");
     }
 
-    if (rc == NGX_ABORT) {
-        return ngx_http_graph_policy_invalid(cf, cmd, value,
-                                  "\"state=FILE\" with a regular file, or "
-                                  "one that isn't there yet");
-    }
-
     return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
 

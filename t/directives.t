@@ -144,20 +144,6 @@ graph_policy_zone state=a zone=main:1m;
 invalid value "state=a" in "graph_policy_zone" directive, it must be "zone=NAME:SIZE"
 
 
-=== graph_policy_zone, a folder as state file
---- http_config
-graph_policy_zone zone=main:1m state=logs;
---- emerg
-invalid value "state=logs" in "graph_policy_zone" directive, it must be "state=FILE" with a regular file, or one that isn't there yet
-
-
-=== graph_policy_zone, a device as state file
---- http_config
-graph_policy_zone zone=main:1m state=/dev/null;
---- emerg
-invalid value "state=/dev/null" in "graph_policy_zone" directive, it must be "state=FILE" with a regular file, or one that isn't there yet
-
-
 === graph_policy_zone, a state file for two zones
 --- http_config
 graph_policy_zone zone=main:1m state=$TEST_NGINX_SERVER_ROOT/states;

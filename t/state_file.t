@@ -218,6 +218,22 @@ is(slurp("$file.corrupt"), 'first', 'what was set aside before stays');
 is(slurp("$file.corrupt.1"), 'second', 'the next one has a number');
 
 
+# -- something else than a file -----------------------------------------------
+
+$nginx->stop('QUIT');
+rename $file, "$file.away" or die "rename: $!";
+mkdir $file or die "mkdir: $!";
+$nginx->run;
+ok(wait_until(sub { $nginx->log =~ /\ \[error\]\ [^\n]*:\ graph_policy_zone
+    \ "z"\ can't\ save\ its\ states:\ open\(\)\ "\Q$file\E"\ failed\ \(21:/x }),
+    'a folder in its place is not written');
+$nginx->stop('QUIT');
+ok(-d $file, 'nor replaced');
+rmdir $file or die "rmdir: $!";
+rename "$file.away", $file or die "rename: $!";
+$nginx->run;
+
+
 # -- can't be written ---------------------------------------------------------
 
 unlink $nginx->dir . '/error.log';
@@ -233,7 +249,7 @@ my $failed = qr/\ \[error\]\ [^\n]*:\ graph_policy_zone\ "z"\ can't\ save
 ok(wait_until(sub { $nginx->log =~ $failed }),
     'a folder that has gone is in the log');
 blocked('/60/messages');
-sleep 6;
+sleep 3;
 is((() = $nginx->log =~ /$failed/g), 1, 'not once with every try');
 
 rename "$dir.away", $dir or die "rename: $!";

@@ -30,7 +30,7 @@
 
 /* milliseconds: between two looks at a zone, after a failure, and a step */
 #define NGX_HTTP_GRAPH_POLICY_LOOK     500
-#define NGX_HTTP_GRAPH_POLICY_WAIT     5000
+#define NGX_HTTP_GRAPH_POLICY_WAIT     1000
 #define NGX_HTTP_GRAPH_POLICY_STEP     1
 
 /* lines of a step, and how many times as long as a save none follows it */
@@ -70,7 +70,6 @@ ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
 {
     u_char                              *p;
     ngx_uint_t                           i;
-    ngx_file_info_t                      fi;
     ngx_list_part_t                     *part;
     ngx_http_graph_policy_state_file_t  *file, *other;
 
@@ -99,12 +98,6 @@ ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
         {
             return NGX_DECLINED;
         }
-    }
-
-    if (ngx_file_info(file->name.data, &fi) != NGX_FILE_ERROR
-        && !ngx_is_file(&fi))
-    {
-        return NGX_ABORT;
     }
 
     file->temp = ngx_pnalloc(cf->pool, file->name.len + sizeof(".tmp"));
@@ -324,18 +317,7 @@ ngx_http_graph_policy_state_file_save(ngx_http_graph_policy_state_file_t *file)
         n += NGX_HTTP_GRAPH_POLICY_BATCH;
     } while (rc == NGX_AGAIN && n < NGX_HTTP_GRAPH_POLICY_LINES);
 
-    switch (rc) {
-
-    case NGX_AGAIN:
-        return NGX_HTTP_GRAPH_POLICY_STEP;
-
-    case NGX_ERROR:
-        return NGX_HTTP_GRAPH_POLICY_WAIT;
-
-    case NGX_DONE:
-        break;
-
-    default: /* NGX_ABORT */
+    if (rc == NGX_AGAIN || rc == NGX_ABORT) {
         return NGX_HTTP_GRAPH_POLICY_STEP;
     }
 
@@ -343,6 +325,11 @@ ngx_http_graph_policy_state_file_save(ngx_http_graph_policy_state_file_t *file)
 
     file->next = ngx_current_msec + NGX_HTTP_GRAPH_POLICY_REST
                                     * (ngx_current_msec - file->begun);
+
+    if (rc == NGX_ERROR) {
+        return NGX_HTTP_GRAPH_POLICY_WAIT;
+    }
+
     if (file->err != 0) {
         file->err = 0;
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,

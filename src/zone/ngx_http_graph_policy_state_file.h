@@ -16,7 +16,7 @@
 /*
  * Keeps the states of a zone, which has none yet, in the file "name".  Returns
  * NGX_OK; NGX_DECLINED if another zone with the same "tag" has that file;
- * NGX_ABORT if it is there and no regular file; NGX_ERROR.
+ * NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *name, void *tag);
