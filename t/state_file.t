@@ -17,7 +17,11 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 my $graph = GraphPolicy::Graph->start;
+
+# a new binary gets the sanitizers' settings only if it is told
 my $nginx = GraphPolicy::Nginx->start(graph => $graph, workers => 2,
+    main => join(' ', map { "env $_;" }
+        qw(ASAN_OPTIONS LSAN_OPTIONS UBSAN_LOG)),
     http => conf());
 
 my $dir  = $nginx->dir . '/states';
@@ -270,7 +274,7 @@ SKIP: {
 
     $nginx->{workers} = 1;
     $nginx->stop('QUIT');
-    $nginx->configure(conf());
+    $nginx->configure(conf(), $nginx->{main});
     $nginx->run;
 
     my $said = kill_amid_change('/62/messages', '400 133010');
@@ -447,8 +451,14 @@ sub restart {
     $nginx->run;
 }
 
+# the master that the file of its process id names, other than "old"
 sub master {
-    my $pid = wait_until(sub { slurp($nginx->dir . '/nginx.pid') + 0 });
+    my ($old) = @_;
+
+    my $pid = wait_until(sub {
+        my ($now) = slurp($nginx->dir . '/nginx.pid') =~ /^(\d+)$/;
+        return $now && $now != ($old // 0) ? $now : undef;
+    }) or BAIL_OUT('there is no master');
 
     push @masters, $pid;
     $nginx->{pid} = $pid;
@@ -462,9 +472,8 @@ sub upgrade {
     my ($old) = @_;
 
     kill 'USR2', $old;
-    wait_until(sub { slurp($nginx->dir . '/nginx.pid') =~ /^(?!$old$)\d/ });
 
-    my $new = master();
+    my $new = master($old);
 
     $nginx->{pid} = $old;
     kill 'WINCH', $old;

@@ -228,17 +228,16 @@ ngx_http_graph_policy_record_map_key(void *data, const unsigned char *text,
 {
     ngx_http_graph_policy_record_ctx_t *ctx = data;
 
+    ngx_str_t                       *name;
     ngx_uint_t                       i;
     ngx_http_graph_policy_member_t  *member;
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_RECORD_NONE;
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NMEMBERS; i++) {
-        member = &ngx_http_graph_policy_members[i];
+        name = &ngx_http_graph_policy_members[i].name;
 
-        if (member->name.len == len
-            && ngx_memcmp(member->name.data, text, len) == 0)
-        {
+        if (name->len == len && ngx_memcmp(name->data, text, len) == 0) {
             break;
         }
     }
@@ -246,6 +245,8 @@ ngx_http_graph_policy_record_map_key(void *data, const unsigned char *text,
     if (i == NGX_HTTP_GRAPH_POLICY_NMEMBERS) {
         return 1;
     }
+
+    member = &ngx_http_graph_policy_members[i];
 
     /* of two values of a member neither can be trusted */
 

@@ -275,6 +275,7 @@ ngx_http_graph_policy_save_flush(ngx_http_graph_policy_state_file_t *file)
 {
     u_char                        *p;
     ssize_t                        n;
+    ngx_err_t                      err;
     ngx_http_graph_policy_save_t  *save;
 
     save = file->save;
@@ -283,9 +284,8 @@ ngx_http_graph_policy_save_flush(ngx_http_graph_policy_state_file_t *file)
         n = ngx_write_fd(save->fd, p, save->pos - p);
 
         if (n <= 0) {
-            ngx_http_graph_policy_state_file_failed(file,
-                                              (n == 0) ? NGX_ENOSPC : ngx_errno,
-                                                    ngx_write_fd_n,
+            err = (n == 0) ? NGX_ENOSPC : ngx_errno;
+            ngx_http_graph_policy_state_file_failed(file, err, ngx_write_fd_n,
                                                     file->temp);
             return NGX_ERROR;
         }
