@@ -266,9 +266,14 @@ is_deeply([sort keys %{ JSON::PP::decode_json($shown) }],
 
 # -- names --------------------------------------------------------------------
 
-# a directive or variable in a text is one that exists
+my %metrics = map { ("graph_policy_$_" => 1) } 'build_info',
+    slurp("$top/src/api/ngx_http_graph_policy_metric_table.c")
+    =~ /^    \{ ngx_string\("(\w+)"\),$/mg;
+
+# a directive, variable or metric in a text is one that exists
 for my $page (@pages) {
-    my %unknown = map { $_ => 1 } grep { !$commands{$_} && !$variables{$_} }
+    my %unknown = map { $_ => 1 }
+        grep { !$commands{$_} && !$variables{$_} && !$metrics{$_} }
         $text{$page} =~ /(?<![\w\/.])\$?(graph_(?:policy|error)_\w+)(?![\w]*\()/g;
 
     is_deeply([sort keys %unknown], [], "$page: names exist");

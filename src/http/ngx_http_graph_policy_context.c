@@ -230,10 +230,12 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
                                           now, &view);
         ngx_http_graph_policy_log_state(ctx, &view);
 
+        /* what came of it, not what was meant: somebody may have been faster */
+
         ngx_http_graph_policy_zone_count_probe(ctx->zone,
-                         (each == NGX_HTTP_GRAPH_POLICY_SUCCESS)
+                         (view.transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
                          ? NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED
-                         : (each == NGX_HTTP_GRAPH_POLICY_FAILURE)
+                         : (view.transition == NGX_HTTP_GRAPH_POLICY_REARMED)
                          ? NGX_HTTP_GRAPH_POLICY_PROBE_REARMED
                          : NGX_HTTP_GRAPH_POLICY_PROBE_INCONCLUSIVE);
 

@@ -22,7 +22,6 @@ static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_uint_t ngx_http_graph_policy_reads_messages(
     ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_target_t *target);
@@ -180,58 +179,6 @@ ngx_http_graph_policy_reads_messages(ngx_http_graph_policy_loc_conf_t *glcf)
 
 
 ngx_int_t
-ngx_http_graph_policy_read_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-
-    if (ctx->body_read) {
-        return NGX_OK;
-    }
-
-    r->request_body_in_single_buf = 1;
-
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_graph_policy_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    /* either way gives back the reference that reading took */
-
-    if (ctx->body_read) {
-        r->main->count--;
-        return NGX_OK;
-    }
-
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    ctx->body_awaited = 1;
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
-{
-    ngx_http_graph_policy_ctx_t  *ctx;
-
-    ctx = ngx_http_graph_policy_get_ctx(r);
-
-    ctx->body_read = 1;
-
-    if (ctx->body_awaited) {
-        ctx->body_awaited = 0;
-
-        r->write_event_handler = ngx_http_core_run_phases;
-        ngx_http_core_run_phases(r);
-    }
-}
-
-
-ngx_int_t
 ngx_http_graph_policy_check_again(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
@@ -324,7 +271,15 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     }
 
     if (rc == NGX_OK) {
-        ctx->nrefs = 0;
+
+        /* what it was to probe is over by now */
+
+        if (ctx->nrefs != 0) {
+            ngx_http_graph_policy_settle(ctx,
+                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NULL);
+            ctx->nrefs = 0;
+        }
 
         /* a success ends what longer holds of other locations still keep */
 

@@ -204,6 +204,17 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
 /*
+ * The body that was read, in one piece; where it lies in one it isn't copied,
+ * else it is *allocated for the caller to free.  NGX_DECLINED if it is larger
+ * than "max" bytes; NGX_ERROR.
+ */
+ngx_int_t ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
+    ngx_str_t *body, u_char **allocated);
+/* "len" bytes at "offset" of the file that "b" is in, or NGX_ERROR */
+ngx_int_t ngx_http_graph_policy_read_body_part(ngx_http_request_t *r,
+    ngx_buf_t *b, u_char *p, size_t len, off_t offset);
+
+/*
  * The status of the upstream's answer, whatever an error_page makes of it;
  * of nginx's own where the upstream isn't answering.
  */

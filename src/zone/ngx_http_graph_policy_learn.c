@@ -365,7 +365,7 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
         state = ngx_http_graph_policy_state_find(zone->sh, refs[i].hash,
                                            refs[i].reason);
 
-        if (state != NULL && state->breaker.armed
+        if (state != NULL && state->breaker.armed && refs[i].lease != 0
             && state->breaker.lease == refs[i].lease)
         {
             state->breaker.lease_until = now + NGX_HTTP_GRAPH_POLICY_LEASE;

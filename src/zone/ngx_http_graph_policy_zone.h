@@ -377,6 +377,14 @@ ngx_int_t ngx_http_graph_policy_zone_lookup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     uint64_t now, ngx_http_graph_policy_view_t *view);
 
+/*
+ * Since when the conversation is limited whose limit ends first, as the oldest
+ * one isn't known.  NGX_DECLINED: none is; NGX_AGAIN: BATCH of them were over
+ * and are dropped, call again.  Other states that are over are swept, too.
+ */
+ngx_int_t ngx_http_graph_policy_zone_oldest_limit(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now, uint64_t *since);
+
 void ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_stats_t *stats);
 
