@@ -60,6 +60,8 @@ char *ngx_http_graph_policy_set_secret_file(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 char *ngx_http_graph_policy_set_event_log(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /*

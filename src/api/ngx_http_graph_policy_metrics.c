@@ -14,6 +14,7 @@
  */
 
 
+#include "ngx_http_graph_policy_api.h"
 #include "ngx_http_graph_policy_metric_table.h"
 #include "ngx_http_graph_policy_metrics.h"
 #include "ngx_http_graph_policy_version.h"
@@ -415,4 +416,26 @@ ngx_http_graph_policy_metrics_build(ngx_pool_t *pool)
     b->last = ngx_cpymem(b->last, text, len);
 
     return b;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_metrics(ngx_http_graph_policy_call_t *call)
+{
+    size_t                              size;
+    ngx_chain_t                        *out;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    static ngx_str_t  type = ngx_string(NGX_HTTP_GRAPH_POLICY_METRICS_TYPE);
+
+    gmcf = ngx_http_get_module_main_conf(call->request,
+                                         ngx_http_graph_policy_module);
+
+    out = ngx_http_graph_policy_metrics(call->request, gmcf->zones->elts,
+                                        gmcf->zones->nelts, &size);
+
+    return (out != NULL) ? ngx_http_graph_policy_api_send(call->request,
+                                                          NGX_HTTP_OK, &type,
+                                                          out)
+                         : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }

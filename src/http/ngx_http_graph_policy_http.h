@@ -37,10 +37,19 @@ typedef enum {
 } ngx_http_graph_policy_status_e;
 
 
+/* graph_policy_api */
+#define NGX_HTTP_GRAPH_POLICY_API_READ   1
+#define NGX_HTTP_GRAPH_POLICY_API_WRITE  2
+
+
 typedef struct {
     ngx_uint_t                       used;      /* some location enforces */
     ngx_uint_t                       retries;   /* some location retries */
     ngx_http_graph_policy_event_log_t  *event_log;  /* NULL: off */
+    ngx_uint_t                       api;       /* some location has it */
+    ngx_str_t                        dashboard_policy;  /* where api */
+    ngx_array_t                     *zones;     /* where api, all of them, of
+                                       ngx_http_graph_policy_zone_t * */
 } ngx_http_graph_policy_main_conf_t;
 
 
@@ -78,6 +87,9 @@ typedef struct {
     ngx_array_t                     *secrets;
                                      /* of ngx_http_graph_policy_signer_t */
     ngx_http_graph_policy_backoff_t  retry;
+
+    /* 0: none; a location of the API enforces nothing */
+    ngx_uint_t                       api;
 } ngx_http_graph_policy_loc_conf_t;
 
 
@@ -250,6 +262,8 @@ void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
 /* logs that the zone had no room for a state */
 void ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx);
+void ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone);
 
 /*
  * Looks the states up again before another try.  NGX_BUSY if one blocks now;

@@ -141,13 +141,21 @@ ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
 void
 ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
 {
+    ngx_http_graph_policy_log_no_room(ctx->request, ctx->zone);
+}
+
+
+void
+ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone)
+{
     ngx_log_t  log;
 
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
+    ngx_http_graph_policy_plain_log(r, &log);
 
     ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph_policy_zone \"%V\" has no room for a state",
-                  &ctx->zone->name);
+                  &zone->name);
 }
 
 

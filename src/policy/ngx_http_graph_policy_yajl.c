@@ -72,8 +72,8 @@ ngx_http_graph_policy_json_arena(size_t len)
  * surrogates and code points past U+10FFFF pass.
  */
 
-static ngx_int_t
-ngx_http_graph_policy_utf8(const u_char *p, const u_char *last)
+ngx_int_t
+ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 {
     u_char      c, low, high;
     uint64_t    some[4];
@@ -159,7 +159,7 @@ ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
     funcs.free = ngx_http_graph_policy_yajl_free;
     funcs.ctx = &memory;
 
-    if (ngx_http_graph_policy_utf8(text, text + len) != NGX_OK) {
+    if (ngx_http_graph_policy_yajl_utf8(text, text + len) != NGX_OK) {
         return NGX_DECLINED;
     }
 
