@@ -21,8 +21,8 @@ use GraphPolicy::Webhook qw(payload entry messages status inbound short);
 my $brief = 300 * slow();
 
 # the members of a line, as they are called
-my %named = map { $_ => $_ } qw(time event id zone scope key reason code trace
-    source request_id);
+my %named = ((map { $_ => $_ } qw(time event zone scope key reason code trace
+    source request_id)), id => 'state');
 
 my @secrets = qw(tokenOfSomebody 16505551234 16505557 s3cretOfTheApp Hello);
 
@@ -241,7 +241,7 @@ my @who = qw(zone scope key reason code);
     ($line) = logged(1, 'hostile');
     unlike(member($line, 'key') // '', qr/[^A-Za-z0-9._-]/, 'hostile: the key');
 
-    sent(new_phone(), '400 131042 trace=%22%0a%7b', in => 'named',
+    sent(new_phone(), '400 131042 trace=a.b', in => 'named',
         headers => ['X-Account' => 'acme-2']);
     ($line) = logged(1, 'hostile trace');
     is(member($line, 'trace'), undef, 'hostile: no trace');

@@ -113,6 +113,7 @@ my %labels = (
     oldest_state_seconds  => [qw(zone category)],
     zone_bytes            => [qw(zone kind)],
     evictions_total       => [qw(zone)],
+    lost_total            => [qw(zone)],
     parked                => [qw(zone)],
     build_info            => [qw(version nginx)],
 );

@@ -436,7 +436,7 @@ ngx_http_graph_policy_api_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (!ngx_http_graph_policy_api_is_json(r)) {
+    if (!ngx_http_graph_policy_is_json(r)) {
         return ngx_http_graph_policy_api_error(r,
                          NGX_HTTP_UNSUPPORTED_MEDIA_TYPE,
                          "the type of the body must be application/json");

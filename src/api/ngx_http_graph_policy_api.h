@@ -8,7 +8,7 @@
 #define _NGX_HTTP_GRAPH_POLICY_API_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_form.h"
 #include "ngx_http_graph_policy_gen.h"
 
@@ -143,11 +143,7 @@ ngx_int_t ngx_http_graph_policy_api_body(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_graph_policy_api_form(ngx_http_graph_policy_call_t *call,
     ngx_http_graph_policy_form_t *form);
-/* whether it is what a phone number's id can be */
-ngx_uint_t ngx_http_graph_policy_api_is_phone(ngx_str_t *key);
 
-/* whether the type of the body is JSON */
-ngx_uint_t ngx_http_graph_policy_api_is_json(ngx_http_request_t *r);
 /* whether the page of another site may have made a browser send it */
 ngx_uint_t ngx_http_graph_policy_api_is_foreign(ngx_http_request_t *r);
 

@@ -13,7 +13,6 @@
 
 
 #include "ngx_http_graph_policy_api.h"
-#include "ngx_http_graph_policy_request.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_LIMIT      100

@@ -5,10 +5,11 @@
 
 
 /*
- * What a call's header and body say, apart from what is asked: is it JSON,
- * and from whose page.
+ * What a call's header and body say, apart from what is asked: from whose page
+ * it is, and which members it has.
  *
- * Lock rule: none.  Memory: the request's pool.
+ * Lock rule: none.  Memory: the request's pool; what parsing needs is freed
+ * before the return.
  */
 
 
@@ -17,27 +18,6 @@
 
 static ngx_uint_t ngx_http_graph_policy_api_is_origin(ngx_http_request_t *r,
     ngx_str_t *origin);
-
-
-ngx_uint_t
-ngx_http_graph_policy_api_is_json(ngx_http_request_t *r)
-{
-    size_t      len;
-    ngx_str_t  *type;
-
-    if (r->headers_in.content_type == NULL) {
-        return 0;
-    }
-
-    type = &r->headers_in.content_type->value;
-    len = sizeof("application/json") - 1;
-
-    return type->len >= len
-           && ngx_strncasecmp(type->data, (u_char *) "application/json", len)
-              == 0
-           && (type->len == len || type->data[len] == ';'
-               || type->data[len] == ' ' || type->data[len] == '\t');
-}
 
 
 /* browsers send these, and no page can forge or leave out either */

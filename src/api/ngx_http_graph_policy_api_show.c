@@ -15,7 +15,6 @@
 
 
 #include "ngx_http_graph_policy_api.h"
-#include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_message.h"
 
 
@@ -153,13 +152,13 @@ ngx_http_graph_policy_api_reasons(ngx_http_graph_policy_gen_t *gen)
 ngx_int_t
 ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
 {
-    void                              *arena;
-    ngx_int_t                          rc;
-    ngx_array_t                       *rules;
-    ngx_http_request_t                *r;
-    ngx_http_graph_policy_facts_t      facts;
-    ngx_http_graph_policy_answer_t     answer;
-    ngx_http_graph_policy_verdict_t    verdict;
+    void                             *arena;
+    ngx_int_t                         rc;
+    ngx_array_t                      *rules;
+    ngx_http_request_t               *r;
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_verdict_t   verdict;
 
     r = call->request;
 
@@ -175,7 +174,7 @@ ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
 
     if (rc != NGX_OK) {
         return ngx_http_graph_policy_api_error(r, NGX_HTTP_BAD_REQUEST,
-                                               "the body must be JSON");
+                                            "the body can't be read as JSON");
     }
 
     rules = call->conf->rules;
@@ -351,7 +350,7 @@ ngx_http_graph_policy_api_recipient(ngx_http_graph_policy_call_t *call,
     id->phone.data = fields[0].data;
     id->phone.len = fields[0].len;
 
-    if (!ngx_http_graph_policy_api_is_phone(&id->phone)) {
+    if (!ngx_http_graph_policy_is_phone(&id->phone)) {
         return ngx_http_graph_policy_api_error(call->request,
                          NGX_HTTP_BAD_REQUEST,
                          "\"phone\" must be the id of a phone number, of 1 "

@@ -56,7 +56,6 @@ static ngx_uint_t ngx_http_graph_policy_api_may_be_set(ngx_uint_t reason);
 static ngx_int_t ngx_http_graph_policy_api_how_long(
     ngx_http_graph_policy_call_t *call, ngx_http_graph_policy_field_t *fields,
     ngx_http_graph_policy_put_t *put);
-static ngx_uint_t ngx_http_graph_policy_api_is_key(ngx_str_t *key);
 static ngx_int_t ngx_http_graph_policy_api_set(
     ngx_http_graph_policy_call_t *call, ngx_http_graph_policy_put_t *put);
 static ngx_int_t ngx_http_graph_policy_api_location(
@@ -143,7 +142,7 @@ ngx_http_graph_policy_api_whom(ngx_http_graph_policy_call_t *call,
         put->kind = NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT;
         put->id.account = key;
 
-        if (!ngx_http_graph_policy_api_is_key(&key)) {
+        if (!ngx_http_graph_policy_is_account(&key)) {
             wrong = "\"key\" of an account must be 1 to 64 characters of "
                     "A-Z, a-z, 0-9, dot, underscore, and hyphen";
         }
@@ -154,7 +153,7 @@ ngx_http_graph_policy_api_whom(ngx_http_graph_policy_call_t *call,
         put->kind = NGX_HTTP_GRAPH_POLICY_KEY_PHONE;
         put->id.phone = key;
 
-        if (!ngx_http_graph_policy_api_is_phone(&key)) {
+        if (!ngx_http_graph_policy_is_phone(&key)) {
             wrong = "\"key\" of a phone must be its id, of 1 to 20 digits";
         }
 
@@ -170,42 +169,6 @@ ngx_http_graph_policy_api_whom(ngx_http_graph_policy_call_t *call,
            ? ngx_http_graph_policy_api_error(call->request,
                                              NGX_HTTP_BAD_REQUEST, "%s", wrong)
            : NGX_DECLINED;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_api_is_phone(ngx_str_t *key)
-{
-    size_t  i;
-
-    for (i = 0; i < key->len; i++) {
-
-        if (key->data[i] < '0' || key->data[i] > '9') {
-            return 0;
-        }
-    }
-
-    return key->len != 0 && key->len <= NGX_HTTP_GRAPH_POLICY_PHONE_LEN;
-}
-
-
-static ngx_uint_t
-ngx_http_graph_policy_api_is_key(ngx_str_t *key)
-{
-    size_t  i;
-    u_char  c;
-
-    for (i = 0; i < key->len; i++) {
-        c = key->data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
-              || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'))
-        {
-            return 0;
-        }
-    }
-
-    return key->len != 0 && key->len <= NGX_HTTP_GRAPH_POLICY_KEY_LEN;
 }
 
 

@@ -188,11 +188,7 @@ ngx_http_graph_policy_conversation_of(ngx_http_graph_policy_zone_t *zone,
 ngx_uint_t
 ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
 {
-    size_t      len;
-    ngx_str_t  *type;
-
-    if (r->headers_in.content_type == NULL
-        || r->headers_in.content_length_n == 0
+    if (r->headers_in.content_length_n == 0
         || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
     {
         return 0;
@@ -206,16 +202,5 @@ ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
         return 0;
     }
 
-    type = &r->headers_in.content_type->value;
-    len = sizeof("application/json") - 1;
-
-    /* nearly all spell it like this */
-
-    return type->len >= len
-           && (ngx_memcmp(type->data, "application/json", len) == 0
-               || ngx_strncasecmp(type->data, (u_char *) "application/json",
-                                  len)
-                  == 0)
-           && (type->len == len || type->data[len] == ';'
-               || type->data[len] == ' ' || type->data[len] == '\t');
+    return ngx_http_graph_policy_is_json(r);
 }

@@ -20,7 +20,6 @@ static void ngx_http_graph_policy_path(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_graph_policy_overridden(ngx_http_request_t *r,
     ngx_array_t *sends);
 static ngx_uint_t ngx_http_graph_policy_never_paused(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_graph_policy_digits(ngx_str_t *text);
 static void ngx_http_graph_policy_account_key(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account);
 
@@ -110,7 +109,7 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
     edge->data = p;
     edge->len = start + r->uri.len - p;
 
-    if (ngx_http_graph_policy_digits(edge)) {
+    if (ngx_http_graph_policy_is_phone(edge)) {
         *object = *edge;
         ngx_str_null(edge);
         return;
@@ -139,8 +138,8 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
 }
 
 
-static ngx_uint_t
-ngx_http_graph_policy_digits(ngx_str_t *text)
+ngx_uint_t
+ngx_http_graph_policy_is_phone(ngx_str_t *text)
 {
     u_char  *p, *last;
 
@@ -262,7 +261,7 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
     }
 
     if (id->phone.data != target->phone.data
-        && !ngx_http_graph_policy_digits(&id->phone))
+        && !ngx_http_graph_policy_is_phone(&id->phone))
     {
         ngx_str_null(&id->phone);
     }
@@ -296,21 +295,10 @@ static void
 ngx_http_graph_policy_account_key(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account)
 {
-    u_char     c, *p;
-    size_t     i;
+    u_char    *p;
     uint64_t   fp;
 
-    for (i = 0; i < account->len; i++) {
-        c = account->data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
-              || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'))
-        {
-            break;
-        }
-    }
-
-    if (i == account->len && i <= NGX_HTTP_GRAPH_POLICY_KEY_LEN) {
+    if (ngx_http_graph_policy_is_account(account)) {
         return;
     }
 
@@ -324,4 +312,29 @@ ngx_http_graph_policy_account_key(ngx_http_request_t *r,
 
     account->data = p;
     account->len = ngx_sprintf(p, "%016xL", fp) - p;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_json(ngx_http_request_t *r)
+{
+    size_t      len;
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL) {
+        return 0;
+    }
+
+    type = &r->headers_in.content_type->value;
+    len = sizeof("application/json") - 1;
+
+    /* nearly all spell it like this */
+
+    return type->len >= len
+           && (ngx_memcmp(type->data, "application/json", len) == 0
+               || ngx_strncasecmp(type->data, (u_char *) "application/json",
+                                  len)
+                  == 0)
+           && (type->len == len || type->data[len] == ';'
+               || type->data[len] == ' ' || type->data[len] == '\t');
 }
