@@ -316,6 +316,31 @@ ngx_http_graph_policy_account_key(ngx_http_request_t *r,
 
 
 ngx_uint_t
+ngx_http_graph_policy_is_account(ngx_str_t *text)
+{
+    u_char  c, *p, *last;
+
+    if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_KEY_LEN) {
+        return 0;
+    }
+
+    p = text->data;
+
+    for (last = p + text->len; p < last; p++) {
+        c = *p;
+
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+              || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+ngx_uint_t
 ngx_http_graph_policy_is_json(ngx_http_request_t *r)
 {
     size_t      len;
