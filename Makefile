@@ -44,6 +44,10 @@ NGX_INC := $(patsubst %,-I$(OUT).tree/src/%,core event event/modules \
 
 export CC NGINX_BINARY NGX_SRC
 
+# without a browser the test of the dashboard is skipped, and nothing else
+NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
+	$(TOOLS)/need browser || true)
+
 .PHONY: help build check-warnings test test-unit test-asan test-valgrind \
 	test-matrix install uninstall run bench fuzz clean
 
@@ -74,6 +78,7 @@ check-warnings: ## build with gcc and with clang, warnings are errors
 
 test: build ## run every test, or those of T=t/some.t
 	@$(TOOLS)/need test
+	@$(NEED_BROWSER)
 	@MODULE=$(MODULE) OUT=$(OUT) JOBS=$(JOBS) $(TOOLS)/suite $(T)
 
 test-unit: build ## run the unit tests alone

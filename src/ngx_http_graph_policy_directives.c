@@ -13,6 +13,7 @@
 
 
 #include "ngx_http_graph_policy_directives.h"
+#include "ngx_http_graph_policy_api.h"
 #include "ngx_http_graph_policy_state_file.h"
 
 
@@ -431,6 +432,61 @@ ngx_http_graph_policy_set_buffer_size(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     glcf->buffer_size = size;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_graph_policy_loc_conf_t *glcf = conf;
+
+    ngx_str_t                          *value;
+    ngx_http_core_loc_conf_t           *clcf;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    if (glcf->api != 0) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* what a call is, is told by the path below that of the location */
+
+#if (NGX_PCRE)
+    if (clcf->regex != NULL) {
+        return "must be in a location that has no regular expression";
+    }
+#endif
+
+    if (clcf->named) {
+        return "must be in a location that has a path";
+    }
+
+    glcf->api = NGX_HTTP_GRAPH_POLICY_API_READ;
+
+    if (cf->args->nelts == 2) {
+
+        if (ngx_strcmp(value[1].data, "write=on") == 0) {
+            glcf->api = NGX_HTTP_GRAPH_POLICY_API_WRITE;
+
+        } else if (ngx_strcmp(value[1].data, "write=off") != 0) {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[1],
+                                           "\"write=on\" or \"write=off\"");
+        }
+    }
+
+    clcf->handler = ngx_http_graph_policy_api_handler;
+
+    if (clcf->name.len != 0 && clcf->name.data[clcf->name.len - 1] == '/') {
+        clcf->auto_redirect = 1;
+    }
+
+    gmcf = ngx_http_conf_get_module_main_conf(cf,
+                                              ngx_http_graph_policy_module);
+    gmcf->api = 1;
 
     return NGX_CONF_OK;
 }

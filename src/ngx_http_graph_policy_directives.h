@@ -58,6 +58,10 @@ char *ngx_http_graph_policy_set_conversation(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 char *ngx_http_graph_policy_set_secret_file(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+char *ngx_http_graph_policy_set_event_log(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /*

@@ -13,6 +13,7 @@
 
 
 #include "ngx_http_graph_policy_directives.h"
+#include "ngx_http_graph_policy_api.h"
 #include "ngx_http_graph_policy_state_file.h"
 #include "ngx_http_graph_policy_webhook.h"
 
@@ -22,9 +23,13 @@
 
 
 static void *ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_graph_policy_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
+static char *ngx_http_graph_policy_merge_api(ngx_conf_t *cf,
+    ngx_http_graph_policy_loc_conf_t *prev,
+    ngx_http_graph_policy_loc_conf_t *conf);
 static char *ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
     ngx_http_graph_policy_loc_conf_t *conf);
 static ngx_uint_t ngx_http_graph_policy_gates_conversations(
@@ -171,12 +176,26 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       0,
       NULL },
 
+    { ngx_string("graph_policy_api"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
+      ngx_http_graph_policy_set_api,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("graph_policy_log_level"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_graph_policy_set_word,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_graph_policy_loc_conf_t, log_level),
       &ngx_http_graph_policy_levels },
+
+    { ngx_string("graph_policy_event_log"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_graph_policy_set_event_log,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
 
       ngx_null_command
 };
@@ -187,7 +206,7 @@ static ngx_http_module_t  ngx_http_graph_policy_module_ctx = {
     ngx_http_graph_policy_init,             /* postconfiguration */
 
     ngx_http_graph_policy_create_main_conf, /* create main configuration */
-    NULL,                                   /* init main configuration */
+    ngx_http_graph_policy_init_main_conf,   /* init main configuration */
 
     NULL,                                   /* create server configuration */
     NULL,                                   /* merge server configuration */
@@ -216,7 +235,27 @@ ngx_module_t  ngx_http_graph_policy_module = {
 static void *
 ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf)
 {
-    return ngx_pcalloc(cf->pool, sizeof(ngx_http_graph_policy_main_conf_t));
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    gmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_graph_policy_main_conf_t));
+    if (gmcf == NULL) {
+        return NULL;
+    }
+
+    gmcf->event_log = NGX_CONF_UNSET_PTR;
+
+    return gmcf;
+}
+
+
+static char *
+ngx_http_graph_policy_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_graph_policy_main_conf_t *gmcf = conf;
+
+    ngx_conf_init_ptr_value(gmcf->event_log, NULL);
+
+    return NGX_CONF_OK;
 }
 
 
@@ -236,6 +275,7 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
      *     conf->zone = NULL;
      *     conf->webhook_zone = NULL;
      *     conf->conversation_hold = 0;
+     *     conf->api = 0;
      */
 
     conf->shm_zone = NGX_CONF_UNSET_PTR;
@@ -269,6 +309,10 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 {
     ngx_http_graph_policy_loc_conf_t *prev = parent;
     ngx_http_graph_policy_loc_conf_t *conf = child;
+
+    if (ngx_http_graph_policy_merge_api(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     ngx_conf_merge_ptr_value(conf->shm_zone, prev->shm_zone, NULL);
     ngx_conf_merge_ptr_value(conf->place, prev->place, NULL);
@@ -327,6 +371,11 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
+    if (conf->api) {
+        conf->zone = NULL;
+        return NGX_CONF_OK;
+    }
+
     if (conf->webhook) {
         return ngx_http_graph_policy_merge_webhook(cf, conf);
     }
@@ -335,6 +384,43 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->zone->conversation_hold = ngx_max(conf->zone->conversation_hold,
                                           (uint32_t) conf->conversation_hold);
     }
+
+    return NGX_CONF_OK;
+}
+
+
+/* a handler isn't inherited, but "if" and "limit_except" are one location */
+
+static char *
+ngx_http_graph_policy_merge_api(ngx_conf_t *cf,
+    ngx_http_graph_policy_loc_conf_t *prev,
+    ngx_http_graph_policy_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && conf->api == 0) {
+        conf->api = prev->api;
+    }
+
+    if (conf->api == 0) {
+        return NGX_CONF_OK;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL) {
+        clcf->handler = ngx_http_graph_policy_api_handler;
+    }
+
+    if (conf->webhook == 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"graph_policy_api\" and "
+                           "\"graph_policy_webhook\" can't both be in "
+                           "location \"%V\"", &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    conf->webhook = 0;
 
     return NGX_CONF_OK;
 }
@@ -422,6 +508,10 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
 
     gmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_graph_policy_module);
+
+    if (gmcf->api && ngx_http_graph_policy_api_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     if (!gmcf->used) {
         return NGX_OK;

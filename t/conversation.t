@@ -528,6 +528,20 @@ for my $code (131052, 131053, 131049, 130472, 100, 999999) {
     is_open($contact, 'a message with an error');
 }
 
+# of two who wrote, one long ago: neither is taken for the other
+{
+    my ($early, $late) = (somebody(), somebody());
+    my $now = int time;
+
+    comes(failed(131047, $_, $now - 40), 'two wrote') for $early, $late;
+    comes(payload(entry($account, messages(phone => $phone,
+        contacts => [contact($early), contact($late)], messages => [
+            inbound(from => $early, at => $now - 60),
+            inbound(from => $late, at => $now - 20)]))), 'two wrote');
+    is_blocked($early, 'window-expired', 'two wrote, before it was over');
+    is_open($late, 'two wrote, after it was over');
+}
+
 # late and out of order, with times of long before these requests
 for my $case (
     # name, [what, seconds ago], ..., then open or not

@@ -64,6 +64,11 @@ my %arguments = (
     graph_policy_log_level       => 'info',
 );
 
+my @http_alone = (
+    ['graph_policy_zone',      'zone=main:1m'],
+    ['graph_policy_event_log', 'off'],
+);
+
 my @places = (
     ['outside http',              main_config => '%s'],
     ['in an upstream',            http_config => 'upstream u { server 127.0.0.1; %s }'],
@@ -85,12 +90,14 @@ sub make_block {
 
 for my $place (@places) {
     make_block($_, $arguments{$_}, @$place) for sort keys %arguments;
-    make_block('graph_policy_zone', 'zone=main:1m', @$place);
+    make_block(@$_, @$place) for @http_alone;
 }
 
-make_block('graph_policy_zone', 'zone=main:1m', @$_)
-    for ['in a server', config => '%s'],
-        ['in a location', config => 'location / { %s }'];
+for my $directive (@http_alone) {
+    make_block(@$directive, @$_)
+        for ['in a server', config => '%s'],
+            ['in a location', config => 'location / { %s }'];
+}
 
 spec_string($blocks . $made);
 
@@ -1802,6 +1809,92 @@ graph_policy_log_level warn;
 "graph_policy_log_level" directive is duplicate
 
 
+=== graph_policy_event_log needs an argument
+--- http_config
+graph_policy_event_log;
+--- emerg
+invalid number of arguments in "graph_policy_event_log" directive
+
+
+=== graph_policy_event_log takes one argument
+--- http_config
+graph_policy_event_log logs/events.log json;
+--- emerg
+invalid number of arguments in "graph_policy_event_log" directive
+
+
+=== graph_policy_event_log, an empty argument
+--- http_config
+graph_policy_event_log '';
+--- emerg
+invalid value "" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
+
+
+=== graph_policy_event_log, a variable
+--- http_config
+graph_policy_event_log logs/$host.log;
+--- emerg
+invalid value "logs/$host.log" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
+
+
+=== graph_policy_event_log, a dollar alone
+--- http_config
+graph_policy_event_log logs/$;
+--- emerg
+invalid value "logs/$" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
+
+
+=== graph_policy_event_log, a variable behind "syslog:"
+--- http_config
+graph_policy_event_log syslog:server=$host;
+--- emerg
+invalid value "syslog:server=$host" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
+
+
+=== graph_policy_event_log, syslog without a server
+--- http_config
+graph_policy_event_log syslog:tag=graph;
+--- emerg
+no syslog server specified
+
+
+=== graph_policy_event_log, nothing behind "syslog:"
+--- http_config
+graph_policy_event_log syslog:;
+--- emerg
+unknown syslog parameter ""
+
+
+=== graph_policy_event_log, a severity that syslog hasn't
+--- http_config
+graph_policy_event_log syslog:server=127.0.0.1,severity=loud;
+--- emerg
+unknown syslog severity "loud"
+
+
+=== graph_policy_event_log, a parameter that syslog hasn't
+--- http_config
+graph_policy_event_log syslog:server=127.0.0.1,json;
+--- emerg
+unknown syslog parameter "json"
+
+
+=== graph_policy_event_log twice
+--- http_config
+graph_policy_event_log logs/events.log;
+graph_policy_event_log syslog:server=127.0.0.1;
+--- emerg
+"graph_policy_event_log" directive is duplicate
+
+
+=== graph_policy_event_log, a file after "off"
+--- http_config
+graph_policy_event_log off;
+graph_policy_event_log logs/events.log;
+--- emerg
+"graph_policy_event_log" directive is duplicate
+
+
 === a zone without a user, and zones of the least size
 --- http_config
 graph_policy_zone zone=main:32k;
@@ -1986,6 +2079,50 @@ location /c { graph_policy_retry attempts=3 base=1h factor=10 max=1h; }
 location /d { graph_policy_retry attempts=3 deadline=1ms budget=0% budget_min=0; }
 location /e { graph_policy_retry attempts=3 deadline=1h budget=100% unknown=0; }
 location /f { graph_policy_retry budget_min=100000 unknown=19 attempts=20; }
+location / {
+    return 200 "taken\n";
+}
+--- response_body
+taken
+
+
+=== every form of graph_policy_event_log: off
+--- http_config
+graph_policy_event_log off;
+--- config
+location / {
+    return 200 "taken\n";
+}
+--- response_body
+taken
+
+
+=== every form of graph_policy_event_log: a relative file
+--- http_config
+graph_policy_event_log logs/events.log;
+--- config
+location / {
+    return 200 "taken\n";
+}
+--- response_body
+taken
+
+
+=== every form of graph_policy_event_log: syslog by UDP
+--- http_config
+graph_policy_event_log syslog:server=127.0.0.1:1514,facility=local0,tag=graph,severity=notice,nohostname;
+--- config
+location / {
+    return 200 "taken\n";
+}
+--- response_body
+taken
+
+
+=== every form of graph_policy_event_log: syslog by a socket
+--- http_config
+graph_policy_event_log syslog:server=unix:/dev/log;
+--- config
 location / {
     return 200 "taken\n";
 }

@@ -77,7 +77,7 @@ spew("$dir/webhook.secrets", (code('docs/directives.md', 'text'))[0]);
 my %level = map { my ($level, @words) = @$_; map { $_ => $level } @words }
     [main   => qw(load_module events http)],
     [http   => qw(server upstream map split_clients log_format
-                  graph_policy_zone)],
+                  graph_policy_zone graph_policy_event_log)],
     [server => qw(location listen)];
 
 my $blocks = 0;
@@ -133,8 +133,7 @@ for my $name (sort keys %commands) {
 
 cmp_ok(@defaults, '>', 5, 'most directives have a default');
 
-# the default of graph_policy would turn off what the others are for
-is(refused(whole(join "\n", @defaults)), '', 'defaults are accepted');
+is(refused(whole($_)), '', "the default $_ is accepted") for @defaults;
 
 is_deeply([sort grep { !$commands{$_} } $directives =~ /^### (\w+)$/mg], [],
     'nothing is described that is no directive');
@@ -143,6 +142,9 @@ is_deeply([sort grep { !$commands{$_} } $directives =~ /^### (\w+)$/mg], [],
 my %merged = $module_c =~ /ngx_conf_merge(?:_\w+)?_value\(conf->(\w+),
                            \s* prev->\w+, \s* ([^;]+)\);/xg;
 my %field = (graph_policy => 'shm_zone');
+
+%merged = (%merged, $module_c
+    =~ /ngx_conf_init_ptr_value\(gmcf->(\w+), ([^;]+)\);/g);
 
 for my $default (@defaults) {
     my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?;$/;
@@ -243,11 +245,35 @@ cmp_ok(@lines, '>=', 9, 'the log lines are read');
 like($lines, qr/^\| `graph policy \Q$_\E,/m, "log: $_") for @lines;
 
 
+# -- events -------------------------------------------------------------------
+
+my $event_c = slurp("$top/src/http/ngx_http_graph_policy_event.c");
+my %members = map { $_ => 1 } $event_c =~ /\\"(\w+)\\":/g;
+
+cmp_ok(keys %members, '>=', 17, 'the members of an event are read');
+
+($section) = $directives =~ /^### graph_policy_event_log\n(.*?)(?=^##)/ms;
+
+is_deeply([sort map { /`(\w+)`/g } $section =~ /^\| (`[^|]*) \|/mg],
+    [sort keys %members], 'graph_policy_event_log: its members');
+
+my ($shown) = $section =~ /^(\{.*\})$/m;
+
+is_deeply([sort keys %{ JSON::PP::decode_json($shown) }],
+    [grep { $_ ne 'of_phone' } sort keys %members],
+    'and the line that is shown has them');
+
+
 # -- names --------------------------------------------------------------------
 
-# a directive or variable in a text is one that exists
+my %metrics = map { ("graph_policy_$_" => 1) } 'build_info',
+    slurp("$top/src/api/ngx_http_graph_policy_metric_table.c")
+    =~ /^    \{ ngx_string\("(\w+)"\),$/mg;
+
+# a directive, variable or metric in a text is one that exists
 for my $page (@pages) {
-    my %unknown = map { $_ => 1 } grep { !$commands{$_} && !$variables{$_} }
+    my %unknown = map { $_ => 1 }
+        grep { !$commands{$_} && !$variables{$_} && !$metrics{$_} }
         $text{$page} =~ /(?<![\w\/.])\$?(graph_(?:policy|error)_\w+)(?![\w]*\()/g;
 
     is_deeply([sort keys %unknown], [], "$page: names exist");

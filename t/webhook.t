@@ -94,6 +94,52 @@ server {
         graph_policy_webhook_secret_file SECRETS2;
         proxy_pass                       http://127.0.0.1:APP;
     }
+    location /pages {
+        error_page                       502 /pages/sorry;
+        proxy_intercept_errors           on;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+        location /pages/sorry {
+            return 200 "sorry";
+        }
+        location /pages/elsewhere {
+            proxy_pass                   http://127.0.0.1:APP;
+        }
+        location = /pages/redirect {
+            error_page                   502 = /pages/elsewhere/at;
+            proxy_pass                   http://127.0.0.1:APP;
+        }
+        location = /pages/bound {
+            error_page                   502 = @bound;
+            proxy_pass                   http://127.0.0.1:APP;
+        }
+    }
+    location /fallback {
+        error_page                       403 405 413 500 = @app;
+        client_max_body_size             1k;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location @app {
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location @bound {
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS2;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /mirrored {
+        mirror                           /webhook/mirror;
+        proxy_pass                       http://127.0.0.1:%GRAPH%;
+    }
+    location /mirrors {
+        mirror                           /mirrors/copy;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
     location /off {
         graph_policy_webhook             off;
         proxy_pass                       http://127.0.0.1:APP;
@@ -419,6 +465,97 @@ for my $size (900, 20_000, 300_000, 3 * 1024 * 1024) {
 
     $hook->is_refused($plain, 403, 'POST with hub.mode, not signed',
         path => "/webhook?$args", signature => undef);
+}
+
+
+# a body that nobody has signed comes with no method
+{
+    my @get = (method => 'GET', signature => undef,
+        path => '/webhook?hub.mode=subscribe');
+
+    $hook->is_refused($plain, 403, 'GET with a body', @get);
+    $hook->is_refused($plain, 403, 'GET with a body, signed', method => 'GET',
+        path => '/webhook?hub.mode=subscribe');
+
+    my $before = $app->count;
+    my $answer = $nginx->request(raw =>
+        "GET /webhook?hub.mode=subscribe HTTP/1.1\r\nHost: localhost\r\n"
+        . "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        . sprintf("%x\r\n%s\r\n0\r\n\r\n", length $plain, $plain));
+
+    is($answer->{status}, 403, 'GET with a body in chunks');
+    is($app->count - $before, 0, 'GET with a body in chunks: goes nowhere');
+
+    is(short($hook->deliver('', @get, headers => ['Content-Length' => 0])),
+        '200 - 1', 'GET with a body of no bytes');
+}
+
+
+# -- redirects and subrequests
+
+{
+    my $answer = $hook->deliver($plain, path => '/pages', script => '502');
+    is("$answer->{status} $answer->{body}", '502 sorry',
+        'an error_page, of the same location');
+
+    $app->clear;
+    $answer = $hook->deliver($plain, path => '/pages/redirect',
+        script => '502 | 200');
+    is("$answer->{status} " . $app->count, '200 2',
+        'an internal redirect within the location');
+
+    # what one location has verified, another one doesn't know
+    $app->clear;
+    $answer = $hook->deliver($plain, path => '/pages/bound',
+        script => '502 | 200');
+    is("$answer->{status} " . $app->count, '403 1',
+        'an internal redirect to a location of other secrets');
+
+    $app->clear;
+    $answer = $hook->deliver($plain, path => '/pages/bound', secret => $second,
+        script => '502 | 200');
+    is("$answer->{status} " . $app->count, '200 2',
+        'an internal redirect to a location that knows the secret, too');
+
+    # a refused one isn't taken to where an error_page points
+    my @fallback = (path => '/fallback');
+    my $large    = $plain . ' ' x 2000;
+
+    $hook->is_refused($plain, 403, 'an error_page, not signed', @fallback,
+        signature => undef);
+    $hook->is_refused($plain, 403, 'an error_page, forged', @fallback,
+        signature => signature($plain, 'another'));
+    $hook->is_refused($plain, 405, 'an error_page, PUT', @fallback,
+        method => 'PUT');
+    $hook->is_refused($plain, 403, 'an error_page, GET', @fallback,
+        method => 'GET');
+    is($nginx->request(raw => "POST /fallback HTTP/1.1\r\nHost: localhost\r\n"
+        . "Connection: close\r\nX-Hub-Signature-256: $right\r\n"
+        . "Transfer-Encoding: chunked\r\n\r\n"
+        . sprintf("%x\r\n%s\r\n0\r\n\r\n", length $large, $large))->{status},
+        413, 'an error_page, too large');
+
+    $app->clear;
+    $answer = $hook->deliver($plain, @fallback, script => '403 | 200');
+    is("$answer->{status} " . $app->count, '403 1',
+        'an error_page leaves an answer of the application alone');
+
+    # a subrequest brings the body of a request that nobody has verified
+    $app->clear;
+    for my $signature (undef, $right) {
+        $hook->deliver($plain, path => '/mirrored', signature => $signature);
+    }
+    $hook->is_received($plain, 'after a mirror');
+    is($app->count, 1, 'a mirror of what nobody has verified goes nowhere');
+
+    $app->clear;
+    $hook->is_refused($plain, 403, 'not signed, mirrored', path => '/mirrors',
+        signature => undef);
+    $hook->deliver($plain, path => '/mirrors');
+    ok(GraphPolicy::wait_until(sub { $app->count == 2 }),
+        'a mirror of what was verified goes on');
+    is((grep { $_->{body} eq $plain } $app->requests), 2,
+        'a mirror of what was verified: the bytes');
 }
 
 

@@ -27,9 +27,11 @@ my $brief = 700 * slow();
 my $hook = GraphPolicy::Webhook->start(
     secrets  => ['s3cretOfAllAccounts'],
     secrets2 => ["$bound 5001 5002", "$other 5003"],
+    secrets3 => ["s3cretWithBlanks \t "],
     http     => <<"END");
 graph_policy_zone zone=z:1m;
 graph_policy_zone zone=other:1m;
+graph_policy_zone zone=third:1m;
 
 server {
     listen 127.0.0.1:%PORT%;
@@ -83,6 +85,31 @@ server {
         graph_policy_rule                131042 ignore;
         graph_policy_webhook             on;
         graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /third/ {
+        graph_policy zone=third;
+        graph_policy_hold 5m;
+        proxy_pass http://127.0.0.1:%GRAPH%;
+    }
+    location /bound/third {
+        graph_policy zone=third;
+        graph_policy_hold                1h;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS2;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /crowd {
+        graph_policy zone=other;
+        graph_policy_hold                1h;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /blanks {
+        graph_policy_hold                1h;
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS3;
         proxy_pass                       http://127.0.0.1:APP;
     }
     location /bound {
@@ -520,6 +547,20 @@ for my $case (['ACCOUNT_RECONNECTED', ''], ['PARTNER_ADDED', 'partner']) {
     $hook->is_blocked($known[1], 'billing 131042', 'REINSTATE ends no billing');
 }
 
+# what was set while nobody knew whose phone it is
+{
+    my ($account) = known_account(1);
+    my $phone     = new_phone();
+
+    $hook->send($phone, script => '403 131031');
+    teach($account, $phone);
+    $hook->is_blocked($phone, 'account-restricted 131031',
+        'restricted, then known');
+    comes(update($account, next_second(), @reinstate),
+        'restricted, known, REINSTATE');
+    $hook->is_open($phone, 'restricted, known, REINSTATE');
+}
+
 # news that change nothing
 for my $case (
     ['SCHEDULE_FOR_DISABLE', 'DISABLED_UPDATE', ban_info =>
@@ -679,6 +720,68 @@ for my $case (
     $hook->is_open($second, 'both in one, the older first');
 }
 
+# news that it is over may come late: only what is newer withstands it
+{
+    my @cases = (['ACCOUNT_RECONNECTED', ['ACCOUNT_OFFBOARDED'],
+        ['ACCOUNT_RECONNECTED']], ['REINSTATE', \@disable, \@reinstate]);
+    my $now = int time;
+    my @late;
+
+    for my $case (@cases) {
+        my ($name, $off, $on) = @$case;
+        my ($account, $phone) = known_account(1);
+
+        comes(update($account, $now - 595, @$off), "late, $name");
+        $hook->is_blocked($phone, '', "late, $name: before");
+        comes(update($account, $now - 596, @$on), "late, an older $name");
+        $hook->is_blocked($phone, '', "late, an older $name");
+        comes(update($account, undef, @$on), "late, $name without a time");
+        $hook->is_blocked($phone, '', "late, $name without a time");
+        push @late, ["late, $name", $account, $phone, @$on];
+    }
+
+    # until both are too old to set anything
+    sleep 0.1 while time < $now + 7;
+
+    for my $case (@late) {
+        my ($name, $account, $phone, @on) = @$case;
+
+        comes(update($account, $now - 594, @on), $name);
+        $hook->is_open($phone, "$name: over");
+    }
+}
+
+# the same again, when the hold is over: no relapse
+{
+    my ($account, $phone) = known_account(1);
+    my $at   = int time - 5;
+    my $body = payload(entry($account, time => $at,
+        messages(phone => $phone, statuses => [status(131042, at => $at)])));
+
+    comes($body, 'again', path => '/moment');
+    $hook->is_blocked($phone, 'billing', 'again: at first');
+    sleep $brief * 1.1 / 1000 + 0.05;
+    comes($body, 'again', path => '/hour');
+    is(short($hook->send($phone)), '200 probe 1', 'again: the probe is next');
+}
+
+# an old event doesn't say where a phone is now
+for my $case (['days old', 3 * 86400, 0], ['new', 0, 1]) {
+    my ($name, $age, $moves) = @$case;
+    my ($first, $phone, $sister) = known_account(2);
+    my ($second, $third) = known_account(1);
+
+    comes(payload(entry($second, messages(phone => $phone, statuses =>
+        [status(undef, at => int(time) - $age)]))), "moves, $name");
+    $hook->send($third, script => '400 131042');
+
+    if ($moves) {
+        $hook->is_blocked($phone, 'billing', "moves, $name");
+    } else {
+        $hook->is_open($phone, "moves, $name");
+    }
+}
+
 # a success that is newer than the event
 {
     my ($account, $phone) = known_account(1);
@@ -739,6 +842,16 @@ for my $case (['a status', sub { payload(entry($_[0], messages(
 
 # -- secrets of some accounts
 
+# one with blanks behind it is one of all accounts
+{
+    my ($account, $phone) = known_account(1);
+
+    comes(payload(entry($account, messages(phone => $phone,
+        statuses => [status(131042)]))), 'blanks', path => '/blanks',
+        secret => 's3cretWithBlanks');
+    $hook->is_blocked($phone, 'billing 131042', 'blanks');
+}
+
 # What a secret doesn't stand for is passed on, and not believed.
 {
     my ($first, $second, $third) = (30_001 .. 30_003);
@@ -784,6 +897,53 @@ for my $case (['a status', sub { payload(entry($_[0], messages(
         { waba_id => '5002' }), 'bound, its account of a partner', @bound);
     $hook->is_blocked($second, 'phone-disconnected',
         'bound, its account of a partner');
+}
+
+
+# -- more than Meta has
+
+# Each event of an account is one for all its phones.
+{
+    my ($account, @crowd) = (new_account(), map { new_phone() } 1 .. 1000);
+    my @event = (time => int time,
+        map { account_update('ACCOUNT_DELETED', a => 'b') } 1 .. 40_000);
+
+    $hook->is_received(payload(entry($account, map { messages(phone => $_,
+        statuses => [status(undef)]) } @crowd)), 'a crowd', path => '/crowd');
+    $hook->is_received(payload(entry($account, @event)), 'a crowd of events',
+        path => '/crowd');
+    $hook->is_blocked($crowd[$_], 'phones-disconnected', "a crowd, $_",
+        in => 'elsewhere') for 0, 500, 999;
+}
+
+
+# one account can't drive out what is known of another, to speak for its phones
+{
+    my ($phone, @third) = (new_phone(), path => '/bound/third');
+
+    $hook->is_received(payload(entry('5003', messages(phone => $phone,
+        messages => [inbound()]))), 'another crowd, the owner', @third,
+        secret => $other);
+    $hook->is_received(payload(entry('5001', (map { messages(phone => $_,
+        statuses => [status(undef)]) } 60_001 .. 66_000), messages(
+        phone => $phone, statuses => [status(133010), status(131042)]))),
+        'another crowd', @third, secret => $bound);
+    $hook->is_open($phone, 'another crowd: the owner', in => 'third');
+
+    # nor with states of phones that nobody has
+    is(short($hook->send('31001', in => 'third', script => '400 133010',
+        token => 'b')), '400 passed 1', 'another crowd: an answer');
+    $hook->is_received(payload(entry('5001', map { messages(phone => $_,
+        statuses => [status(133010)]) } 60_001 .. 66_000)),
+        'another crowd, their states', @third, secret => $bound);
+    $hook->is_open('65999', 'another crowd: one too many', in => 'third');
+    $hook->is_blocked('31001', 'phone-disconnected',
+        'another crowd: what an answer said', in => 'third');
+    $hook->is_received(payload(entry('5003', messages(phone => $phone,
+        statuses => [status(133010)]))), 'another crowd, the owner', @third,
+        secret => $other);
+    $hook->is_blocked($phone, 'phone-disconnected', 'another crowd: the owner',
+        in => 'third');
 }
 
 

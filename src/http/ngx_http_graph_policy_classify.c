@@ -19,10 +19,6 @@
 #include "ngx_http_graph_policy_request.h"
 
 
-/* scratch memory on the stack, enough for bodies of the usual size */
-#define NGX_HTTP_GRAPH_POLICY_SMALL  16384
-
-
 static void ngx_http_graph_policy_hints(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_usage(ngx_http_request_t *r,
@@ -31,6 +27,8 @@ static ngx_int_t ngx_http_graph_policy_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, size_t bound);
 static ngx_int_t ngx_http_graph_policy_parse(ngx_http_request_t *r,
     u_char *body, size_t size, ngx_http_graph_policy_facts_t *facts);
+static void ngx_http_graph_policy_spend(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view);
 static uint32_t ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_msec_t ngx_http_graph_policy_delay(ngx_str_t *value);
@@ -258,6 +256,8 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
     rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
                                           &view);
 
+    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
+
     if (rc != NGX_OK) {
 
         if (rc == NGX_ERROR) {
@@ -267,8 +267,8 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
     ngx_http_graph_policy_log_state(ctx, &view);
+    ngx_http_graph_policy_spend(ctx, &view);
 
     /* a retry that comes before the state is due would be blocked by it */
 
@@ -277,6 +277,33 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
     {
         ctx->hint = ngx_max(ctx->hint, (ngx_msec_t)
                                        (view.until - failure.now));
+    }
+}
+
+
+/* the probe's own answer has re-armed its state, which ends the lease */
+
+static void
+ngx_http_graph_policy_spend(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_uint_t                    i;
+    ngx_http_graph_policy_ref_t  *ref;
+
+    if (view->transition != NGX_HTTP_GRAPH_POLICY_REARMED) {
+        return;
+    }
+
+    for (i = 0; i < ctx->nrefs; i++) {
+        ref = &ctx->refs[i];
+
+        if (ref->lease != 0 && ref->hash == view->hash
+            && ref->reason == view->stored_reason)
+        {
+            ngx_http_graph_policy_zone_count_probe(ctx->zone,
+                                         NGX_HTTP_GRAPH_POLICY_PROBE_REARMED);
+            ref->lease = 0;
+        }
     }
 }
 

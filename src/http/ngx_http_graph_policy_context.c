@@ -5,8 +5,8 @@
 
 
 /*
- * The context of a request, what it holds - leases, a place among those that
- * wait - and the module's lines in the log.
+ * The context of a request, and what it holds: leases, a place among those
+ * that wait.
  *
  * Lock rule: none of its own.  Memory: the request's pool.  The pool's cleanup
  * gives back leases that nobody settled, and is how the context is found again
@@ -17,18 +17,10 @@
 #include "ngx_http_graph_policy_http.h"
 
 
-/* room for one state in a line of the log, lengths of its parts and words */
-#define NGX_HTTP_GRAPH_POLICY_STATE_TEXT                                      \
-    (NGX_HTTP_GRAPH_POLICY_KEY_LEN + NGX_HTTP_GRAPH_POLICY_TRACE_LEN          \
-     + NGX_HTTP_GRAPH_POLICY_FP_LEN + 2 * NGX_INT64_LEN + 192)
-
-
 static void ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_renew(ngx_event_t *ev);
 static void ngx_http_graph_policy_cleanup(void *data);
-static u_char *ngx_http_graph_policy_write_state(u_char *p,
-    ngx_http_graph_policy_view_t *view);
 
 
 /* requests of this worker that wait to be sent again */
@@ -186,6 +178,7 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     ngx_uint_t                       i;
     ngx_http_graph_policy_ref_t     *ref;
     ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_failure_t  failure;
     ngx_http_graph_policy_outcome_e  each;
 
     if (ctx->renewal != NULL && ctx->renewal->timer_set) {
@@ -197,6 +190,13 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     now = ngx_http_graph_policy_now();
+
+    if (verdict != NULL) {
+        failure.verdict = verdict;
+        failure.facts = &ctx->facts;
+        failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
+        failure.status = ctx->request->upstream->headers_in.status_n;
+    }
 
     for (i = 0; i < ctx->nrefs; i++) {
         ref = &ctx->refs[i];
@@ -225,13 +225,17 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
             }
         }
 
-        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each, now, &view);
+        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each,
+                                          (verdict != NULL) ? &failure : NULL,
+                                          now, &view);
         ngx_http_graph_policy_log_state(ctx, &view);
 
+        /* what came of it, not what was meant: somebody may have been faster */
+
         ngx_http_graph_policy_zone_count_probe(ctx->zone,
-                         (each == NGX_HTTP_GRAPH_POLICY_SUCCESS)
+                         (view.transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
                          ? NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED
-                         : (each == NGX_HTTP_GRAPH_POLICY_FAILURE)
+                         : (view.transition == NGX_HTTP_GRAPH_POLICY_REARMED)
                          ? NGX_HTTP_GRAPH_POLICY_PROBE_REARMED
                          : NGX_HTTP_GRAPH_POLICY_PROBE_INCONCLUSIVE);
 
@@ -304,145 +308,6 @@ ngx_http_graph_policy_cleanup(void *data)
         ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                      NULL);
     }
-}
-
-
-/*
- * The handler of a connection's log appends the request line, which may hold
- * a token; a copy of the log without it doesn't.
- */
-
-void
-ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log)
-{
-    *log = *r->connection->log;
-
-    log->handler = NULL;
-    log->action = NULL;
-}
-
-
-void
-ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_view_t *view)
-{
-    u_char       *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
-    ngx_log_t     log;
-    ngx_uint_t    level;
-
-    static const char  *names[] = {
-        "",
-        "set",
-        "re-armed",
-        "cleared",
-        "probe told nothing",
-        "evicted"
-    };
-
-    if (view->transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
-        return;
-    }
-
-    level = (view->transition == NGX_HTTP_GRAPH_POLICY_FREED)
-            ? NGX_LOG_INFO : ctx->log_level;
-
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
-
-    if (log.log_level < level) {
-        return;
-    }
-
-    p = ngx_http_graph_policy_write_state(text, view);
-
-    ngx_log_error(level, &log, 0,
-                  "graph policy state %s, %*s, hold: %uDms, zone: \"%V\"",
-                  names[view->transition], (size_t) (p - text), text,
-                  view->hold, &ctx->zone->name);
-}
-
-
-void
-ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_log_t  log;
-
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
-
-    ngx_log_error(NGX_LOG_ERR, &log, 0,
-                  "graph_policy_zone \"%V\" has no room for a state",
-                  &ctx->zone->name);
-}
-
-
-void
-ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_view_t *view, const char *what)
-{
-    u_char     *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
-    ngx_log_t   log;
-
-    if (ctx->request->connection->log->log_level < NGX_LOG_INFO) {
-        return;
-    }
-
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
-
-    p = ngx_http_graph_policy_write_state(text, view);
-
-    ngx_log_error(NGX_LOG_INFO, &log, 0,
-                  "graph policy %s, %*s, zone: \"%V\"", what,
-                  (size_t) (p - text), text, &ctx->zone->name);
-}
-
-
-/* fingerprints and ids of phones and accounts: nothing secret */
-
-static u_char *
-ngx_http_graph_policy_write_state(u_char *p,
-    ngx_http_graph_policy_view_t *view)
-{
-    ngx_str_t  *scope;
-
-    scope = &ngx_http_graph_policy_scopes[
-                            ngx_http_graph_policy_key_scopes[view->kind]];
-
-    p = ngx_sprintf(p, "scope: %V", scope);
-
-    if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE) {
-        p = ngx_sprintf(p, ", of phone: \"%*s\"", (size_t) view->key_len,
-                        view->key);
-
-    } else if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION
-               || view->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED)
-    {
-        p = ngx_sprintf(p, ", key: %016xL", view->hash);
-
-    } else if (view->key_len != 0) {
-        p = ngx_sprintf(p, ", key: \"%*s\"", (size_t) view->key_len,
-                        view->key);
-    }
-
-    if (view->credential != 0) {
-        p = ngx_sprintf(p, ", credential: %016xL", view->credential);
-    }
-
-    p = ngx_sprintf(p, ", reason: %V",
-                    &ngx_http_graph_policy_reasons[view->reason].slug);
-
-    if (view->code != -1) {
-        p = ngx_sprintf(p, ", code: %L", view->code);
-    }
-
-    if (view->subcode != -1) {
-        p = ngx_sprintf(p, "/%L", view->subcode);
-    }
-
-    if (view->trace_len != 0) {
-        p = ngx_sprintf(p, ", trace: \"%*s\"", (size_t) view->trace_len,
-                        view->trace);
-    }
-
-    return p;
 }
 
 

@@ -556,6 +556,8 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
         ngx_http_graph_policy_count_answer(ctx);
     }
 
+    ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_REFUSED);
+
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
         ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                      NULL);
@@ -566,7 +568,6 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                  verdict);
 
-    ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_REFUSED);
     ngx_http_graph_policy_strip(r);
 
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {

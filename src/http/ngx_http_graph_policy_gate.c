@@ -22,7 +22,6 @@ static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_uint_t ngx_http_graph_policy_reads_messages(
     ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_target_t *target);
@@ -50,7 +49,7 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r)
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
     if (glcf->zone == NULL || r != r->main) {
-        return (glcf->webhook_zone != NULL && r == r->main)
+        return (glcf->webhook_zone != NULL)
                ? ngx_http_graph_policy_webhook(r, glcf) : NGX_DECLINED;
     }
 
@@ -180,57 +179,6 @@ ngx_http_graph_policy_reads_messages(ngx_http_graph_policy_loc_conf_t *glcf)
 
 
 ngx_int_t
-ngx_http_graph_policy_read_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_int_t  rc;
-
-    if (ctx->body_read) {
-        return NGX_OK;
-    }
-
-    r->request_body_in_single_buf = 1;
-
-    rc = ngx_http_read_client_request_body(r,
-                                           ngx_http_graph_policy_body_handler);
-
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
-    }
-
-    /* gives back the reference that reading took */
-
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    if (ctx->body_read) {
-        return NGX_OK;
-    }
-
-    ctx->body_awaited = 1;
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
-{
-    ngx_http_graph_policy_ctx_t  *ctx;
-
-    ctx = ngx_http_graph_policy_get_ctx(r);
-
-    ctx->body_read = 1;
-
-    if (ctx->body_awaited) {
-        ctx->body_awaited = 0;
-
-        r->write_event_handler = ngx_http_core_run_phases;
-        ngx_http_core_run_phases(r);
-    }
-}
-
-
-ngx_int_t
 ngx_http_graph_policy_check_again(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
@@ -323,7 +271,15 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     }
 
     if (rc == NGX_OK) {
-        ctx->nrefs = 0;
+
+        /* what it was to probe is over by now */
+
+        if (ctx->nrefs != 0) {
+            ngx_http_graph_policy_settle(ctx,
+                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NULL);
+            ctx->nrefs = 0;
+        }
 
         /* a success ends what longer holds of other locations still keep */
 
@@ -375,7 +331,7 @@ ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
     ctx->identity.lease = ctx->refs[0].lease;
 
-    ngx_http_graph_policy_log_request(ctx, view, "lets a probe pass");
+    ngx_http_graph_policy_tell_probe(ctx, view);
 
     return NGX_OK;
 }

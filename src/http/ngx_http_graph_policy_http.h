@@ -14,6 +14,7 @@
 #include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_backoff.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_event.h"
 
 
 /* graph_policy_pause */
@@ -36,9 +37,19 @@ typedef enum {
 } ngx_http_graph_policy_status_e;
 
 
+/* graph_policy_api */
+#define NGX_HTTP_GRAPH_POLICY_API_READ   1
+#define NGX_HTTP_GRAPH_POLICY_API_WRITE  2
+
+
 typedef struct {
     ngx_uint_t                       used;      /* some location enforces */
     ngx_uint_t                       retries;   /* some location retries */
+    ngx_http_graph_policy_event_log_t  *event_log;  /* NULL: off */
+    ngx_uint_t                       api;       /* some location has it */
+    ngx_str_t                        dashboard_policy;  /* where api */
+    ngx_array_t                     *zones;     /* where api, all of them, of
+                                       ngx_http_graph_policy_zone_t * */
 } ngx_http_graph_policy_main_conf_t;
 
 
@@ -76,6 +87,9 @@ typedef struct {
     ngx_array_t                     *secrets;
                                      /* of ngx_http_graph_policy_signer_t */
     ngx_http_graph_policy_backoff_t  retry;
+
+    /* 0: none; a location of the API enforces nothing */
+    ngx_uint_t                       api;
 } ngx_http_graph_policy_loc_conf_t;
 
 
@@ -134,6 +148,9 @@ typedef struct {
 
     time_t                           retry_after;   /* seconds, 0: unknown */
 
+    /* of the location that has verified it as a webhook, or NULL */
+    ngx_array_t                     *verified;
+
     /* where retry is on; attempts is 1 otherwise */
     ngx_http_graph_policy_snapshot_t  *snapshot;
     ngx_event_t                     *parking;
@@ -149,7 +166,6 @@ typedef struct {
     unsigned                         body_read:1;
     unsigned                         body_awaited:1;
     unsigned                         gated:1;
-    unsigned                         verified:1;    /* a webhook */
     unsigned                         hold:1;
     unsigned                         classified:1;
     unsigned                         counted:1; /* among the first tries */
@@ -200,6 +216,17 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
 /*
+ * The body that was read, in one piece; where it lies in one it isn't copied,
+ * else it is *allocated for the caller to free.  NGX_DECLINED if it is larger
+ * than "max" bytes; NGX_ERROR.
+ */
+ngx_int_t ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
+    ngx_str_t *body, u_char **allocated);
+/* "len" bytes at "offset" of the file that "b" is in, or NGX_ERROR */
+ngx_int_t ngx_http_graph_policy_read_body_part(ngx_http_request_t *r,
+    ngx_buf_t *b, u_char *p, size_t len, off_t offset);
+
+/*
  * The status of the upstream's answer, whatever an error_page makes of it;
  * of nginx's own where the upstream isn't answering.
  */
@@ -215,14 +242,28 @@ ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(
 
 /* the connection's log without the handler that appends the request line */
 void ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log);
-/* logs a change of state at the location's level, once each */
+
+/*
+ * Tells of a change of state, view->transition, once: in the error log at
+ * "level", and in the event log.  NOTHING tells nothing.
+ */
+void ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
+    ngx_uint_t level);
+/* the same where a context has the zone and the level */
 void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
+/* tells, likewise, that the request is the probe of the leases it holds */
+void ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view);
+
 /* logs at info what a state does to the request */
 void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
 /* logs that the zone had no room for a state */
 void ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx);
+void ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone);
 
 /*
  * Looks the states up again before another try.  NGX_BUSY if one blocks now;

@@ -5,20 +5,14 @@
 
 
 /*
- * Who is asking, and for what: send or not, phone, account, conversation.
+ * Who is asking, and for what: send or not, phone, account.
  *
  * Lock rule: none, shared memory isn't touched but for the zone's key.
- * Memory: strings belong to the request's pool.  A recipient leaves this room
- * only as a fingerprint.
+ * Memory: strings belong to the request's pool.
  */
 
 
-#include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_request.h"
-
-
-/* bytes of a message's body that is read for its recipient */
-#define NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE  65536
 
 
 static void ngx_http_graph_policy_path(ngx_http_request_t *r,
@@ -26,7 +20,6 @@ static void ngx_http_graph_policy_path(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_graph_policy_overridden(ngx_http_request_t *r,
     ngx_array_t *sends);
 static ngx_uint_t ngx_http_graph_policy_never_paused(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_graph_policy_digits(ngx_str_t *text);
 static void ngx_http_graph_policy_account_key(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account);
 
@@ -116,7 +109,7 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
     edge->data = p;
     edge->len = start + r->uri.len - p;
 
-    if (ngx_http_graph_policy_digits(edge)) {
+    if (ngx_http_graph_policy_is_phone(edge)) {
         *object = *edge;
         ngx_str_null(edge);
         return;
@@ -145,8 +138,8 @@ ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
 }
 
 
-static ngx_uint_t
-ngx_http_graph_policy_digits(ngx_str_t *text)
+ngx_uint_t
+ngx_http_graph_policy_is_phone(ngx_str_t *text)
 {
     u_char  *p, *last;
 
@@ -268,7 +261,7 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
     }
 
     if (id->phone.data != target->phone.data
-        && !ngx_http_graph_policy_digits(&id->phone))
+        && !ngx_http_graph_policy_is_phone(&id->phone))
     {
         ngx_str_null(&id->phone);
     }
@@ -302,21 +295,10 @@ static void
 ngx_http_graph_policy_account_key(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account)
 {
-    u_char     c, *p;
-    size_t     i;
+    u_char    *p;
     uint64_t   fp;
 
-    for (i = 0; i < account->len; i++) {
-        c = account->data[i];
-
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
-              || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'))
-        {
-            break;
-        }
-    }
-
-    if (i == account->len && i <= NGX_HTTP_GRAPH_POLICY_KEY_LEN) {
+    if (ngx_http_graph_policy_is_account(account)) {
         return;
     }
 
@@ -333,131 +315,51 @@ ngx_http_graph_policy_account_key(ngx_http_request_t *r,
 }
 
 
-void
-ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
+ngx_uint_t
+ngx_http_graph_policy_is_account(ngx_str_t *text)
 {
-    u_char                           *body, *p, *arena;
-    size_t                            size, need;
-    ngx_str_t                         recipient;
-    ngx_chain_t                      *cl;
-    ngx_http_graph_policy_message_t   message;
+    u_char  c, *p, *last;
 
-    if (ctx->conversed || r->request_body == NULL
-        || !ngx_http_graph_policy_is_message_body(r))
-    {
-        return;
-    }
-
-    ctx->conversed = 1;
-
-    if (ctx->identity.phone.len == 0) {
-        return;
-    }
-
-    size = 0;
-
-    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-
-        if (cl->buf->in_file || cl->buf->temp_file) {
-            return;
-        }
-
-        size += cl->buf->last - cl->buf->pos;
-    }
-
-    if (size == 0 || size > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE) {
-        return;
-    }
-
-    need = ngx_http_graph_policy_json_arena(size);
-
-    arena = ngx_alloc(need + size, r->connection->log);
-    if (arena == NULL) {
-        return;
-    }
-
-    body = arena + need;
-    p = body;
-
-    for (cl = r->request_body->bufs; cl != NULL; cl = cl->next) {
-
-        if (cl->buf->last != cl->buf->pos) {
-            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
-        }
-    }
-
-    if (ngx_http_graph_policy_message_read(body, size, arena, &message)
-        == NGX_OK
-        && message.recipient.len != 0)
-    {
-        recipient.data = message.recipient.data;
-        recipient.len = message.recipient.len;
-
-        ctx->identity.template = message.template;
-        ctx->identity.conversation = ngx_http_graph_policy_conversation_of(
-                             glcf->zone, &ctx->identity.phone, &recipient);
-    }
-
-    ngx_memzero(&message, sizeof(ngx_http_graph_policy_message_t));
-    ngx_free(arena);
-}
-
-
-uint64_t
-ngx_http_graph_policy_conversation_of(ngx_http_graph_policy_zone_t *zone,
-    ngx_str_t *phone, ngx_str_t *recipient)
-{
-    u_char     text[NGX_HTTP_GRAPH_POLICY_PHONE_LEN + 1
-                    + NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN];
-    uint64_t   fp;
-    ngx_str_t  key;
-
-    if (phone->len == 0 || phone->len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
-        || recipient->len == 0
-        || recipient->len > NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN)
-    {
+    if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_KEY_LEN) {
         return 0;
     }
 
-    key.data = text;
-    key.len = ngx_sprintf(text, "%V:%V", phone, recipient) - text;
+    p = text->data;
 
-    fp = ngx_http_graph_policy_zone_fingerprint(zone, &key);
+    for (last = p + text->len; p < last; p++) {
+        c = *p;
 
-    ngx_memzero(text, key.len);
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z')
+              || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-'))
+        {
+            return 0;
+        }
+    }
 
-    return fp;
+    return 1;
 }
 
 
 ngx_uint_t
-ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
+ngx_http_graph_policy_is_json(ngx_http_request_t *r)
 {
     size_t      len;
     ngx_str_t  *type;
 
-    if (r->headers_in.content_type == NULL
-        || r->headers_in.content_length_n == 0
-        || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
-    {
-        return 0;
-    }
-
-    /* chunked, or of HTTP/2 without a length */
-
-    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
-        && r->http_version < NGX_HTTP_VERSION_20)
-    {
+    if (r->headers_in.content_type == NULL) {
         return 0;
     }
 
     type = &r->headers_in.content_type->value;
     len = sizeof("application/json") - 1;
 
+    /* nearly all spell it like this */
+
     return type->len >= len
-           && ngx_strncasecmp(type->data, (u_char *) "application/json", len)
-              == 0
+           && (ngx_memcmp(type->data, "application/json", len) == 0
+               || ngx_strncasecmp(type->data, (u_char *) "application/json",
+                                  len)
+                  == 0)
            && (type->len == len || type->data[len] == ';'
                || type->data[len] == ' ' || type->data[len] == '\t');
 }

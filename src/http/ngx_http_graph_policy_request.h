@@ -11,6 +11,10 @@
 #include "ngx_http_graph_policy_http.h"
 
 
+/* scratch memory on the stack, enough for bodies of the usual size */
+#define NGX_HTTP_GRAPH_POLICY_SMALL  16384
+
+
 /* what the path and method say, without memory of their own */
 
 typedef struct {
@@ -48,6 +52,13 @@ ngx_uint_t ngx_http_graph_policy_is_message_body(ngx_http_request_t *r);
 uint64_t ngx_http_graph_policy_conversation_of(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *phone,
     ngx_str_t *recipient);
+
+/* whether the type of the body is JSON */
+ngx_uint_t ngx_http_graph_policy_is_json(ngx_http_request_t *r);
+
+/* whether it's the id of a phone number; a key of an account */
+ngx_uint_t ngx_http_graph_policy_is_phone(ngx_str_t *text);
+ngx_uint_t ngx_http_graph_policy_is_account(ngx_str_t *text);
 
 /* the value, empty with NGX_ERROR if it can't be had */
 ngx_int_t ngx_http_graph_policy_value(ngx_http_request_t *r,

@@ -19,14 +19,10 @@
 #define NGX_HTTP_GRAPH_POLICY_CHUNK  65536
 
 
-static ngx_int_t ngx_http_graph_policy_gather(ngx_http_request_t *r,
-    ngx_str_t *body, u_char **allocated);
-static ngx_int_t ngx_http_graph_policy_sign(ngx_http_graph_policy_trust_t *trust,
-    u_char *data, size_t len);
+static ngx_int_t ngx_http_graph_policy_sign(
+    ngx_http_graph_policy_trust_t *trust, u_char *data, size_t len);
 static ngx_int_t ngx_http_graph_policy_sign_file(ngx_http_request_t *r,
     ngx_http_graph_policy_trust_t *trust, ngx_buf_t *b);
-static ngx_int_t ngx_http_graph_policy_read_part(ngx_http_request_t *r,
-    ngx_buf_t *b, u_char *p, size_t len, off_t offset);
 
 
 ngx_int_t
@@ -42,6 +38,7 @@ ngx_http_graph_policy_verify(ngx_http_request_t *r,
 
     signer = trust->signers->elts;
     trust->matched = 0;
+    *allocated = NULL;
 
     for (i = 0; i < trust->signers->nelts; i++) {
         if (ngx_http_graph_policy_signature_init(signer[i].signature)
@@ -51,7 +48,9 @@ ngx_http_graph_policy_verify(ngx_http_request_t *r,
         }
     }
 
-    rc = ngx_http_graph_policy_gather(r, body, allocated);
+    rc = ngx_http_graph_policy_gather_body(r,
+                                           NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD,
+                                           body, allocated);
 
     if (rc == NGX_OK) {
         rc = ngx_http_graph_policy_sign(trust, body->data, body->len);
@@ -87,82 +86,6 @@ ngx_http_graph_policy_verify(ngx_http_request_t *r,
     }
 
     return (trust->matched != 0) ? NGX_OK : NGX_DECLINED;
-}
-
-
-/*
- * The body in one piece; where it lies in one it isn't copied.  NGX_DECLINED
- * if it's too large for that.
- */
-
-static ngx_int_t
-ngx_http_graph_policy_gather(ngx_http_request_t *r, ngx_str_t *body,
-    u_char **allocated)
-{
-    off_t         size;
-    u_char       *p;
-    size_t        len;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl, *bufs;
-
-    bufs = (r->request_body != NULL) ? r->request_body->bufs : NULL;
-
-    *allocated = NULL;
-    ngx_str_null(body);
-
-    if (bufs == NULL) {
-        return NGX_OK;
-    }
-
-    if (bufs->next == NULL && ngx_buf_in_memory(bufs->buf)
-        && bufs->buf->last - bufs->buf->pos
-           <= NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD)
-    {
-        body->data = bufs->buf->pos;
-        body->len = bufs->buf->last - bufs->buf->pos;
-        return NGX_OK;
-    }
-
-    size = 0;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-        size += ngx_buf_size(cl->buf);
-    }
-
-    if (size > NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD) {
-        return NGX_DECLINED;
-    }
-
-    p = ngx_alloc(size + 1, r->connection->log);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    *allocated = p;
-    body->data = p;
-    body->len = (size_t) size;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-        b = cl->buf;
-        len = (size_t) ngx_buf_size(b);
-
-        if (len == 0) {
-            continue;
-        }
-
-        if (ngx_buf_in_memory(b)) {
-            ngx_memcpy(p, b->pos, len);
-
-        } else if (ngx_http_graph_policy_read_part(r, b, p, len, b->file_pos)
-                   != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-
-        p += len;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -210,7 +133,7 @@ ngx_http_graph_policy_sign_file(ngx_http_request_t *r,
         len = (size_t) ngx_min(NGX_HTTP_GRAPH_POLICY_CHUNK,
                                b->file_last - offset);
 
-        rc = ngx_http_graph_policy_read_part(r, b, chunk, len, offset);
+        rc = ngx_http_graph_policy_read_body_part(r, b, chunk, len, offset);
 
         if (rc == NGX_OK) {
             rc = ngx_http_graph_policy_sign(trust, chunk, len);
@@ -220,31 +143,6 @@ ngx_http_graph_policy_sign_file(ngx_http_request_t *r,
     ngx_free(chunk);
 
     return rc;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_read_part(ngx_http_request_t *r, ngx_buf_t *b, u_char *p,
-    size_t len, off_t offset)
-{
-    ssize_t    n;
-    ngx_log_t  log;
-
-    n = ngx_read_file(b->file, p, len, offset);
-
-    if (n == (ssize_t) len) {
-        return NGX_OK;
-    }
-
-    if (n != NGX_ERROR) {
-        ngx_http_graph_policy_plain_log(r, &log);
-
-        ngx_log_error(NGX_LOG_ERR, &log, 0,
-                      "graph policy read %z bytes of a webhook in place of "
-                      "%uz", n, len);
-    }
-
-    return NGX_ERROR;
 }
 
 

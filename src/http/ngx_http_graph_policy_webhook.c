@@ -20,6 +20,10 @@
 
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
     u_char *digest);
 static ngx_int_t ngx_http_graph_policy_refuse(ngx_http_request_t *r,
@@ -44,26 +48,74 @@ ngx_int_t
 ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    ngx_int_t                     rc;
+    ngx_uint_t                    error_page;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r->main);
+
+    /* an internal redirect, which may have made a GET of it */
+
+    if (ctx != NULL && ctx->verified == glcf->secrets) {
+        return NGX_DECLINED;
+    }
+
+    /* an error_page may lead to the application, and takes the body along */
+
+    error_page = r->error_page;
+    r->error_page = 1;
+
+    if (r != r->main) {
+        rc = ngx_http_graph_policy_subrequest(r, glcf);
+
+    } else if (r->method == NGX_HTTP_POST) {
+        rc = ngx_http_graph_policy_post(r, glcf);
+
+    } else if (r->method != NGX_HTTP_GET) {
+        rc = NGX_HTTP_NOT_ALLOWED;
+
+    } else if (!ngx_http_graph_policy_is_subscription(r)) {
+        rc = NGX_HTTP_FORBIDDEN;
+
+    } else {
+        rc = (ngx_http_graph_policy_webhook_untag(r) == NGX_OK)
+             ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        r->error_page = error_page;
+    }
+
+    return rc;
+}
+
+
+/* others than a mirror's have no body, and ask for something of their own */
+
+static ngx_int_t
+ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_graph_policy_refuse(r, glcf,
+                                       NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNSIGNED,
+                                       "of an unverified request");
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_post(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
     u_char                          *allocated;
     u_char                           digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
     ngx_int_t                        rc;
     ngx_str_t                        body;
     ngx_http_graph_policy_ctx_t     *ctx;
     ngx_http_graph_policy_trust_t    trust;
-
-    if (r->method == NGX_HTTP_GET) {
-
-        if (!ngx_http_graph_policy_is_subscription(r)) {
-            return NGX_HTTP_FORBIDDEN;
-        }
-
-        return (ngx_http_graph_policy_webhook_untag(r) == NGX_OK)
-               ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (r->method != NGX_HTTP_POST) {
-        return NGX_HTTP_NOT_ALLOWED;
-    }
 
     if (ngx_http_graph_policy_signature_header(r, digest) != NGX_OK) {
         return ngx_http_graph_policy_refuse(r, glcf,
@@ -74,10 +126,6 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ctx = ngx_http_graph_policy_make_ctx(r, glcf);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ctx->verified) {
-        return NGX_DECLINED;
     }
 
     rc = ngx_http_graph_policy_read_body(r, ctx);
@@ -93,7 +141,7 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     switch (rc) {
 
     case NGX_OK:
-        ctx->verified = 1;
+        ctx->verified = glcf->secrets;
         rc = ngx_http_graph_policy_verified(r, ctx, glcf, &trust, &body);
         break;
 
@@ -116,7 +164,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 }
 
 
-/* Meta asks once whether the address is the application's */
+/*
+ * Meta asks once whether the address is the application's.  It does so without
+ * a body, which nobody would have signed.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_subscription(ngx_http_request_t *r)
@@ -124,7 +175,9 @@ ngx_http_graph_policy_is_subscription(ngx_http_request_t *r)
     u_char     *p;
     ngx_str_t   name, value;
 
-    if (r->args.len == 0) {
+    if (r->args.len == 0 || r->headers_in.content_length_n > 0
+        || r->headers_in.chunked)
+    {
         return 0;
     }
 

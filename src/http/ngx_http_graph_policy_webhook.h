@@ -25,7 +25,7 @@
 
 typedef struct {
     ngx_http_graph_policy_signature_t *signature;
-    ngx_array_t                       *accounts;    /* of ngx_str_t; NULL: all */
+    ngx_array_t                       *accounts;  /* of ngx_str_t; NULL: all */
 } ngx_http_graph_policy_signer_t;
 
 

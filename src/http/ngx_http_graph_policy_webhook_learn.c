@@ -20,6 +20,13 @@
 #include "ngx_http_graph_policy_webhook.h"
 
 
+/*
+ * Phones that the account events of one payload can mark, far more than Meta's
+ * have: as many events as fit into one, times all phones, would take minutes.
+ */
+#define NGX_HTTP_GRAPH_POLICY_MARKED  10000
+
+
 /* what all that a change says is learnt with */
 
 typedef struct {
@@ -30,6 +37,7 @@ typedef struct {
     uint64_t                           now;
     time_t                             time;        /* of the entry, or 0 */
     ngx_uint_t                         trusted;
+    ngx_uint_t                         marked;      /* phones, by events */
 } ngx_http_graph_policy_pupil_t;
 
 
@@ -38,8 +46,8 @@ static void ngx_http_graph_policy_learn_change(
     ngx_http_graph_policy_entry_t *entry,
     ngx_http_graph_policy_change_t *change);
 static ngx_uint_t ngx_http_graph_policy_learn_link(
-    ngx_http_graph_policy_pupil_t *pupil,
-    ngx_http_graph_policy_trust_t *trust);
+    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_trust_t *trust,
+    time_t time);
 static void ngx_http_graph_policy_learn_items(
     ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_change_t *change);
@@ -53,7 +61,8 @@ static void ngx_http_graph_policy_learn_account(
     ngx_http_graph_policy_pupil_t *pupil, ngx_uint_t event);
 static void ngx_http_graph_policy_learn_phones(
     ngx_http_graph_policy_pupil_t *pupil,
-    ngx_http_graph_policy_verdict_t *verdict);
+    ngx_http_graph_policy_verdict_t *verdict, ngx_http_graph_policy_key_e kind,
+    ngx_http_graph_policy_reason_e reason);
 static void ngx_http_graph_policy_learn_failure(
     ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict, time_t time);
@@ -88,6 +97,7 @@ ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
     pupil.ctx = ctx;
     pupil.glcf = glcf;
     pupil.lesson = lesson;
+    pupil.marked = 0;
     pupil.now = ngx_http_graph_policy_now();
 
     for (entry = payload->entries; entry != NULL; entry = entry->next) {
@@ -132,7 +142,9 @@ ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
     if (pupil->trusted
         && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES)
     {
-        pupil->trusted = ngx_http_graph_policy_learn_link(pupil, trust);
+        pupil->trusted = ngx_http_graph_policy_learn_link(pupil, trust,
+                                  (change->time != 0) ? change->time
+                                                      : entry->time);
     }
 
     ngx_http_graph_policy_learn_items(pupil, change);
@@ -146,7 +158,7 @@ ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
 
 static ngx_uint_t
 ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
-    ngx_http_graph_policy_trust_t *trust)
+    ngx_http_graph_policy_trust_t *trust, time_t time)
 {
     u_char                            data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
     ngx_int_t                         rc;
@@ -172,6 +184,12 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
             return 0;
         }
 
+        /* where the phone was when an old event happened says nothing */
+
+        if (!ngx_http_graph_policy_is_recent(time, pupil->now)) {
+            return 1;
+        }
+
         rc = ngx_http_graph_policy_zone_link(pupil->ctx->zone, id, NULL,
                                              pupil->now);
     }
@@ -180,7 +198,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
         ngx_http_graph_policy_log_full(pupil->ctx);
     }
 
-    return 1;
+    return rc != NGX_ABORT;
 }
 
 
@@ -188,12 +206,12 @@ static void
 ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_change_t *change)
 {
-    time_t                             latest, when;
+    time_t                             oldest, when;
     ngx_uint_t                         learns;
     ngx_http_graph_policy_item_t      *item;
     ngx_http_graph_policy_wh_error_t  *error;
 
-    latest = 0;
+    oldest = 0;
 
     learns = (pupil->trusted
               && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES);
@@ -204,7 +222,7 @@ ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
             && !item->system)
         {
             when = (item->time != 0) ? item->time : pupil->time;
-            latest = ngx_max(latest, when);
+            oldest = (oldest != 0) ? ngx_min(oldest, when) : when;
 
             ngx_http_graph_policy_learn_inbound(pupil, item, when);
         }
@@ -214,16 +232,19 @@ ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
         }
     }
 
-    if (latest == 0) {
+    if (oldest == 0) {
         return;
     }
 
-    /* who wrote may be known by another spelling, too */
+    /*
+     * Who wrote may be known by another spelling, too.  Which of several it
+     * was isn't told, so that the time is the one that undoes least.
+     */
 
     for (item = change->items; item != NULL; item = item->next) {
 
         if (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT) {
-            ngx_http_graph_policy_learn_inbound(pupil, item, latest);
+            ngx_http_graph_policy_learn_inbound(pupil, item, oldest);
         }
     }
 }
@@ -329,11 +350,15 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_pupil_t *pupil,
         verdict.reason = NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED;
 
         ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
-        ngx_http_graph_policy_learn_phones(pupil, &verdict);
+        ngx_http_graph_policy_learn_phones(pupil, &verdict,
+                                           NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+                                           verdict.reason);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED:
-        ngx_http_graph_policy_learn_phones(pupil, NULL);
+        ngx_http_graph_policy_learn_phones(pupil, NULL,
+                                     NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+                                     NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED:
@@ -349,6 +374,12 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_pupil_t *pupil,
         ngx_http_graph_policy_learn_cure(pupil,
                                        NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
                                      NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
+
+        /* what was set while nobody knew whose phone it is */
+
+        ngx_http_graph_policy_learn_phones(pupil, NULL,
+                                     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
+                                     NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE:
@@ -361,11 +392,15 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_pupil_t *pupil,
 }
 
 
-/* all known phones of the account are disconnected, or again connected */
+/*
+ * Of all known phones of the account: "verdict" if there is one, or that the
+ * cause of its "reason" is gone.
+ */
 
 static void
 ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_pupil_t *pupil,
-    ngx_http_graph_policy_verdict_t *verdict)
+    ngx_http_graph_policy_verdict_t *verdict, ngx_http_graph_policy_key_e kind,
+    ngx_http_graph_policy_reason_e reason)
 {
     u_char                             data[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
     ngx_str_t                          phone, account;
@@ -384,10 +419,13 @@ ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_pupil_t *pupil,
     phone.data = data;
     phone.len = 0;
 
-    while (ngx_http_graph_policy_zone_next_phone(pupil->ctx->zone, &account,
-                                                 &phone)
-           == NGX_OK)
+    while (pupil->marked < NGX_HTTP_GRAPH_POLICY_MARKED
+           && ngx_http_graph_policy_zone_next_phone(pupil->ctx->zone, &account,
+                                                    &phone)
+              == NGX_OK)
     {
+        pupil->marked++;
+
         ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
         id->account = account;
         id->phone = phone;
@@ -398,9 +436,7 @@ ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_pupil_t *pupil,
             continue;
         }
 
-        ngx_http_graph_policy_learn_cure(pupil,
-                                     NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
-                                     NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
+        ngx_http_graph_policy_learn_cure(pupil, kind, reason);
     }
 }
 
@@ -435,6 +471,8 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
     rc = ngx_http_graph_policy_zone_learn(pupil->ctx->zone, &pupil->identity,
                                           &failure, &view);
 
+    ngx_http_graph_policy_log_state(pupil->ctx, &failure.evicted);
+
     if (rc == NGX_ERROR) {
         ngx_http_graph_policy_log_full(pupil->ctx);
     }
@@ -443,7 +481,6 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
         return;
     }
 
-    ngx_http_graph_policy_log_state(pupil->ctx, &failure.evicted);
     ngx_http_graph_policy_log_state(pupil->ctx, &view);
 
     if (view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
@@ -501,9 +538,9 @@ ngx_http_graph_policy_learn_cure(ngx_http_graph_policy_pupil_t *pupil,
 {
     ngx_http_graph_policy_view_t  view;
 
-    /* it may be late: it only mustn't be older than what it ends */
+    /* however late it comes, only what is newer than itself withstands it */
 
-    if (!pupil->trusted || pupil->time <= 0) {
+    if (!pupil->trusted || pupil->time == 0) {
         return;
     }
 
@@ -555,73 +592,4 @@ static uint64_t
 ngx_http_graph_policy_event_time(time_t time, uint64_t now)
 {
     return ngx_min((uint64_t) time, now / 1000) * 1000;
-}
-
-
-ngx_int_t
-ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_lesson_t *lesson)
-{
-    uint64_t                           now;
-    ngx_http_graph_policy_view_t       view;
-    ngx_http_graph_policy_entry_t     *entry;
-    ngx_http_graph_policy_change_t    *change;
-    ngx_http_graph_policy_identity_t   id;
-
-    if (payload->nchanges == 0 || lesson->nset > NGX_HTTP_GRAPH_POLICY_NSET) {
-        return NGX_OK;
-    }
-
-    now = ngx_http_graph_policy_now();
-
-    for (entry = payload->entries; entry != NULL; entry = entry->next) {
-
-        for (change = entry->changes; change != NULL; change = change->next) {
-
-            if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES
-                || change->phone.len == 0
-                || !ngx_http_graph_policy_is_trusted(trust, &entry->account))
-            {
-                return NGX_OK;
-            }
-
-            ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
-            id.phone = change->phone;
-
-            /* nobody is told of a phone that is another customer's */
-
-            ngx_http_graph_policy_zone_account(ctx->zone, &id);
-
-            if (id.account.len == 0) {
-                id.account = entry->account;
-
-            } else if (!ngx_http_graph_policy_is_trusted(trust, &id.account)) {
-                return NGX_OK;
-            }
-
-            if (ngx_http_graph_policy_zone_paused(ctx->zone, &id, lesson->set,
-                                                  lesson->nset, now, &view)
-                != NGX_BUSY)
-            {
-                return NGX_OK;
-            }
-
-            if (ctx->view == NULL) {
-                ctx->view = ngx_palloc(ctx->request->pool,
-                                       sizeof(ngx_http_graph_policy_view_t));
-                if (ctx->view == NULL) {
-                    return NGX_ERROR;
-                }
-
-                *ctx->view = view;
-
-            } else if (view.until > ctx->view->until) {
-                *ctx->view = view;
-            }
-        }
-    }
-
-    return NGX_BUSY;
 }

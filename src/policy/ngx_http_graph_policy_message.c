@@ -53,6 +53,11 @@ static void ngx_http_graph_policy_message_drop(
     ngx_http_graph_policy_recipient_t *recipient, size_t position);
 
 
+#define ngx_http_graph_policy_message_is(text, len, literal)                  \
+    ((len) == sizeof(literal) - 1                                             \
+     && ngx_memcmp(text, literal, sizeof(literal) - 1) == 0)
+
+
 static yajl_callbacks  ngx_http_graph_policy_message_callbacks = {
     NULL,
     NULL,
@@ -68,28 +73,24 @@ static yajl_callbacks  ngx_http_graph_policy_message_callbacks = {
 };
 
 
-/* in the order of ngx_http_graph_policy_message_member_e */
-
-static ngx_str_t  ngx_http_graph_policy_message_members[] = {
-    ngx_string("to"),
-    ngx_string("recipient"),
-    ngx_string("type")
-};
-
-
 ngx_int_t
 ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
     ngx_http_graph_policy_message_t *message)
 {
+    ngx_uint_t                            i;
     ngx_http_graph_policy_recipient_t    *to, *type;
     ngx_http_graph_policy_message_ctx_t   ctx;
 
     message->recipient.len = 0;
     message->template = 0;
 
-    ngx_memzero(&ctx, sizeof(ngx_http_graph_policy_message_ctx_t));
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER; i++) {
+        ctx.values[i].len = 0;
+    }
 
+    ctx.depth = 0;
     ctx.member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
+    ctx.in_object = 0;
 
     if (ngx_http_graph_policy_yajl_run(
                                       &ngx_http_graph_policy_message_callbacks,
@@ -105,15 +106,15 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
         to = &ctx.values[NGX_HTTP_GRAPH_POLICY_MESSAGE_RECIPIENT];
     }
 
-    message->recipient = *to;
+    ngx_memcpy(message->recipient.data, to->data, to->len);
+    message->recipient.len = to->len;
 
     ngx_http_graph_policy_message_fold(&message->recipient);
 
     type = &ctx.values[NGX_HTTP_GRAPH_POLICY_MESSAGE_TYPE];
 
-    message->template = (type->len == sizeof("template") - 1
-                         && ngx_memcmp(type->data, "template", type->len)
-                            == 0);
+    message->template = ngx_http_graph_policy_message_is(type->data, type->len,
+                                                         "template");
 
     return NGX_OK;
 }
@@ -198,27 +199,30 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-    ngx_str_t   *name;
-    ngx_uint_t   i;
+    ngx_uint_t  member;
 
-    ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
+    member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
-    if (ctx->depth != 1) {
-        return 1;
+    if (ctx->depth == 1) {
+
+        if (ngx_http_graph_policy_message_is(text, len, "to")) {
+            member = NGX_HTTP_GRAPH_POLICY_MESSAGE_TO;
+
+        } else if (ngx_http_graph_policy_message_is(text, len, "recipient")) {
+            member = NGX_HTTP_GRAPH_POLICY_MESSAGE_RECIPIENT;
+
+        } else if (ngx_http_graph_policy_message_is(text, len, "type")) {
+            member = NGX_HTTP_GRAPH_POLICY_MESSAGE_TYPE;
+        }
     }
 
-    name = ngx_http_graph_policy_message_members;
+    ctx->member = member;
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER; i++) {
+    if (member != NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER) {
 
-        if (len == name[i].len && ngx_memcmp(text, name[i].data, len) == 0) {
+        /* of members with the same name the last counts, whatever it is */
 
-            /* of members with the same name the last counts, whatever it is */
-
-            ctx->member = i;
-            ctx->values[i].len = 0;
-            break;
-        }
+        ctx->values[member].len = 0;
     }
 
     return 1;
@@ -229,31 +233,34 @@ void
 ngx_http_graph_policy_message_fold(
     ngx_http_graph_policy_recipient_t *recipient)
 {
-    u_char  c, *p;
-    size_t  i, len;
+    u_char      c, *p;
+    size_t      i, len;
+    ngx_uint_t  digits;
 
     p = recipient->data;
     len = 0;
+    digits = 1;
 
     for (i = 0; i < recipient->len; i++) {
         c = p[i];
 
-        if (c != '+' && c != ' ' && c != '-' && c != '(' && c != ')') {
-            p[len++] = c;
+        if (c < '0' || c > '9') {
+
+            if (c == '+' || c == ' ' || c == '-' || c == '(' || c == ')') {
+                continue;
+            }
+
+            digits = 0;
         }
+
+        p[len++] = c;
     }
 
     recipient->len = len;
 
-    for (i = 0; i < len; i++) {
-        if (p[i] < '0' || p[i] > '9') {
-            return;
-        }
-    }
-
     /* each of the three has 13 digits with the one that may be missing */
 
-    if (len != 13) {
+    if (len != 13 || !digits) {
         return;
     }
 

@@ -451,6 +451,8 @@ ngx_http_graph_policy_payload_close_item(
 
     item = ctx->item;
 
+    ctx->change->time = ngx_max(ctx->change->time, item->time);
+
     if (item->errors != NULL
         || item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
         || (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT

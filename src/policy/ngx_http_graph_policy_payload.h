@@ -109,6 +109,9 @@ struct ngx_http_graph_policy_change_s {
     ngx_str_t                          phone;         /* phone_number_id */
     ngx_str_t                          account;       /* waba_info.waba_id */
 
+    /* of its newest item, one that isn't kept too; 0 if there is none */
+    time_t                             time;
+
     /* one byte each, for there may be many */
     unsigned                           field:8;
     unsigned                           event:8;

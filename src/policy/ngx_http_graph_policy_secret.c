@@ -107,6 +107,13 @@ ngx_http_graph_policy_secret_line(ngx_str_t *line,
         }
     }
 
+    /* blanks alone name no account, which isn't the same as all of them */
+
+    while (rest.len != 0 && ngx_http_graph_policy_is_blank(rest.data[0])) {
+        rest.data++;
+        rest.len--;
+    }
+
     secret->accounts = rest;
 
     do {

@@ -260,3 +260,15 @@ ngx_http_graph_policy_signature_equal(u_char *a, u_char *b)
 {
     return CRYPTO_memcmp(a, b, NGX_HTTP_GRAPH_POLICY_DIGEST_LEN) == 0;
 }
+
+
+ngx_int_t
+ngx_http_graph_policy_sha256(u_char *data, size_t len, u_char *digest)
+{
+    if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1) {
+        ERR_clear_error();
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}

@@ -70,4 +70,9 @@ ngx_int_t ngx_http_graph_policy_signature_final(
 ngx_uint_t ngx_http_graph_policy_signature_equal(u_char *a, u_char *b);
 
 
+/* A plain SHA-256 of a text, DIGEST_LEN bytes.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_graph_policy_sha256(u_char *data, size_t len,
+    u_char *digest);
+
+
 #endif /* _NGX_HTTP_GRAPH_POLICY_SIGNATURE_H_INCLUDED_ */

@@ -25,6 +25,9 @@
 /* what yajl's buffers start with */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_BUFFER  2048
 
+/* what no byte of eight that are ASCII has */
+#define NGX_HTTP_GRAPH_POLICY_YAJL_HIGH    0x8080808080808080ULL
+
 /* 2^53 - 1, up to which every JSON implementation counts alike */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_MAX     0x1fffffffffffff
 
@@ -69,21 +72,33 @@ ngx_http_graph_policy_json_arena(size_t len)
  * surrogates and code points past U+10FFFF pass.
  */
 
-static ngx_int_t
-ngx_http_graph_policy_utf8(const u_char *p, const u_char *last)
+ngx_int_t
+ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 {
     u_char      c, low, high;
-    uint64_t    eight;
+    uint64_t    some[4];
     ngx_uint_t  n;
 
     while (p < last) {
 
         /* most bodies are nothing but ASCII */
 
-        if (last - p >= 8) {
-            ngx_memcpy(&eight, p, 8);
+        if (last - p >= 32) {
+            ngx_memcpy(some, p, 32);
 
-            if ((eight & 0x8080808080808080ULL) == 0) {
+            if (((some[0] | some[1] | some[2] | some[3])
+                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+                == 0)
+            {
+                p += 32;
+                continue;
+            }
+        }
+
+        if (last - p >= 8) {
+            ngx_memcpy(some, p, 8);
+
+            if ((some[0] & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
                 p += 8;
                 continue;
             }
@@ -144,7 +159,7 @@ ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
     funcs.free = ngx_http_graph_policy_yajl_free;
     funcs.ctx = &memory;
 
-    if (ngx_http_graph_policy_utf8(text, text + len) != NGX_OK) {
+    if (ngx_http_graph_policy_yajl_utf8(text, text + len) != NGX_OK) {
         return NGX_DECLINED;
     }
 

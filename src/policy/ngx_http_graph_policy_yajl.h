@@ -8,7 +8,7 @@
 #define _NGX_HTTP_GRAPH_POLICY_YAJL_H_INCLUDED_
 
 
-/* Private to the JSON room: what its readers share. */
+/* Private to the JSON room: what those who know yajl share. */
 
 
 #include <ngx_config.h>
@@ -24,6 +24,10 @@
  */
 ngx_int_t ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks,
     u_char *text, size_t len, void *arena, void *ctx);
+
+/* Whether a text is valid UTF-8: NGX_OK or NGX_DECLINED. */
+ngx_int_t ngx_http_graph_policy_yajl_utf8(const u_char *p,
+    const u_char *last);
 
 /*
  * The value of a JSON number, or -1 if it is negative, not whole or above

@@ -305,6 +305,7 @@ ngx_http_graph_policy_conversation_describe(
     conversation->fixed = (verdict->hold != 0);
     conversation->inbound = 0;
     conversation->dry_run = verdict->dry_run;
+    conversation->source = failure->source;
 }
 
 
@@ -418,6 +419,7 @@ ngx_http_graph_policy_conversation_view(
     view->subcode = conversation->subcode;
     view->status = conversation->status;
     view->category = NGX_HTTP_GRAPH_POLICY_CONTEXT;
+    view->source = conversation->source;
     view->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
     view->stored_reason = conversation->reason;
     view->reason = conversation->reason;

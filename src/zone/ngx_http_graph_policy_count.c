@@ -99,7 +99,8 @@ void
 ngx_http_graph_policy_zone_count_resent(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t reason, ngx_uint_t result)
 {
-    ngx_http_graph_policy_counter_add(zone->sh->counters.resent[reason][result]);
+    ngx_http_graph_policy_counter_add(
+                                   zone->sh->counters.resent[reason][result]);
 }
 
 

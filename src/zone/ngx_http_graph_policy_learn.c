@@ -274,7 +274,8 @@ ngx_http_graph_policy_target(ngx_http_graph_policy_shctx_t *sh,
 void
 ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
-    uint64_t now, ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_failure_t *failure, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
 {
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
@@ -289,6 +290,13 @@ ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
         transition = ngx_http_graph_policy_breaker_settle(&state->breaker,
                                                       ref->lease, outcome, now,
                                                       (uint32_t) ngx_random());
+
+        /* the latest failure is the one that is shown */
+
+        if (transition == NGX_HTTP_GRAPH_POLICY_REARMED && failure != NULL) {
+            ngx_http_graph_policy_state_describe(state, failure);
+        }
+
         ngx_http_graph_policy_settled(zone, state, transition, now, view);
     }
 
@@ -357,7 +365,7 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
         state = ngx_http_graph_policy_state_find(zone->sh, refs[i].hash,
                                            refs[i].reason);
 
-        if (state != NULL && state->breaker.armed
+        if (state != NULL && state->breaker.armed && refs[i].lease != 0
             && state->breaker.lease == refs[i].lease)
         {
             state->breaker.lease_until = now + NGX_HTTP_GRAPH_POLICY_LEASE;
@@ -431,7 +439,11 @@ ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 
-    if (state == NULL && when + NGX_HTTP_GRAPH_POLICY_FRESH > now) {
+    /* older events than one that is stale itself aren't believed anyway */
+
+    if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
+        && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
+    {
         state = ngx_http_graph_policy_note(zone, &place, reason);
     }
 

@@ -20,10 +20,19 @@
 /* milliseconds for which nobody else may take a phone from its account */
 #define NGX_HTTP_GRAPH_POLICY_LINKED   86400000
 
+/*
+ * Phones that are known of an account, many more than Meta allows.  Who signs
+ * for one account mustn't be able to fill the zone, and drive out what is known
+ * of others.
+ */
+#define NGX_HTTP_GRAPH_POLICY_PHONES   1000
+
 
 static ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     uint64_t now);
+static ngx_uint_t ngx_http_graph_policy_link_too_many(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id);
 static void ngx_http_graph_policy_link_regroup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
 static ngx_uint_t ngx_http_graph_policy_link_is_of(
@@ -137,6 +146,12 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         link = NULL;
     }
 
+    if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
+        zone->sh->counters.lost++;
+        rc = NGX_ABORT;
+        goto done;
+    }
+
     if (link == NULL) {
         link = ngx_http_graph_policy_link_create(zone, id, now);
 
@@ -160,6 +175,32 @@ done:
     ngx_http_graph_policy_zone_unlock(zone);
 
     return rc;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_link_too_many(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_identity_t *id)
+{
+    uint64_t            hash;
+    ngx_uint_t          n;
+    ngx_rbtree_node_t  *node;
+
+    hash = ngx_http_graph_policy_key_hash(sh, &id->account,
+                                          &id->account_hash);
+
+    node = ngx_http_graph_policy_tree_find(&sh->link_members, hash);
+
+    for (n = 1; node != NULL && node->key == hash; n++) {
+
+        if (n == NGX_HTTP_GRAPH_POLICY_PHONES) {
+            return 1;
+        }
+
+        node = ngx_rbtree_next(&sh->link_members.tree, node);
+    }
+
+    return 0;
 }
 
 

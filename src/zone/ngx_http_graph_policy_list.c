@@ -177,6 +177,49 @@ ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
 }
 
 
+ngx_int_t
+ngx_http_graph_policy_zone_oldest_limit(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now, uint64_t *since)
+{
+    ngx_int_t                              rc;
+    ngx_uint_t                             i;
+    ngx_rbtree_node_t                     *node;
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    rc = NGX_AGAIN;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    ngx_http_graph_policy_expire(zone, now);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
+        node = ngx_http_graph_policy_tree_min(
+                                          &zone->sh->conversation_order[1]);
+
+        if (node == NULL) {
+            rc = NGX_DECLINED;
+            break;
+        }
+
+        conversation = ngx_rbtree_data(node,
+                                       ngx_http_graph_policy_conversation_t,
+                                       order);
+
+        if (node->key > now) {
+            *since = conversation->since;
+            rc = NGX_OK;
+            break;
+        }
+
+        ngx_http_graph_policy_conversation_remove(zone, conversation);
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
 void
 ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_stats_t *stats)

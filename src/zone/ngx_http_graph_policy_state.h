@@ -86,6 +86,7 @@ typedef struct {
     unsigned                         fixed:1;   /* the hold is the rule's */
     unsigned                         inbound:1; /* the last change was one */
     unsigned                         dry_run:1;
+    unsigned                         source:2;
 } ngx_http_graph_policy_conversation_t;
 
 

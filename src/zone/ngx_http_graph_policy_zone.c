@@ -29,7 +29,7 @@
 #define NGX_HTTP_GRAPH_POLICY_LAYOUT   9
 
 /* free pages that a zone must have to keep an hour's history */
-#define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  64
+#define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,

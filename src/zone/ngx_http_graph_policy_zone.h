@@ -270,12 +270,14 @@ ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Settles the lease of one state; likewise clears without lease what was set
- * before "sent".  view->transition says what came of it.
+ * Settles the lease of one state, "failure" being what the probe found, or
+ * NULL; likewise clears without lease what was set before "sent".
+ * view->transition says what came of it.
  */
 void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
-    uint64_t now, ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_failure_t *failure, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
 void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
     ngx_http_graph_policy_view_t *view);
@@ -328,7 +330,8 @@ ngx_int_t ngx_http_graph_policy_zone_paused(
  * Learns that the phone of "id" belongs to its account.  NGX_OK: it does now.
  * NGX_DECLINED: it is known to belong to another one, which is then in
  * "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless
- * "other" is NULL: it is then moved.  NGX_ERROR: no memory.
+ * "other" is NULL: it is then moved.  NGX_ABORT: the account has far too many
+ * phones already.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now);
@@ -376,6 +379,14 @@ ngx_int_t ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
 ngx_int_t ngx_http_graph_policy_zone_lookup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     uint64_t now, ngx_http_graph_policy_view_t *view);
+
+/*
+ * Since when the conversation is limited whose limit ends first, as the oldest
+ * one isn't known.  NGX_DECLINED: none is; NGX_AGAIN: BATCH of them were over
+ * and are dropped, call again.  Other states that are over are swept, too.
+ */
+ngx_int_t ngx_http_graph_policy_zone_oldest_limit(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now, uint64_t *since);
 
 void ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_stats_t *stats);

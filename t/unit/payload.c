@@ -1250,7 +1250,7 @@ test_edge(void)
                                j ? "," : "", (int) n, 0);
             }
 
-            len += sprintf(text + len, "]}}]}]}%*s", (int) i % 8, "");
+            len += sprintf(text + len, "]}}]}]}%*s", (int) (n % 8), "");
 
             if (read_payload(text, len, tree, &used) == NGX_OK) {
                 used = ngx_http_graph_policy_payload_memory(len) - used;

@@ -178,6 +178,12 @@ said(const char *data, size_t len)
             append(out, &account);
         }
 
+        /* who has none is believed for all */
+
+        if (secret.accounts.len != 0 && out[strlen(out) - 1] == '(') {
+            strcat(out, "blanks");
+        }
+
         strcat(out, (rc == NGX_DONE) ? ") " : "?) ");
     }
 

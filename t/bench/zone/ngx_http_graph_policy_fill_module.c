@@ -5,8 +5,9 @@
 
 
 /*
- * For t/bench/zone-run alone: fills a zone of the graph_policy module, which
- * is to be loaded before, with states of phones, and looks them up.
+ * For the bench alone: fills a zone of the graph_policy module, which is to be
+ * loaded before, with states of phones or with limited conversations of one
+ * phone, and looks them up.
  *
  *     location /fill   { graph_policy_fill ZONE; }
  *     location /lookup { graph_policy_fill_lookup ZONE; }
@@ -14,7 +15,10 @@
  * "/fill?to=N&accounts=K" sets states until there are N of them; the phones
  * are spread over K accounts, or each has one of its own if K is 0.
  * "/lookup?of=N&count=C" looks up C phones of the first N, and C unknown ones.
- * Both answer with a line of numbers, times in nanoseconds.
+ * Either is about conversations with "&conversations=1".  Both answer with a
+ * line of numbers, times in nanoseconds.
+ *
+ * With "&counted=1" callgrind counts from the end of "/fill" on.
  */
 
 
@@ -37,11 +41,13 @@
 #endif
 
 
-/* Graph's ids have about as many digits */
+/* Graph's ids have about as many digits, and so do recipients */
 #define NGX_HTTP_GRAPH_POLICY_FILL_FIRST    100000000000000ULL
 #define NGX_HTTP_GRAPH_POLICY_FILL_UNKNOWN  900000000000000ULL
 
 #define NGX_HTTP_GRAPH_POLICY_FILL_LOOKUPS  100000
+
+#define NGX_HTTP_GRAPH_POLICY_FILL_HOLD     3600000
 
 
 typedef struct {
@@ -53,7 +59,7 @@ typedef struct {
     ngx_http_graph_policy_identity_t  identity;
     u_char                            phone[NGX_INT64_LEN];
     u_char                            account[NGX_INT64_LEN];
-} ngx_http_graph_policy_fill_phone_t;
+} ngx_http_graph_policy_fill_sender_t;
 
 
 static ngx_int_t ngx_http_graph_policy_fill_handler(ngx_http_request_t *r);
@@ -63,13 +69,18 @@ static ngx_http_graph_policy_zone_t *ngx_http_graph_policy_fill_zone(
     ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_fill_arg(ngx_http_request_t *r,
     const char *name, ngx_uint_t value);
+static ngx_uint_t ngx_http_graph_policy_fill_held(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t conversations);
 static void ngx_http_graph_policy_fill_phone(
     ngx_http_graph_policy_zone_t *zone, uint64_t number, ngx_uint_t account,
-    ngx_http_graph_policy_fill_phone_t *phone);
+    ngx_http_graph_policy_fill_sender_t *sender);
+static void ngx_http_graph_policy_fill_conversation(
+    ngx_http_graph_policy_zone_t *zone, uint64_t number,
+    ngx_http_graph_policy_fill_sender_t *sender);
 static ngx_int_t ngx_http_graph_policy_fill_time(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_fill_phone_t *phones, ngx_uint_t n, ngx_int_t expect,
-    ngx_uint_t *ns);
+    ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
+    ngx_int_t expect, ngx_uint_t *ns);
 static uint64_t ngx_http_graph_policy_fill_clock(void);
 static ngx_int_t ngx_http_graph_policy_fill_answer(ngx_http_request_t *r,
     u_char *text, size_t len);
@@ -132,16 +143,17 @@ ngx_module_t  ngx_http_graph_policy_fill_module = {
 static ngx_int_t
 ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
 {
-    u_char                             *p, text[256];
-    uint64_t                            start;
-    ngx_uint_t                          i, to, from, accounts, evicted, failed;
-    ngx_slab_pool_t                    *pool;
-    ngx_http_graph_policy_view_t        view;
-    ngx_http_graph_policy_zone_t       *zone;
-    ngx_http_graph_policy_facts_t       facts;
-    ngx_http_graph_policy_failure_t     failure;
-    ngx_http_graph_policy_verdict_t     verdict;
-    ngx_http_graph_policy_fill_phone_t  phone;
+    u_char                               *p, text[256];
+    uint64_t                              start;
+    ngx_uint_t                            i, to, from, accounts, set, failed;
+    ngx_uint_t                            conversations;
+    ngx_slab_pool_t                      *pool;
+    ngx_http_graph_policy_view_t          view;
+    ngx_http_graph_policy_zone_t         *zone;
+    ngx_http_graph_policy_facts_t         facts;
+    ngx_http_graph_policy_failure_t       failure;
+    ngx_http_graph_policy_verdict_t       verdict;
+    ngx_http_graph_policy_fill_sender_t   sender;
 
     zone = ngx_http_graph_policy_fill_zone(r);
     if (zone == NULL) {
@@ -150,12 +162,13 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
 
     to = ngx_http_graph_policy_fill_arg(r, "to", 0);
     accounts = ngx_http_graph_policy_fill_arg(r, "accounts", 1);
+    conversations = ngx_http_graph_policy_fill_arg(r, "conversations", 0);
 
     /* the usual trace id, and the code whose states are counted in groups */
 
     ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
     facts.has_code = 1;
-    facts.code = 133010;
+    facts.code = conversations ? 131047 : 133010;
     facts.trace_len = sizeof("AFakeTraceId00000000000") - 1;
     ngx_memcpy(facts.trace, "AFakeTraceId00000000000", facts.trace_len);
 
@@ -165,43 +178,56 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
     failure.verdict = &verdict;
     failure.facts = &facts;
     failure.status = 400;
-    failure.hold = 3600000;
-    failure.max = 3600000;
+    failure.hold = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
+    failure.max = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
 
-    from = ngx_http_graph_policy_zone_armed(zone);
-    evicted = 0;
+    from = ngx_http_graph_policy_fill_held(zone, conversations);
+    set = 0;
     failed = 0;
     start = ngx_http_graph_policy_fill_clock();
 
     for (i = from; i < to; i++) {
-        ngx_http_graph_policy_fill_phone(zone,
-                                         NGX_HTTP_GRAPH_POLICY_FILL_FIRST + i,
-                                         accounts ? i % accounts : i, &phone);
+
+        if (conversations) {
+            ngx_http_graph_policy_fill_conversation(zone,
+                                     NGX_HTTP_GRAPH_POLICY_FILL_FIRST + i,
+                                     &sender);
+
+        } else {
+            ngx_http_graph_policy_fill_phone(zone,
+                                     NGX_HTTP_GRAPH_POLICY_FILL_FIRST + i,
+                                     accounts ? i % accounts : i, &sender);
+        }
 
         failure.now = (uint64_t) ngx_time() * 1000 + i;
         failure.sent = failure.now;
 
-        if (ngx_http_graph_policy_zone_learn(zone, &phone.identity, &failure,
+        if (ngx_http_graph_policy_zone_learn(zone, &sender.identity, &failure,
                                              &view)
             != NGX_OK)
         {
             failed++;
-        }
 
-        if (failure.evicted.transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
-            evicted++;
+        } else if (view.transition == NGX_HTTP_GRAPH_POLICY_SET) {
+            set++;
         }
     }
 
     pool = zone->shpool;
+    to = ngx_http_graph_policy_fill_held(zone, conversations);
 
     p = ngx_sprintf(text, "states=%ui used=%ui pages=%ui evicted=%ui "
                     "failed=%ui learn=%uL\n",
-                    ngx_http_graph_policy_zone_armed(zone),
+                    to,
                     (ngx_uint_t) (pool->last - pool->pages) - pool->pfree,
-                    (ngx_uint_t) (pool->last - pool->pages), evicted, failed,
+                    (ngx_uint_t) (pool->last - pool->pages),
+                    from + set - to, failed,
                     (ngx_http_graph_policy_fill_clock() - start)
                     / ngx_max(i - from, 1));
+
+    if (ngx_http_graph_policy_fill_arg(r, "counted", 0)) {
+        CALLGRIND_START_INSTRUMENTATION;
+    }
 
     return ngx_http_graph_policy_fill_answer(r, text, p - text);
 }
@@ -210,10 +236,12 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
 {
-    u_char                              *p, text[256];
-    ngx_uint_t                           i, of, n, found, unknown;
-    ngx_http_graph_policy_zone_t        *zone;
-    ngx_http_graph_policy_fill_phone_t  *phones;
+    u_char                               *p, text[256];
+    uint64_t                              number;
+    ngx_uint_t                            i, of, n, found, unknown;
+    ngx_uint_t                            conversations;
+    ngx_http_graph_policy_zone_t         *zone;
+    ngx_http_graph_policy_fill_sender_t  *senders;
 
     zone = ngx_http_graph_policy_fill_zone(r);
     if (zone == NULL) {
@@ -223,35 +251,34 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
     of = ngx_http_graph_policy_fill_arg(r, "of", 1);
     n = ngx_http_graph_policy_fill_arg(r, "count", 1);
     n = ngx_min(n, NGX_HTTP_GRAPH_POLICY_FILL_LOOKUPS);
+    conversations = ngx_http_graph_policy_fill_arg(r, "conversations", 0);
 
-    phones = ngx_palloc(r->pool,
-                        n * sizeof(ngx_http_graph_policy_fill_phone_t));
-    if (phones == NULL) {
+    senders = ngx_palloc(r->pool,
+                         2 * n * sizeof(ngx_http_graph_policy_fill_sender_t));
+    if (senders == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        ngx_http_graph_policy_fill_phone(zone,
-                                         NGX_HTTP_GRAPH_POLICY_FILL_FIRST
-                                         + (uint64_t) ngx_random() % of,
-                                         0, &phones[i]);
+    for (i = 0; i < 2 * n; i++) {
+
+        number = (i < n) ? NGX_HTTP_GRAPH_POLICY_FILL_FIRST
+                           + (uint64_t) ngx_random() % of
+                         : NGX_HTTP_GRAPH_POLICY_FILL_UNKNOWN
+                           + (uint64_t) ngx_random();
+
+        if (conversations) {
+            ngx_http_graph_policy_fill_conversation(zone, number, &senders[i]);
+
+        } else {
+            ngx_http_graph_policy_fill_phone(zone, number, 0, &senders[i]);
+        }
     }
 
-    if (ngx_http_graph_policy_fill_time(zone, phones, n, NGX_BUSY, &found)
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    for (i = 0; i < n; i++) {
-        ngx_http_graph_policy_fill_phone(zone,
-                                         NGX_HTTP_GRAPH_POLICY_FILL_UNKNOWN
-                                         + (uint64_t) ngx_random(),
-                                         0, &phones[i]);
-    }
-
-    if (ngx_http_graph_policy_fill_time(zone, phones, n, NGX_OK, &unknown)
-        != NGX_OK)
+    if (ngx_http_graph_policy_fill_time(zone, senders, n, NGX_BUSY, &found)
+        != NGX_OK
+        || ngx_http_graph_policy_fill_time(zone, senders + n, n, NGX_OK,
+                                           &unknown)
+           != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -264,8 +291,8 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
 
 static ngx_int_t
 ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_fill_phone_t *phones, ngx_uint_t n, ngx_int_t expect,
-    ngx_uint_t *ns)
+    ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
+    ngx_int_t expect, ngx_uint_t *ns)
 {
     uint64_t                        start, now;
     ngx_uint_t                      i, unexpected;
@@ -281,7 +308,7 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     start = ngx_http_graph_policy_fill_clock();
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_graph_policy_zone_admit(zone, &phones[i].identity,
+        if (ngx_http_graph_policy_zone_admit(zone, &senders[i].identity,
                                              NGX_HTTP_GRAPH_POLICY_MESSAGE,
                                              now, &cover, &view)
             != expect)
@@ -352,27 +379,57 @@ ngx_http_graph_policy_fill_arg(ngx_http_request_t *r, const char *name,
 }
 
 
+static ngx_uint_t
+ngx_http_graph_policy_fill_held(ngx_http_graph_policy_zone_t *zone,
+    ngx_uint_t conversations)
+{
+    return conversations ? ngx_http_graph_policy_zone_limited(zone)
+                         : ngx_http_graph_policy_zone_armed(zone);
+}
+
+
 static void
 ngx_http_graph_policy_fill_phone(ngx_http_graph_policy_zone_t *zone,
     uint64_t number, ngx_uint_t account,
-    ngx_http_graph_policy_fill_phone_t *phone)
+    ngx_http_graph_policy_fill_sender_t *sender)
 {
     ngx_http_graph_policy_identity_t  *id;
 
-    id = &phone->identity;
+    id = &sender->identity;
 
     ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
 
-    id->phone.data = phone->phone;
-    id->phone.len = ngx_sprintf(phone->phone, "%uL", number) - phone->phone;
+    id->phone.data = sender->phone;
+    id->phone.len = ngx_sprintf(sender->phone, "%uL", number) - sender->phone;
     id->phone_hash = ngx_http_graph_policy_zone_fingerprint(zone, &id->phone);
 
-    id->account.data = phone->account;
-    id->account.len = ngx_sprintf(phone->account, "a%ui", account)
-                      - phone->account;
+    id->account.data = sender->account;
+    id->account.len = ngx_sprintf(sender->account, "a%ui", account)
+                      - sender->account;
     id->account_hash = ngx_http_graph_policy_zone_fingerprint(zone,
                                                               &id->account);
     id->credential = 1;
+}
+
+
+static void
+ngx_http_graph_policy_fill_conversation(ngx_http_graph_policy_zone_t *zone,
+    uint64_t number, ngx_http_graph_policy_fill_sender_t *sender)
+{
+    u_char                             text[2 * NGX_INT64_LEN];
+    ngx_str_t                          key;
+    ngx_http_graph_policy_identity_t  *id;
+
+    ngx_http_graph_policy_fill_phone(zone, NGX_HTTP_GRAPH_POLICY_FILL_UNKNOWN,
+                                     0, sender);
+
+    id = &sender->identity;
+
+    key.data = text;
+    key.len = ngx_sprintf(text, "%V:%uL", &id->phone, number) - text;
+
+    id->conversation = ngx_http_graph_policy_zone_fingerprint(zone, &key);
+    id->gate = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
 }
 
 

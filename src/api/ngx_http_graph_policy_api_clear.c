@@ -1,0 +1,109 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Clears states by hand, one or all.
+ *
+ * Lock rule: none of its own.  Memory: the request's pool.
+ */
+
+
+#include "ngx_http_graph_policy_api.h"
+
+
+/* nodes that one step looks at: each that is cleared may be logged */
+#define NGX_HTTP_GRAPH_POLICY_LOOKS  128
+
+
+static ngx_int_t ngx_http_graph_policy_api_clear_some(
+    ngx_http_graph_policy_walk_t *walk);
+
+
+ngx_int_t
+ngx_http_graph_policy_api_clear(ngx_http_graph_policy_call_t *call)
+{
+    uint64_t                       hash;
+    ngx_uint_t                     reason;
+    ngx_http_graph_policy_view_t   view;
+
+    if (ngx_http_graph_policy_api_id(&call->id, &hash, &reason) != NGX_OK
+        || ngx_http_graph_policy_zone_end(call->zone, hash, reason,
+                                          ngx_http_graph_policy_now(), &view)
+           != NGX_OK)
+    {
+        return ngx_http_graph_policy_api_error(call->request,
+                                               NGX_HTTP_NOT_FOUND,
+                                               "there is no such state");
+    }
+
+    ngx_http_graph_policy_tell_state(call->request, call->zone, &view,
+                                     call->conf->log_level);
+
+    return ngx_http_graph_policy_api_send(call->request, NGX_HTTP_NO_CONTENT,
+                                          NULL, NULL);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_clear_all(ngx_http_graph_policy_call_t *call)
+{
+    const char                    *wrong;
+    ngx_http_graph_policy_walk_t  *walk;
+
+    walk = ngx_http_graph_policy_api_new_walk(call);
+    if (walk == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    wrong = ngx_http_graph_policy_api_filter(call, 0, &walk->filter);
+
+    if (wrong != NULL) {
+        return ngx_http_graph_policy_api_error(call->request,
+                                               NGX_HTTP_BAD_REQUEST, "%s",
+                                               wrong);
+    }
+
+    return ngx_http_graph_policy_api_walk(walk,
+                                        ngx_http_graph_policy_api_clear_some);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_api_clear_some(ngx_http_graph_policy_walk_t *walk)
+{
+    uint64_t                       now;
+    ngx_uint_t                     i, n, looked;
+    ngx_http_graph_policy_view_t   views[NGX_HTTP_GRAPH_POLICY_BATCH], view;
+
+    now = ngx_http_graph_policy_now();
+
+    for (looked = 0; !walk->filter.cursor.done;
+         looked += NGX_HTTP_GRAPH_POLICY_BATCH)
+    {
+        if (looked >= NGX_HTTP_GRAPH_POLICY_LOOKS) {
+            return NGX_AGAIN;
+        }
+
+        n = ngx_http_graph_policy_api_batch(walk->zone, &walk->filter, now,
+                                            views);
+
+        for (i = 0; i < n; i++) {
+
+            if (ngx_http_graph_policy_zone_end(walk->zone, views[i].hash,
+                                               views[i].stored_reason, now,
+                                               &view)
+                == NGX_OK)
+            {
+                ngx_http_graph_policy_tell_state(walk->request, walk->zone,
+                                                 &view,
+                                                 walk->conf->log_level);
+            }
+        }
+    }
+
+    return ngx_http_graph_policy_api_send(walk->request, NGX_HTTP_NO_CONTENT,
+                                          NULL, NULL);
+}

@@ -1,0 +1,270 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Which states a call means: what its arguments say, and those of a batch that
+ * fit; and the texts that states and pages are named by.
+ *
+ * Lock rule: none of its own.  Memory: all of it is the caller's.
+ */
+
+
+#include "ngx_http_graph_policy_api.h"
+
+
+#define NGX_HTTP_GRAPH_POLICY_LIMIT      100
+#define NGX_HTTP_GRAPH_POLICY_MAX_LIMIT  1000
+
+#define NGX_HTTP_GRAPH_POLICY_ANY        NGX_HTTP_GRAPH_POLICY_UNSET
+
+
+static const char *ngx_http_graph_policy_api_argument(ngx_str_t *name,
+    ngx_str_t *value, ngx_uint_t paged,
+    ngx_http_graph_policy_filter_t *filter);
+static ngx_uint_t ngx_http_graph_policy_api_word(ngx_str_t *words,
+    ngx_uint_t n, ngx_str_t *value);
+static ngx_int_t ngx_http_graph_policy_api_after(ngx_str_t *text,
+    ngx_http_graph_policy_cursor_t *cursor);
+
+
+#define ngx_http_graph_policy_is(name, literal)                               \
+    ngx_http_graph_policy_is_argument(name, literal, sizeof(literal) - 1)
+
+
+const char *
+ngx_http_graph_policy_api_filter(ngx_http_graph_policy_call_t *call,
+    ngx_uint_t paged, ngx_http_graph_policy_filter_t *filter)
+{
+    u_char              *p, *last;
+    ngx_str_t            name, value;
+    const char          *wrong;
+    ngx_http_request_t  *r;
+
+    ngx_memzero(filter, sizeof(ngx_http_graph_policy_filter_t));
+
+    filter->scope = NGX_HTTP_GRAPH_POLICY_ANY;
+    filter->category = NGX_HTTP_GRAPH_POLICY_ANY;
+    filter->limit = NGX_HTTP_GRAPH_POLICY_LIMIT;
+
+    r = call->request;
+    p = r->args.data;
+    last = (r->args.len != 0) ? p + r->args.len : p;
+
+    while (ngx_http_graph_policy_next_argument(&p, last, &name, &value)) {
+
+        if (name.len == 0 && value.len == 0) {
+            continue;
+        }
+
+        wrong = ngx_http_graph_policy_api_argument(&name, &value, paged,
+                                                   filter);
+        if (wrong != NULL) {
+            return wrong;
+        }
+    }
+
+    /* these are behind all others */
+
+    if (filter->category == NGX_HTTP_GRAPH_POLICY_CONTEXT
+        && !filter->cursor.begun)
+    {
+        filter->cursor.limited = 1;
+    }
+
+    return NULL;
+}
+
+
+static const char *
+ngx_http_graph_policy_api_argument(ngx_str_t *name, ngx_str_t *value,
+    ngx_uint_t paged, ngx_http_graph_policy_filter_t *filter)
+{
+    ngx_int_t  n;
+
+    if (ngx_http_graph_policy_is(name, "scope")) {
+        filter->scope = ngx_http_graph_policy_api_word(
+                                         ngx_http_graph_policy_scopes,
+                                         NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST,
+                                         value);
+
+        return (filter->scope != NGX_HTTP_GRAPH_POLICY_ANY) ? NULL
+               : "\"scope\" must be credential, account, phone, or "
+                 "conversation";
+    }
+
+    if (ngx_http_graph_policy_is(name, "category")) {
+        filter->category = ngx_http_graph_policy_api_word(
+                                         ngx_http_graph_policy_categories,
+                                         NGX_HTTP_GRAPH_POLICY_CONTEXT + 1,
+                                         value);
+
+        return (filter->category != NGX_HTTP_GRAPH_POLICY_ANY) ? NULL
+               : "\"category\" must be fatal, temporary, or context-limited";
+    }
+
+    if (paged && ngx_http_graph_policy_is(name, "limit")) {
+        n = ngx_atoi(value->data, value->len);
+
+        filter->limit = n;
+
+        return (n >= 1 && n <= NGX_HTTP_GRAPH_POLICY_MAX_LIMIT) ? NULL
+               : "\"limit\" must be a number from 1 to 1000";
+    }
+
+    if (paged && ngx_http_graph_policy_is(name, "after")) {
+        return (ngx_http_graph_policy_api_after(value, &filter->cursor)
+                == NGX_OK)
+               ? NULL : "\"after\" must be the \"next\" of another page";
+    }
+
+    /* a word mistyped must not mean all of them */
+
+    return paged ? "the arguments must be scope, category, limit, or after"
+                 : "the arguments must be scope or category";
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_api_word(ngx_str_t *words, ngx_uint_t n,
+    ngx_str_t *value)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_http_graph_policy_is_argument(value, (char *) words[i].data,
+                                              words[i].len))
+        {
+            return i;
+        }
+    }
+
+    return NGX_HTTP_GRAPH_POLICY_ANY;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_api_batch(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_filter_t *filter, uint64_t now,
+    ngx_http_graph_policy_view_t *views)
+{
+    ngx_uint_t                     i, n, passed;
+    ngx_http_graph_policy_view_t  *view;
+
+    passed = 0;
+
+    if (!filter->cursor.limited
+        || ((filter->scope == NGX_HTTP_GRAPH_POLICY_ANY
+             || filter->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION)
+            && (filter->category == NGX_HTTP_GRAPH_POLICY_ANY
+                || filter->category == NGX_HTTP_GRAPH_POLICY_CONTEXT)))
+    {
+        n = ngx_http_graph_policy_zone_list(zone, &filter->cursor, now, views);
+
+    } else {
+        filter->cursor.done = 1;
+        n = 0;
+    }
+
+    for (i = 0; i < n; i++) {
+        view = &views[i];
+
+        if (filter->category != NGX_HTTP_GRAPH_POLICY_ANY
+            && filter->category != view->category)
+        {
+            continue;
+        }
+
+        if (filter->scope != NGX_HTTP_GRAPH_POLICY_ANY
+            && filter->scope != ngx_http_graph_policy_key_scopes[view->kind])
+        {
+            continue;
+        }
+
+        if (passed != i) {
+            views[passed] = *view;
+        }
+
+        passed++;
+    }
+
+    return passed;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_api_after(ngx_str_t *text,
+    ngx_http_graph_policy_cursor_t *cursor)
+{
+    u_char      flags;
+    ngx_str_t   id;
+    ngx_uint_t  reason;
+
+    if (text->len != NGX_HTTP_GRAPH_POLICY_NEXT_LEN) {
+        return NGX_ERROR;
+    }
+
+    id.data = text->data;
+    id.len = NGX_HTTP_GRAPH_POLICY_ID_LEN;
+
+    flags = text->data[NGX_HTTP_GRAPH_POLICY_ID_LEN];
+
+    if (ngx_http_graph_policy_api_id(&id, &cursor->hash, &reason) != NGX_OK
+        || flags < '1' || flags > '3')
+    {
+        return NGX_ERROR;
+    }
+
+    cursor->reason = (uint8_t) reason;
+    cursor->begun = (flags - '0') & 1;
+    cursor->limited = (flags - '0') >> 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_id(ngx_str_t *id, uint64_t *hash,
+    ngx_uint_t *reason)
+{
+    uint64_t  value;
+
+    if (id->len != NGX_HTTP_GRAPH_POLICY_ID_LEN
+        || ngx_http_graph_policy_api_hex(id->data, 16, hash) != NGX_OK
+        || ngx_http_graph_policy_api_hex(id->data + 16, 2, &value) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    *reason = (ngx_uint_t) value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_hex(u_char *p, size_t n, uint64_t *value)
+{
+    u_char  c, *last;
+
+    *value = 0;
+
+    for (last = p + n; p < last; p++) {
+        c = *p;
+
+        if (c >= '0' && c <= '9') {
+            *value = (*value << 4) + (c - '0');
+
+        } else if (c >= 'a' && c <= 'f') {
+            *value = (*value << 4) + (c - 'a' + 10);
+
+        } else {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}

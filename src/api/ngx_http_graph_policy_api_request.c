@@ -1,0 +1,200 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What a call's header and body say, apart from what is asked: from whose page
+ * it is, and which members it has.
+ *
+ * Lock rule: none.  Memory: the request's pool; what parsing needs is freed
+ * before the return.
+ */
+
+
+#include "ngx_http_graph_policy_api.h"
+
+
+static ngx_uint_t ngx_http_graph_policy_api_is_origin(ngx_http_request_t *r,
+    ngx_str_t *origin);
+
+
+/* browsers send these, and no page can forge or leave out either */
+
+ngx_uint_t
+ngx_http_graph_policy_api_is_foreign(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (ngx_http_graph_policy_is_named(&h[i].key, "Origin")
+            && !ngx_http_graph_policy_api_is_origin(r, &h[i].value))
+        {
+            return 1;
+        }
+
+        if (ngx_http_graph_policy_is_named(&h[i].key, "Sec-Fetch-Site")
+            && !ngx_http_graph_policy_is_named(&h[i].value, "same-origin")
+            && !ngx_http_graph_policy_is_named(&h[i].value, "none"))
+        {
+            return 1;
+        }
+    }
+}
+
+
+/*
+ * Whether it is where the request went to.  Over plain HTTP the scheme may be
+ * either, as another proxy may stand in front.
+ */
+
+static ngx_uint_t
+ngx_http_graph_policy_api_is_origin(ngx_http_request_t *r, ngx_str_t *origin)
+{
+    size_t      len;
+    ngx_str_t  *host;
+
+    host = (r->headers_in.host != NULL) ? &r->headers_in.host->value
+                                        : &r->headers_in.server;
+
+    if (origin->len > sizeof("https://") - 1
+        && ngx_strncasecmp(origin->data, (u_char *) "https://",
+                           sizeof("https://") - 1)
+           == 0)
+    {
+        len = sizeof("https://") - 1;
+
+    } else if (origin->len > sizeof("http://") - 1
+               && ngx_strncasecmp(origin->data, (u_char *) "http://",
+                                  sizeof("http://") - 1)
+                  == 0)
+    {
+
+#if (NGX_HTTP_SSL)
+        if (r->connection->ssl != NULL) {
+            return 0;
+        }
+#endif
+
+        len = sizeof("http://") - 1;
+
+    } else {
+        return 0;
+    }
+
+    return origin->len - len == host->len
+           && ngx_strncasecmp(origin->data + len, host->data, host->len) == 0;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_body(ngx_http_request_t *r, ngx_str_t *body)
+{
+    off_t         size;
+    u_char       *p;
+    size_t        len;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *bufs;
+
+    bufs = (r->request_body != NULL) ? r->request_body->bufs : NULL;
+    size = 0;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    if (size > NGX_HTTP_GRAPH_POLICY_API_BODY) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_pnalloc(r->pool, (size_t) size + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    body->data = p;
+    body->len = (size_t) size;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+        b = cl->buf;
+        len = (size_t) ngx_buf_size(b);
+
+        if (len == 0) {
+            continue;
+        }
+
+        if (ngx_buf_in_memory(b)) {
+            ngx_memcpy(p, b->pos, len);
+
+        } else if (ngx_read_file(b->file, p, len, b->file_pos)
+                   != (ssize_t) len)
+        {
+            return NGX_ERROR;
+        }
+
+        p += len;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_form(ngx_http_graph_policy_call_t *call,
+    ngx_http_graph_policy_form_t *form)
+{
+    void        *arena;
+    ngx_uint_t   error;
+
+    static const char  *wrong[] = {
+        "",
+        "",
+        "there is no member \"%*s\"",
+        "member \"%*s\" is there twice",
+        "member \"%*s\" has the wrong type",
+        "member \"%*s\" is too long"
+    };
+
+    arena = ngx_alloc(ngx_http_graph_policy_json_arena(call->body.len),
+                      call->request->connection->log);
+    if (arena == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    error = ngx_http_graph_policy_form_read(call->body.data, call->body.len,
+                                            arena, form);
+    ngx_free(arena);
+
+    switch (error) {
+
+    case NGX_HTTP_GRAPH_POLICY_FORM_READ:
+        return NGX_DECLINED;
+
+    case NGX_HTTP_GRAPH_POLICY_FORM_MALFORMED:
+        return ngx_http_graph_policy_api_error(call->request,
+                                         NGX_HTTP_BAD_REQUEST,
+                                         "the body must be an object of JSON");
+
+    default:
+        return ngx_http_graph_policy_api_error(call->request,
+                                         NGX_HTTP_BAD_REQUEST, wrong[error],
+                                         form->culprit_len, form->culprit);
+    }
+}

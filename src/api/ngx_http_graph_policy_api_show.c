@@ -1,0 +1,382 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The built-in table, what an error body means by it and by the rules that the
+ * location has, and whether somebody may be written to.
+ *
+ * Lock rule: none of its own, the zone is asked once.  Memory: the request's
+ * pool; what parsing needs is freed before the answer.  Of a recipient nothing
+ * is kept but, in the zone, a fingerprint.
+ */
+
+
+#include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_message.h"
+
+
+static void ngx_http_graph_policy_api_row(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_row_t *row);
+static void ngx_http_graph_policy_api_reasons(
+    ngx_http_graph_policy_gen_t *gen);
+static void ngx_http_graph_policy_api_treatment(
+    ngx_http_graph_policy_gen_t *gen, ngx_uint_t retry, ngx_uint_t refused,
+    ngx_msec_t wait);
+static void ngx_http_graph_policy_api_explanation(
+    ngx_http_graph_policy_gen_t *gen, ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t sets_state);
+static ngx_uint_t ngx_http_graph_policy_api_sets_state(
+    ngx_http_graph_policy_loc_conf_t *conf,
+    ngx_http_graph_policy_verdict_t *verdict);
+static ngx_int_t ngx_http_graph_policy_api_recipient(
+    ngx_http_graph_policy_call_t *call, ngx_http_graph_policy_field_t *fields,
+    ngx_http_graph_policy_identity_t *id);
+
+
+ngx_int_t
+ngx_http_graph_policy_api_rules(ngx_http_graph_policy_call_t *call)
+{
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_answer_t   answer;
+
+    ngx_http_graph_policy_api_begin(&answer, call->request);
+
+    ngx_http_graph_policy_gen_object(&answer.gen, NULL);
+    ngx_http_graph_policy_gen_array(&answer.gen, "rules");
+
+    for (i = 0; i < ngx_http_graph_policy_table_n; i++) {
+        ngx_http_graph_policy_api_row(&answer.gen,
+                                      &ngx_http_graph_policy_table[i]);
+    }
+
+    for (i = 0; i < ngx_http_graph_policy_subcodes_n; i++) {
+        ngx_http_graph_policy_api_row(&answer.gen,
+                                      &ngx_http_graph_policy_subcodes[i]);
+    }
+
+    ngx_http_graph_policy_gen_close_array(&answer.gen);
+
+    ngx_http_graph_policy_api_reasons(&answer.gen);
+
+    ngx_http_graph_policy_gen_close_object(&answer.gen);
+
+    return ngx_http_graph_policy_api_end(&answer, NGX_HTTP_OK);
+}
+
+
+static void
+ngx_http_graph_policy_api_row(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_row_t *row)
+{
+    u_char  *p, codes[2 * NGX_INT64_LEN + 1];
+
+    if (row->first == -1) {
+        p = ngx_cpymem(codes, "*", 1);
+
+    } else if (row->first == row->last) {
+        p = ngx_sprintf(codes, "%L", row->first);
+
+    } else {
+        p = ngx_sprintf(codes, "%L-%L", row->first, row->last);
+    }
+
+    ngx_http_graph_policy_gen_object(gen, NULL);
+
+    ngx_http_graph_policy_gen_text(gen, "codes", codes, p - codes);
+    ngx_http_graph_policy_api_code(gen, "subcode", row->subcode);
+    ngx_http_graph_policy_gen_string(gen, "category",
+                          &ngx_http_graph_policy_categories[row->category]);
+    ngx_http_graph_policy_gen_string(gen, "reason",
+                          &ngx_http_graph_policy_reasons[row->reason].slug);
+    ngx_http_graph_policy_gen_string(gen, "scope",
+                          &ngx_http_graph_policy_scopes[row->scope]);
+    ngx_http_graph_policy_gen_bool(gen, "credential_bound", row->bound);
+
+    ngx_http_graph_policy_api_treatment(gen, row->retry, row->refused,
+                                        row->wait);
+
+    ngx_http_graph_policy_gen_text(gen, "title", (u_char *) row->title,
+                                   ngx_strlen(row->title));
+
+    ngx_http_graph_policy_gen_close_object(gen);
+}
+
+
+static void
+ngx_http_graph_policy_api_treatment(ngx_http_graph_policy_gen_t *gen,
+    ngx_uint_t retry, ngx_uint_t refused, ngx_msec_t wait)
+{
+    static ngx_str_t  outcomes[] = {
+        ngx_string("unknown"),
+        ngx_string("refused")
+    };
+
+    ngx_http_graph_policy_gen_bool(gen, "retry", retry);
+    ngx_http_graph_policy_gen_string(gen, "outcome", &outcomes[refused != 0]);
+
+    if (wait == 0) {
+        ngx_http_graph_policy_gen_null(gen, "wait");
+
+    } else {
+        ngx_http_graph_policy_gen_integer(gen, "wait", (wait + 999) / 1000);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_api_reasons(ngx_http_graph_policy_gen_t *gen)
+{
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_reason_t  *reason;
+
+    ngx_http_graph_policy_gen_array(gen, "reasons");
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NREASONS; i++) {
+        reason = &ngx_http_graph_policy_reasons[i];
+
+        ngx_http_graph_policy_gen_object(gen, NULL);
+        ngx_http_graph_policy_gen_string(gen, "reason", &reason->slug);
+        ngx_http_graph_policy_gen_string(gen, "title", &reason->title);
+        ngx_http_graph_policy_gen_string(gen, "action", &reason->action);
+        ngx_http_graph_policy_api_code(gen, "code", reason->code);
+        ngx_http_graph_policy_gen_close_object(gen);
+    }
+
+    ngx_http_graph_policy_gen_close_array(gen);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
+{
+    void                             *arena;
+    ngx_int_t                         rc;
+    ngx_array_t                      *rules;
+    ngx_http_request_t               *r;
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_verdict_t   verdict;
+
+    r = call->request;
+
+    arena = ngx_alloc(ngx_http_graph_policy_json_arena(call->body.len),
+                      r->connection->log);
+    if (arena == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_graph_policy_json_parse(call->body.data, call->body.len,
+                                          arena, &facts);
+    ngx_free(arena);
+
+    if (rc != NGX_OK) {
+        return ngx_http_graph_policy_api_error(r, NGX_HTTP_BAD_REQUEST,
+                                            "the body can't be read as JSON");
+    }
+
+    rules = call->conf->rules;
+
+    ngx_http_graph_policy_rules_decide(&facts,
+                                       (rules != NULL) ? rules->elts : NULL,
+                                       (rules != NULL) ? rules->nelts : 0,
+                                       &verdict);
+
+    ngx_http_graph_policy_api_begin(&answer, r);
+    ngx_http_graph_policy_api_explanation(&answer.gen, &facts, &verdict,
+                      ngx_http_graph_policy_api_sets_state(call->conf,
+                                                           &verdict));
+
+    return ngx_http_graph_policy_api_end(&answer, NGX_HTTP_OK);
+}
+
+
+static void
+ngx_http_graph_policy_api_explanation(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t sets_state)
+{
+    ngx_http_graph_policy_reason_t  *reason;
+
+    ngx_http_graph_policy_gen_object(gen, NULL);
+
+    ngx_http_graph_policy_gen_string(gen, "category",
+                       &ngx_http_graph_policy_categories[verdict->category]);
+    ngx_http_graph_policy_api_code(gen, "code",
+                                   facts->has_code ? facts->code : -1);
+    ngx_http_graph_policy_api_code(gen, "subcode",
+                                   facts->has_subcode ? facts->subcode : -1);
+
+    if (verdict->matched) {
+        reason = &ngx_http_graph_policy_reasons[verdict->reason];
+
+        ngx_http_graph_policy_gen_string(gen, "reason", &reason->slug);
+        ngx_http_graph_policy_gen_string(gen, "scope",
+                           &ngx_http_graph_policy_scopes[verdict->scope]);
+        ngx_http_graph_policy_gen_string(gen, "title", &reason->title);
+        ngx_http_graph_policy_gen_string(gen, "action", &reason->action);
+
+    } else {
+        ngx_http_graph_policy_gen_null(gen, "reason");
+        ngx_http_graph_policy_gen_null(gen, "scope");
+        ngx_http_graph_policy_gen_null(gen, "title");
+        ngx_http_graph_policy_gen_null(gen, "action");
+    }
+
+    ngx_http_graph_policy_gen_bool(gen, "matched", verdict->matched);
+    ngx_http_graph_policy_gen_bool(gen, "credential_bound", verdict->bound);
+    ngx_http_graph_policy_gen_bool(gen, "sets_state", sets_state);
+
+    if (verdict->matched) {
+        ngx_http_graph_policy_api_treatment(gen, verdict->retry,
+                                            verdict->refused, verdict->wait);
+
+    } else {
+        ngx_http_graph_policy_gen_bool(gen, "retry", 0);
+        ngx_http_graph_policy_gen_null(gen, "outcome");
+        ngx_http_graph_policy_gen_null(gen, "wait");
+    }
+
+    if (facts->trace_len != 0) {
+        ngx_http_graph_policy_gen_text(gen, "trace", facts->trace,
+                                       facts->trace_len);
+
+    } else {
+        ngx_http_graph_policy_gen_null(gen, "trace");
+    }
+
+    ngx_http_graph_policy_gen_close_object(gen);
+}
+
+
+/* as the answer to a message would, by what is in force at the location */
+
+static ngx_uint_t
+ngx_http_graph_policy_api_sets_state(ngx_http_graph_policy_loc_conf_t *conf,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    if (!verdict->matched
+        || verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST)
+    {
+        return 0;
+    }
+
+    switch (verdict->category) {
+
+    case NGX_HTTP_GRAPH_POLICY_FATAL:
+        return 1;
+
+    case NGX_HTTP_GRAPH_POLICY_TEMPORARY:
+        return conf->cooldown;
+
+    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
+        return conf->conversation
+               && verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION;
+
+    default:
+        return 0;
+    }
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
+{
+    ngx_int_t                          rc;
+    ngx_http_graph_policy_view_t       view;
+    ngx_http_graph_policy_form_t       form;
+    ngx_http_graph_policy_answer_t     answer;
+    ngx_http_graph_policy_identity_t   id;
+
+    ngx_http_graph_policy_field_t  fields[] = {
+        ngx_http_graph_policy_field("phone", 0),
+        ngx_http_graph_policy_field("to", 0)
+    };
+
+    form.fields = fields;
+    form.nfields = 2;
+
+    rc = ngx_http_graph_policy_api_form(call, &form);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
+
+    rc = ngx_http_graph_policy_api_recipient(call, fields, &id);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    rc = ngx_http_graph_policy_zone_lookup(call->zone, &id,
+                                           ngx_http_graph_policy_now(), &view);
+
+    ngx_http_graph_policy_api_begin(&answer, call->request);
+
+    ngx_http_graph_policy_gen_object(&answer.gen, NULL);
+    ngx_http_graph_policy_gen_bool(&answer.gen, "free_form", rc == NGX_OK);
+    ngx_http_graph_policy_gen_bool(&answer.gen, "template", rc != NGX_BUSY);
+
+    if (rc == NGX_OK) {
+        ngx_http_graph_policy_gen_null(&answer.gen, "reason");
+        ngx_http_graph_policy_gen_null(&answer.gen, "until");
+
+    } else {
+        ngx_http_graph_policy_gen_string(&answer.gen, "reason",
+                           &ngx_http_graph_policy_reasons[view.reason].slug);
+        ngx_http_graph_policy_api_until(&answer.gen, &view);
+    }
+
+    ngx_http_graph_policy_gen_close_object(&answer.gen);
+
+    return ngx_http_graph_policy_api_end(&answer, NGX_HTTP_OK);
+}
+
+
+/* NGX_DECLINED: it's in "id"; else it has been answered */
+
+static ngx_int_t
+ngx_http_graph_policy_api_recipient(ngx_http_graph_policy_call_t *call,
+    ngx_http_graph_policy_field_t *fields,
+    ngx_http_graph_policy_identity_t *id)
+{
+    ngx_str_t                          to;
+    ngx_http_graph_policy_recipient_t  recipient;
+
+    id->phone.data = fields[0].data;
+    id->phone.len = fields[0].len;
+
+    if (!ngx_http_graph_policy_is_phone(&id->phone)) {
+        return ngx_http_graph_policy_api_error(call->request,
+                         NGX_HTTP_BAD_REQUEST,
+                         "\"phone\" must be the id of a phone number, of 1 "
+                         "to 20 digits");
+    }
+
+    ngx_memcpy(recipient.data, fields[1].data, fields[1].len);
+    recipient.len = fields[1].len;
+
+    ngx_http_graph_policy_message_fold(&recipient);
+
+    to.data = recipient.data;
+    to.len = recipient.len;
+
+    id->conversation = ngx_http_graph_policy_conversation_of(call->zone,
+                                                             &id->phone, &to);
+
+    ngx_explicit_memzero(&recipient, sizeof(recipient));
+    ngx_explicit_memzero(fields[1].data, fields[1].len);
+
+    if (id->conversation == 0) {
+        return ngx_http_graph_policy_api_error(call->request,
+                         NGX_HTTP_BAD_REQUEST,
+                         "\"to\" must be a recipient's number or id, of 1 to "
+                         "128 characters");
+    }
+
+    return NGX_DECLINED;
+}

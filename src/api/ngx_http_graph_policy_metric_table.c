@@ -1,0 +1,183 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Which metrics there are, with their labels, and where their values lie.
+ * docs/metrics.md tells users what each one counts.
+ *
+ * Lock rule: none.  Memory: nothing here is ever written.
+ */
+
+
+#include "ngx_http_graph_policy_metric_table.h"
+
+
+/* in the order of the enumerations that they name */
+
+static ngx_str_t  ngx_http_graph_policy_results[] = {
+    ngx_string("accepted"),
+    ngx_string("refused")
+};
+
+static ngx_str_t  ngx_http_graph_policy_denials[] = {
+    ngx_string("budget"),
+    ngx_string("deadline"),
+    ngx_string("attempts"),
+    ngx_string("unknown"),
+    ngx_string("waiting"),
+    ngx_string("quota")
+};
+
+static ngx_str_t  ngx_http_graph_policy_probe_results[] = {
+    ngx_string("cleared"),
+    ngx_string("rearmed"),
+    ngx_string("inconclusive")
+};
+
+static ngx_str_t  ngx_http_graph_policy_webhook_kinds[] = {
+    ngx_string("verified"),
+    ngx_string("unsigned"),
+    ngx_string("forged"),
+    ngx_string("unread"),
+    ngx_string("too-large"),
+    ngx_string("foreign"),
+    ngx_string("paused")
+};
+
+static ngx_str_t  ngx_http_graph_policy_bytes_kinds[] = {
+    ngx_string("size"),
+    ngx_string("used")
+};
+
+
+#define ngx_http_graph_policy_label(name, values, n)                          \
+    { ngx_string(name), values, sizeof(ngx_str_t), n }
+
+#define ngx_http_graph_policy_no_label                                        \
+    { ngx_null_string, NULL, 0, 0 }
+
+#define ngx_http_graph_policy_by_reason                                       \
+    { ngx_string("reason"), &ngx_http_graph_policy_reasons[0].slug,           \
+      sizeof(ngx_http_graph_policy_reason_t),                                 \
+      NGX_HTTP_GRAPH_POLICY_NREASONS }
+
+#define ngx_http_graph_policy_by_result                                       \
+    ngx_http_graph_policy_label("result", ngx_http_graph_policy_results, 2)
+
+#define ngx_http_graph_policy_by_category(n)                                  \
+    ngx_http_graph_policy_label("category",                                   \
+                                ngx_http_graph_policy_categories, n)
+
+#define ngx_http_graph_policy_counted(field)                                  \
+    NGX_HTTP_GRAPH_POLICY_COUNTER,                                            \
+    offsetof(ngx_http_graph_policy_counters_t, field)
+
+#define ngx_http_graph_policy_read_as(type, field)                            \
+    type, offsetof(ngx_http_graph_policy_reading_t, field)
+
+
+ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[] = {
+
+    { ngx_string("responses_total"),
+      ngx_string("Error answers of the upstream, by category."),
+      ngx_http_graph_policy_counted(responses),
+      { ngx_http_graph_policy_by_category(NGX_HTTP_GRAPH_POLICY_NCOUNTED),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("errors_total"),
+      ngx_string("Error answers with a code that a rule knows, by reason."),
+      ngx_http_graph_policy_counted(errors),
+      { ngx_http_graph_policy_by_reason,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("blocked_total"),
+      ngx_string("Requests that the proxy answered itself, by reason."),
+      ngx_http_graph_policy_counted(blocked),
+      { ngx_http_graph_policy_by_reason,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("dry_run_blocks_total"),
+      ngx_string("Requests that would have been blocked, by what Graph said "
+                 "to them."),
+      ngx_http_graph_policy_counted(dry_run),
+      { ngx_http_graph_policy_by_reason,
+        ngx_http_graph_policy_by_result } },
+
+    { ngx_string("retries_total"),
+      ngx_string("Requests that were sent again and answered, by what Graph "
+                 "said to them; the reason is that of the error before."),
+      ngx_http_graph_policy_counted(resent),
+      { ngx_http_graph_policy_by_reason,
+        ngx_http_graph_policy_by_result } },
+
+    { ngx_string("retries_denied_total"),
+      ngx_string("Temporary errors that were delivered in place of another "
+                 "try, by what stood against it."),
+      ngx_http_graph_policy_counted(denied),
+      { ngx_http_graph_policy_label("why", ngx_http_graph_policy_denials,
+                                    NGX_HTTP_GRAPH_POLICY_NDENIED),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("probes_total"),
+      ngx_string("States that were probed, by what came of it."),
+      ngx_http_graph_policy_counted(probes),
+      { ngx_http_graph_policy_label("result",
+                                    ngx_http_graph_policy_probe_results,
+                                    NGX_HTTP_GRAPH_POLICY_NPROBES),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("webhook_events_total"),
+      ngx_string("Webhooks, and what was remarkable about them."),
+      ngx_http_graph_policy_counted(webhooks),
+      { ngx_http_graph_policy_label("kind",
+                                    ngx_http_graph_policy_webhook_kinds,
+                                    NGX_HTTP_GRAPH_POLICY_NWEBHOOKS),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("states"),
+      ngx_string("States in force now."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_GAUGE, states),
+      { ngx_http_graph_policy_label("scope", ngx_http_graph_policy_scopes,
+                                    NGX_HTTP_GRAPH_POLICY_NHOLDERS),
+        ngx_http_graph_policy_by_category(NGX_HTTP_GRAPH_POLICY_NSTATES) } },
+
+    { ngx_string("oldest_state_seconds"),
+      ngx_string("For how long the oldest state has been in force, 0 if there "
+                 "is none."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_AGE, oldest),
+      { ngx_http_graph_policy_by_category(NGX_HTTP_GRAPH_POLICY_NSTATES),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("zone_bytes"),
+      ngx_string("Shared memory of the zone, and how much of it is used, in "
+                 "whole pages."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_GAUGE, bytes),
+      { ngx_http_graph_policy_label("kind", ngx_http_graph_policy_bytes_kinds,
+                                    2),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("evictions_total"),
+      ngx_string("What had to leave a full zone before its time."),
+      ngx_http_graph_policy_counted(evicted),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("lost_total"),
+      ngx_string("What wasn't remembered for want of room in the zone."),
+      ngx_http_graph_policy_counted(lost),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("parked"),
+      ngx_string("Requests that wait to be sent again now."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_GAUGE, parked),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } }
+};
+
+ngx_uint_t  ngx_http_graph_policy_metric_table_n =
+    sizeof(ngx_http_graph_policy_metric_table)
+    / sizeof(ngx_http_graph_policy_metric_t);

@@ -1,0 +1,78 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_METRIC_TABLE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_METRIC_TABLE_H_INCLUDED_
+
+
+/* what the room of metrics shares with its table */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_zone.h"
+
+
+#define NGX_HTTP_GRAPH_POLICY_NLABELS    2
+
+/* categories of states */
+#define NGX_HTTP_GRAPH_POLICY_NSTATES    (NGX_HTTP_GRAPH_POLICY_CONTEXT + 1)
+
+/* scopes of states: all but that of a request alone */
+#define NGX_HTTP_GRAPH_POLICY_NHOLDERS   NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
+
+
+typedef struct {
+    ngx_str_t                          name;
+    ngx_str_t                         *values;
+    size_t                             step;    /* from value to value */
+    ngx_uint_t                         n;       /* 0: there is no label */
+} ngx_http_graph_policy_label_t;
+
+
+/* where the values of a metric are */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_COUNTER = 0,  /* words of the zone's counters */
+    NGX_HTTP_GRAPH_POLICY_GAUGE,        /* words of a reading */
+    NGX_HTTP_GRAPH_POLICY_AGE           /* likewise, of milliseconds */
+} ngx_http_graph_policy_metric_e;
+
+
+/* values lie in a row, those of the last label side by side */
+
+typedef struct {
+    ngx_str_t                          name;
+    ngx_str_t                          help;
+    ngx_http_graph_policy_metric_e     type;
+    size_t                             offset;
+    ngx_http_graph_policy_label_t      labels[NGX_HTTP_GRAPH_POLICY_NLABELS];
+} ngx_http_graph_policy_metric_t;
+
+
+/* one zone, at the time of the scrape */
+
+typedef struct {
+    ngx_str_t                          zone;        /* escaped */
+    ngx_http_graph_policy_counters_t  *counters;
+    ngx_uint_t                         states[NGX_HTTP_GRAPH_POLICY_NHOLDERS]
+                                             [NGX_HTTP_GRAPH_POLICY_NSTATES];
+    ngx_uint_t                         oldest[NGX_HTTP_GRAPH_POLICY_NSTATES];
+    ngx_uint_t                         bytes[2];
+    ngx_uint_t                         parked;
+} ngx_http_graph_policy_reading_t;
+
+
+#define ngx_http_graph_policy_label_value(label, i)                           \
+    ((ngx_str_t *) ((u_char *) (label)->values + (i) * (label)->step))
+
+
+/* all but build_info, in the order in which they are printed */
+extern ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[];
+extern ngx_uint_t                      ngx_http_graph_policy_metric_table_n;
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_METRIC_TABLE_H_INCLUDED_ */

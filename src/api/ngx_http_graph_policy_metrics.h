@@ -1,0 +1,35 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_METRICS_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_METRICS_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_zone.h"
+
+
+/* of the text format of Prometheus */
+#define NGX_HTTP_GRAPH_POLICY_METRICS_TYPE                                    \
+    "text/plain; version=0.0.4; charset=utf-8"
+
+
+/*
+ * All metrics of "n" zones, in the text format of Prometheus, version 0.0.4
+ * (prometheus.io/docs/instrumenting/exposition_formats).  Each combination of
+ * labels is there from the start, so their number depends on "n" alone.
+ *
+ * The chain is of memory of the request's pool, its last buffer is marked as
+ * the answer's last; "size" is the number of bytes in it.  NULL if there is no
+ * memory.
+ */
+ngx_chain_t *ngx_http_graph_policy_metrics(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t **zones, ngx_uint_t n, size_t *size);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_METRICS_H_INCLUDED_ */

@@ -1,0 +1,166 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The body of a request, before its upstream: read whole, and had in one
+ * piece, from memory or from the file that a large one is in.
+ *
+ * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
+ * into one, which the caller frees.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+
+
+static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
+
+
+ngx_int_t
+ngx_http_graph_policy_read_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ctx->body_read) {
+        return NGX_OK;
+    }
+
+    r->request_body_in_single_buf = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                           ngx_http_graph_policy_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    /* either way gives back the reference that reading took */
+
+    if (ctx->body_read) {
+        r->main->count--;
+        return NGX_OK;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    ctx->body_awaited = 1;
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    ctx->body_read = 1;
+
+    if (ctx->body_awaited) {
+        ctx->body_awaited = 0;
+
+        r->write_event_handler = ngx_http_core_run_phases;
+        ngx_http_core_run_phases(r);
+    }
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
+    ngx_str_t *body, u_char **allocated)
+{
+    off_t         size;
+    u_char       *p;
+    size_t        len;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *bufs;
+
+    bufs = (r->request_body != NULL) ? r->request_body->bufs : NULL;
+
+    ngx_str_null(body);
+
+    if (bufs == NULL) {
+        return NGX_OK;
+    }
+
+    if (bufs->next == NULL && ngx_buf_in_memory(bufs->buf)
+        && (size_t) (bufs->buf->last - bufs->buf->pos) <= max)
+    {
+        body->data = bufs->buf->pos;
+        body->len = bufs->buf->last - bufs->buf->pos;
+        return NGX_OK;
+    }
+
+    size = 0;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+        size += ngx_buf_size(cl->buf);
+    }
+
+    if (size > (off_t) max) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_alloc(size + 1, r->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *allocated = p;
+    body->data = p;
+    body->len = (size_t) size;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+        b = cl->buf;
+        len = (size_t) ngx_buf_size(b);
+
+        if (len == 0) {
+            continue;
+        }
+
+        if (ngx_buf_in_memory(b)) {
+            ngx_memcpy(p, b->pos, len);
+
+        } else if (ngx_http_graph_policy_read_body_part(r, b, p, len,
+                                                        b->file_pos)
+                   != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        p += len;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_read_body_part(ngx_http_request_t *r, ngx_buf_t *b,
+    u_char *p, size_t len, off_t offset)
+{
+    ssize_t    n;
+    ngx_log_t  log;
+
+    n = ngx_read_file(b->file, p, len, offset);
+
+    if (n == (ssize_t) len) {
+        return NGX_OK;
+    }
+
+    if (n != NGX_ERROR) {
+        ngx_http_graph_policy_plain_log(r, &log);
+
+        ngx_log_error(NGX_LOG_ERR, &log, 0,
+                      "graph policy read %z bytes of a body in place of "
+                      "%uz", n, len);
+    }
+
+    return NGX_ERROR;
+}

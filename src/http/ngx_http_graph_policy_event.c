@@ -1,0 +1,291 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The event log: one line of JSON for each change of a state.
+ *
+ * Lines are printed, not generated: all that comes from outside has been
+ * reduced before to digits, hexadecimal, or letters, digits, ".", "_" and "-".
+ * The zone's name alone needs escapes.
+ *
+ * Lock rule: none; called when the zone is unlocked.  Memory: a line has its
+ * own, freed when it's written; a request may change as many states as an
+ * account has phones.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+
+
+/* the longest line without what is counted apart: names, numbers and times */
+#define NGX_HTTP_GRAPH_POLICY_EVENT_TEXT                                      \
+    (NGX_HTTP_GRAPH_POLICY_KEY_LEN + NGX_HTTP_GRAPH_POLICY_TRACE_LEN          \
+     + NGX_HTTP_GRAPH_POLICY_FP_LEN + NGX_HTTP_GRAPH_POLICY_ID_LEN            \
+     + 3 * NGX_INT64_LEN + 512)
+
+/* seconds between two complaints */
+#define NGX_HTTP_GRAPH_POLICY_COMPLAINTS   60
+
+
+static size_t ngx_http_graph_policy_syslog_head(ngx_syslog_peer_t *peer);
+static u_char *ngx_http_graph_policy_event_line(u_char *p,
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
+    const char *event);
+static u_char *ngx_http_graph_policy_event_key(u_char *p,
+    ngx_http_graph_policy_view_t *view);
+static u_char *ngx_http_graph_policy_event_code(u_char *p, const char *name,
+    int64_t code);
+static u_char *ngx_http_graph_policy_event_time(u_char *p, const char *name,
+    uint64_t time);
+static u_char *ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold);
+static void ngx_http_graph_policy_send_event(ngx_http_request_t *r,
+    ngx_http_graph_policy_event_log_t *el, u_char *line, size_t len);
+static void ngx_http_graph_policy_complain(ngx_http_request_t *r,
+    ngx_http_graph_policy_event_log_t *el, ngx_err_t err, ssize_t n,
+    size_t len);
+
+
+/* by ngx_http_graph_policy_source_e */
+
+static const char  *ngx_http_graph_policy_sources[] = {
+    "answer",
+    "webhook",
+    "api"
+};
+
+
+void
+ngx_http_graph_policy_write_event(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
+    const char *event)
+{
+    size_t                              len;
+    u_char                             *p, *line;
+    ngx_http_variable_value_t          *id;
+    ngx_http_graph_policy_event_log_t  *el;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_get_module_main_conf(r, ngx_http_graph_policy_module);
+
+    el = gmcf->event_log;
+
+    if (el == NULL) {
+        return;
+    }
+
+    /* by its index it is the same for all events, and for the access log */
+
+    id = ngx_http_get_indexed_variable(r, el->request_id);
+
+    if (id == NULL || id->not_found) {
+        id = &ngx_http_variable_null_value;
+    }
+
+    len = NGX_HTTP_GRAPH_POLICY_EVENT_TEXT + zone->name.len
+          + ngx_escape_json(NULL, zone->name.data, zone->name.len) + id->len;
+
+    if (el->file == NULL) {
+        len += ngx_http_graph_policy_syslog_head(el->syslog);
+    }
+
+    line = ngx_alloc(len, ngx_cycle->log);
+    if (line == NULL) {
+        return;
+    }
+
+    p = (el->file == NULL) ? ngx_syslog_add_header(el->syslog, line) : line;
+
+    p = ngx_http_graph_policy_event_line(p, zone, view, event);
+    p = ngx_sprintf(p, ",\"request_id\":\"%v\"}", id);
+
+    if (el->file != NULL) {
+        ngx_linefeed(p);
+    }
+
+    ngx_http_graph_policy_send_event(r, el, line, p - line);
+
+    ngx_free(line);
+}
+
+
+/* what ngx_syslog_add_header() takes at most */
+
+static size_t
+ngx_http_graph_policy_syslog_head(ngx_syslog_peer_t *peer)
+{
+    return sizeof("<191>Nov 25 18:00:00 ") + ngx_cycle->hostname.len
+           + sizeof(" ") + peer->tag.len + sizeof(": ");
+}
+
+
+static u_char *
+ngx_http_graph_policy_event_line(u_char *p, ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_view_t *view, const char *event)
+{
+    uint64_t  until;
+
+    p = ngx_http_graph_policy_event_time(p, "{\"time\":",
+                                         ngx_http_graph_policy_now());
+
+    p = ngx_sprintf(p, ",\"event\":\"%s\",\"state\":\"", event);
+    p = ngx_http_graph_policy_write_id(p, view);
+
+    p = ngx_sprintf(p, "\",\"zone\":\"");
+    p = (u_char *) ngx_escape_json(p, zone->name.data, zone->name.len);
+
+    p = ngx_sprintf(p, "\",\"scope\":\"%V\"",
+                    &ngx_http_graph_policy_scopes[
+                             ngx_http_graph_policy_key_scopes[view->kind]]);
+
+    p = ngx_http_graph_policy_event_key(p, view);
+
+    p = ngx_sprintf(p, ",\"category\":\"%V\",\"reason\":\"%V\"",
+                    &ngx_http_graph_policy_categories[view->category],
+                    &ngx_http_graph_policy_reasons[view->reason].slug);
+
+    p = ngx_http_graph_policy_event_code(p, ",\"code\":", view->code);
+    p = ngx_http_graph_policy_event_code(p, ",\"subcode\":", view->subcode);
+
+    if (view->trace_len != 0) {
+        p = ngx_sprintf(p, ",\"trace\":\"%*s\"", (size_t) view->trace_len,
+                        view->trace);
+    } else {
+        p = ngx_sprintf(p, ",\"trace\":null");
+    }
+
+    p = ngx_sprintf(p, ",\"source\":\"%s\"",
+                    ngx_http_graph_policy_sources[view->source]);
+
+    /* what is over has no end to come, and what is frozen has none either */
+
+    until = view->until;
+
+    if (view->transition == NGX_HTTP_GRAPH_POLICY_CLEARED
+        || view->transition == NGX_HTTP_GRAPH_POLICY_EVICTED)
+    {
+        until = NGX_HTTP_GRAPH_POLICY_NEVER;
+    }
+
+    p = ngx_http_graph_policy_event_time(p, ",\"since\":", view->since);
+    p = ngx_http_graph_policy_event_time(p, ",\"until\":", until);
+
+    return ngx_http_graph_policy_event_hold(p, view->hold);
+}
+
+
+/* of conversations and credentials there is nothing but fingerprints */
+
+static u_char *
+ngx_http_graph_policy_event_key(u_char *p, ngx_http_graph_policy_view_t *view)
+{
+    if (view->key_len == 0
+        || view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
+    {
+        p = ngx_sprintf(p, ",\"key\":null");
+
+    } else {
+        p = ngx_sprintf(p, ",\"key\":\"%*s\"", (size_t) view->key_len,
+                        view->key);
+    }
+
+    if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE) {
+        p = ngx_sprintf(p, ",\"of_phone\":true");
+    }
+
+    if (view->credential == 0) {
+        return ngx_sprintf(p, ",\"credential\":null");
+    }
+
+    return ngx_sprintf(p, ",\"credential\":\"%016xL\"", view->credential);
+}
+
+
+static u_char *
+ngx_http_graph_policy_event_code(u_char *p, const char *name, int64_t code)
+{
+    return (code == -1) ? ngx_sprintf(p, "%snull", name)
+                        : ngx_sprintf(p, "%s%L", name, code);
+}
+
+
+static u_char *
+ngx_http_graph_policy_event_time(u_char *p, const char *name, uint64_t time)
+{
+    ngx_tm_t  tm;
+
+    if (time == NGX_HTTP_GRAPH_POLICY_NEVER) {
+        return ngx_sprintf(p, "%snull", name);
+    }
+
+    ngx_gmtime((time_t) (time / 1000), &tm);
+
+    return ngx_sprintf(p, "%s\"%4d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", name,
+                       tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday,
+                       tm.ngx_tm_hour, tm.ngx_tm_min, tm.ngx_tm_sec,
+                       (int) (time % 1000));
+}
+
+
+/* in seconds */
+
+static u_char *
+ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold)
+{
+    p = ngx_sprintf(p, ",\"hold\":%uD", hold / 1000);
+
+    return (hold % 1000 == 0) ? p : ngx_sprintf(p, ".%03uD", hold % 1000);
+}
+
+
+/* one call of the system for each line, so that workers don't mix theirs */
+
+static void
+ngx_http_graph_policy_send_event(ngx_http_request_t *r,
+    ngx_http_graph_policy_event_log_t *el, u_char *line, size_t len)
+{
+    ssize_t    n;
+    ngx_err_t  err;
+
+    if (el->file != NULL) {
+        n = ngx_write_fd(el->file->fd, line, len);
+
+    } else {
+        n = ngx_syslog_send(el->syslog, line, len);
+    }
+
+    if (n != (ssize_t) len) {
+        err = (n == -1 && el->file != NULL) ? ngx_errno : 0;
+        ngx_http_graph_policy_complain(r, el, err, n, len);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_complain(ngx_http_request_t *r,
+    ngx_http_graph_policy_event_log_t *el, ngx_err_t err, ssize_t n,
+    size_t len)
+{
+    time_t     now;
+    ngx_log_t  log;
+
+    static ngx_str_t  syslog = ngx_string("syslog");
+
+    now = ngx_time();
+
+    if (now - el->complained < NGX_HTTP_GRAPH_POLICY_COMPLAINTS) {
+        return;
+    }
+
+    el->complained = now;
+
+    ngx_http_graph_policy_plain_log(r, &log);
+
+    ngx_log_error(NGX_LOG_ALERT, &log, err,
+                  "graph_policy_event_log \"%V\" lost an event, %z of %uz "
+                  "bytes were written",
+                  (el->file != NULL) ? &el->file->name : &syslog,
+                  ngx_max(n, 0), len);
+}

@@ -1,0 +1,35 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_EVENT_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_EVENT_H_INCLUDED_
+
+
+#include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_zone.h"
+
+
+/* where events go; of the configuration, but for the last member */
+
+typedef struct {
+    ngx_open_file_t                 *file;      /* NULL: to syslog */
+    ngx_syslog_peer_t               *syslog;
+    ngx_int_t                        request_id;    /* the variable's index */
+    time_t                           complained;    /* by this worker */
+} ngx_http_graph_policy_event_log_t;
+
+
+/*
+ * Writes one line about the state in "view", if there is an event log; "event"
+ * is its name, made of letters alone.  What can't be written is lost, and
+ * complained of once a minute.
+ */
+void ngx_http_graph_policy_write_event(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
+    const char *event);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_EVENT_H_INCLUDED_ */

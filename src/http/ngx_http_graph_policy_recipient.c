@@ -1,0 +1,206 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * To whom a message goes: from its body to the conversation's fingerprint.
+ *
+ * Lock rule: none, shared memory isn't touched but for the zone's key.
+ * Memory: what reading takes is on the stack, or freed at once.  A recipient
+ * leaves this room only as a fingerprint.
+ */
+
+
+#include "ngx_http_graph_policy_message.h"
+#include "ngx_http_graph_policy_request.h"
+
+
+/* bytes of a message's body that is read for its recipient */
+#define NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE  65536
+
+
+static ngx_int_t ngx_http_graph_policy_gather_message(ngx_http_request_t *r,
+    ngx_str_t *body, u_char **copy);
+static ngx_int_t ngx_http_graph_policy_read_message(ngx_http_request_t *r,
+    ngx_str_t *body, ngx_http_graph_policy_message_t *message);
+
+
+void
+ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
+{
+    u_char                           *copy;
+    ngx_str_t                         body, recipient;
+    ngx_http_graph_policy_message_t   message;
+
+    /* the gate has read no other body than that of a message */
+
+    if (ctx->conversed || r->request_body == NULL
+        || (!ctx->body_read && !ngx_http_graph_policy_is_message_body(r)))
+    {
+        return;
+    }
+
+    ctx->conversed = 1;
+
+    if (ctx->identity.phone.len == 0
+        || ngx_http_graph_policy_gather_message(r, &body, &copy) != NGX_OK)
+    {
+        return;
+    }
+
+    if (ngx_http_graph_policy_read_message(r, &body, &message) == NGX_OK
+        && message.recipient.len != 0)
+    {
+        recipient.data = message.recipient.data;
+        recipient.len = message.recipient.len;
+
+        ctx->identity.template = message.template;
+        ctx->identity.conversation = ngx_http_graph_policy_conversation_of(
+                             glcf->zone, &ctx->identity.phone, &recipient);
+    }
+
+    ngx_memzero(&message, sizeof(ngx_http_graph_policy_message_t));
+
+    if (copy != NULL) {
+        ngx_free(copy);
+    }
+}
+
+
+/* the body in one piece, copied only if it lies in several */
+
+static ngx_int_t
+ngx_http_graph_policy_gather_message(ngx_http_request_t *r, ngx_str_t *body,
+    u_char **copy)
+{
+    u_char       *p;
+    size_t        size;
+    ngx_chain_t  *cl, *bufs;
+
+    bufs = r->request_body->bufs;
+    size = 0;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+
+        if (cl->buf->in_file || cl->buf->temp_file) {
+            return NGX_DECLINED;
+        }
+
+        size += cl->buf->last - cl->buf->pos;
+    }
+
+    if (size == 0 || size > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE) {
+        return NGX_DECLINED;
+    }
+
+    *copy = NULL;
+    body->data = bufs->buf->pos;
+    body->len = size;
+
+    if (bufs->next == NULL) {
+        return NGX_OK;
+    }
+
+    p = ngx_alloc(size, r->connection->log);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    *copy = p;
+    body->data = p;
+
+    for (cl = bufs; cl != NULL; cl = cl->next) {
+
+        if (cl->buf->last != cl->buf->pos) {
+            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_read_message(ngx_http_request_t *r, ngx_str_t *body,
+    ngx_http_graph_policy_message_t *message)
+{
+    void       *arena;
+    size_t      need;
+    uint64_t    small[NGX_HTTP_GRAPH_POLICY_SMALL / sizeof(uint64_t)];
+    ngx_int_t   rc;
+
+    need = ngx_http_graph_policy_json_arena(body->len);
+
+    if (need <= sizeof(small)) {
+        return ngx_http_graph_policy_message_read(body->data, body->len, small,
+                                                  message);
+    }
+
+    arena = ngx_alloc(need, r->connection->log);
+    if (arena == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_graph_policy_message_read(body->data, body->len, arena,
+                                            message);
+
+    ngx_free(arena);
+
+    return rc;
+}
+
+
+uint64_t
+ngx_http_graph_policy_conversation_of(ngx_http_graph_policy_zone_t *zone,
+    ngx_str_t *phone, ngx_str_t *recipient)
+{
+    u_char     *p;
+    u_char      text[NGX_HTTP_GRAPH_POLICY_PHONE_LEN + 1
+                     + NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN];
+    uint64_t    fp;
+    ngx_str_t   key;
+
+    if (phone->len == 0 || phone->len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
+        || recipient->len == 0
+        || recipient->len > NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN)
+    {
+        return 0;
+    }
+
+    p = ngx_cpymem(text, phone->data, phone->len);
+    *p++ = ':';
+    p = ngx_cpymem(p, recipient->data, recipient->len);
+
+    key.data = text;
+    key.len = p - text;
+
+    fp = ngx_http_graph_policy_zone_fingerprint(zone, &key);
+
+    ngx_memzero(text, key.len);
+
+    return fp;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
+{
+    if (r->headers_in.content_length_n == 0
+        || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
+    {
+        return 0;
+    }
+
+    /* chunked, or of HTTP/2 without a length */
+
+    if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
+        && r->http_version < NGX_HTTP_VERSION_20)
+    {
+        return 0;
+    }
+
+    return ngx_http_graph_policy_is_json(r);
+}

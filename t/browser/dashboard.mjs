@@ -1,0 +1,529 @@
+// The dashboard in headless Chromium: what an operator sees and can do.
+//
+//   node t/browser/dashboard.mjs                 print TAP
+//   node t/browser/dashboard.mjs --pictures DIR  take pictures instead; the
+//                                                one in docs is light.png
+//
+// Environment:
+//   BROWSER_MODULES       the folder that playwright-core is installed in
+//   CHROMIUM              the browser, /usr/bin/chromium by default
+//   GRAPH_POLICY_API_URL  an API with write=on and no states, ending in "/", to
+//                         test the page on; without it there is a mock, and
+//                         more is tested
+//   GRAPH_POLICY_API_ZONE a zone of that API, "graph" by default
+
+import { createRequire } from 'node:module';
+
+import { Mock, START } from './mock.mjs';
+import { scene } from './scene.mjs';
+
+const { chromium } = createRequire(`${process.env.BROWSER_MODULES
+    || new URL('../../.build/browser', import.meta.url).pathname}/`)(
+    'playwright-core');
+
+const REAL = process.env.GRAPH_POLICY_API_URL;
+const ZONE = process.env.GRAPH_POLICY_API_ZONE || 'graph';
+const PHONE = '106540352242922';
+
+let tests = 0, failures = 0, browser;
+
+
+// -- TAP
+
+function ok(good, name, found) {
+    tests++;
+    console.log(`${good ? 'ok' : 'not ok'} ${tests} - ${name}`);
+    if (good) return;
+    failures++;
+    if (found !== undefined) console.log(`# found: ${JSON.stringify(found)}`);
+}
+
+// up to 15 seconds until a value is right: a page asks when it likes
+
+async function becomes(get, right, name) {
+    const end = Date.now() + 15000;
+    const good = value => right instanceof RegExp ? right.test(value)
+        : value === right;
+    let found;
+
+    do {
+        found = await get();
+        if (good(found)) return ok(true, name);
+        await new Promise(done => setTimeout(done, 50));
+    } while (Date.now() < end);
+
+    ok(false, name, found);
+}
+
+
+// -- a page, with what it asked for and complained of
+
+async function open(url, options = {}, now = START) {
+    const context = await browser.newContext({ timezoneId: 'UTC',
+        viewport: { width: 1200, height: 900 }, ...options });
+    const page = await context.newPage();
+
+    page.setDefaultTimeout(15000);
+    page.complaints = [];
+    page.asked = [];
+    page.on('console', message => {
+        if (['error', 'warning'].includes(message.type())) {
+            page.complaints.push(message.text());
+        }
+    });
+    page.on('pageerror', error => page.complaints.push(error.message));
+    page.on('dialog', dialog => {
+        page.complaints.push(`a dialog: ${dialog.message()}`);
+        dialog.dismiss();
+    });
+    page.on('request', request => page.asked.push(request.url()));
+
+    if (!REAL) await page.clock.install({ time: now });
+    await page.goto(url);
+    return page;
+}
+
+// let the page's next look come
+
+const look = page => REAL ? null : page.clock.runFor(3000);
+
+const headline = page => () => page.locator('h1').textContent();
+const focused = page => () => page.evaluate(() =>
+    document.activeElement.getAttribute('aria-label')
+    || document.activeElement.textContent);
+const shown = (page, text) => () => page.getByText(text).filter({ visible: true
+    }).count();
+const cell = (page, column, row = 0) => () => page.locator(
+    `tbody tr td[data-name="${column}"]`).nth(row).innerText();
+const width = page => () => page.evaluate(() =>
+    document.documentElement.scrollWidth);
+
+function content(page, url) {
+    const foreign = page.asked.filter(asked => !asked.startsWith(url)
+        && !asked.startsWith('data:'));
+
+    ok(page.complaints.length === 0,
+        'neither the policy nor the script is complained of', page.complaints);
+    ok(foreign.length === 0, 'nothing is fetched from elsewhere', foreign);
+}
+
+
+// -- the mock, or a real API
+
+async function call(url, method, path, body) {
+    const answer = await fetch(url + path, { method, body: body
+        && JSON.stringify(body), headers: body
+        && { 'Content-Type': 'application/json' } });
+
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status}`);
+    return answer.status === 204 ? null : answer.json();
+}
+
+async function world() {
+    if (REAL) {
+        return { url: REAL,
+            pause: () => call(REAL, 'POST', `zones/${ZONE}/states`, {
+                scope: 'phone', key: PHONE, reason: 'phone-disconnected',
+                hold: '1h', probe: true }),
+            states: async () => (await call(REAL, 'GET',
+                `zones/${ZONE}/states`)).states.length,
+            close: () => call(REAL, 'DELETE', `zones/${ZONE}/states`) };
+    }
+
+    const mock = new Mock();
+
+    mock.zone(ZONE);
+    return { mock, url: await mock.listen(),
+        pause: () => mock.state(ZONE, 'phone-disconnected'),
+        states: () => mock.states.length,
+        close: () => mock.close() };
+}
+
+
+// -- what holds for a real API too
+
+async function test_life() {
+    const { url, pause, states, close } = await world();
+    const page = await open(url);
+
+    await becomes(headline(page), 'All sends pass', 'nothing is paused');
+    await becomes(() => page.title(), 'All sends pass \u00b7 graph_policy',
+        'nor in the title');
+    ok(await page.locator('[role=status]:has(h1)').getAttribute('aria-live')
+        === 'polite', 'changes of the headline are read out');
+
+    await pause();
+    await look(page);
+    await becomes(headline(page), '1 phone is paused', 'a new state shows up');
+    await becomes(shown(page, PHONE), 1, 'with its phone');
+    await becomes(shown(page,
+        'The phone number is not connected to the Cloud API'), 1, 'why');
+    await becomes(shown(page, /^Make sure that the number exists/), 1,
+        'and what to do');
+
+    const clear = page.getByRole('button', { name: `Clear phone ${PHONE}` });
+
+    await clear.focus();
+    await page.keyboard.press('Enter');
+    await becomes(shown(page, `Clear phone ${PHONE}?`), 1, 'clearing asks');
+    await becomes(focused(page), 'Keep', 'the safe answer has the focus');
+    await page.keyboard.press('Escape');
+    await becomes(focused(page), `Clear phone ${PHONE}`, 'Escape goes back');
+    ok(await states() === 1, 'and nothing was cleared', await states());
+
+    await page.keyboard.press('Space');
+    await becomes(focused(page), 'Keep', 'it asks once more');
+    await page.keyboard.press('Tab');
+    await becomes(focused(page), 'Clear', 'Tab goes to the other answer');
+    await page.keyboard.press('Enter');
+    await becomes(headline(page), 'All sends pass', 'now it is cleared');
+    ok(await states() === 0, 'in the zone too', await states());
+    await becomes(focused(page), 'All sends pass',
+        'the headline has the focus');
+    await becomes(shown(page, `Cleared: phone ${PHONE}.`), 1,
+        'what was done is read out');
+    content(page, url);
+
+    await page.context().setOffline(true);
+    await pause();
+    await look(page);
+    await becomes(headline(page), 'The proxy can\u2019t be reached',
+        'without a connection that is said');
+    await becomes(shown(page, /^Trying again .* What follows is from \d/), 1,
+        'with the age of what is shown');
+    await page.context().setOffline(false);
+    await look(page);
+    await becomes(headline(page), '1 phone is paused', 'and when it is back');
+
+    await page.context().close();
+    await test_looks(url);
+    await close();
+}
+
+async function test_looks(url) {
+    const colour = page => page.evaluate(() => getComputedStyle(document.body)
+        .backgroundColor.match(/\d+/g).reduce((a, b) => a + Number(b), 0));
+    const light = await open(url, { colorScheme: 'light' });
+    const dark = await open(url, { colorScheme: 'dark',
+        reducedMotion: 'reduce', viewport: { width: 360, height: 740 } });
+
+    await becomes(headline(dark), '1 phone is paused', 'on a small screen');
+    ok(await width(dark)() === 360, 'nothing is wider than 360 pixels',
+        await width(dark)());
+    ok(await colour(light) > 600, 'it is light', await colour(light));
+    ok(await colour(dark) < 200, 'it is dark', await colour(dark));
+    ok(await dark.locator('.dot').evaluate(dot =>
+        getComputedStyle(dot).animationName) === 'none',
+        'nothing moves for those who asked for that');
+    await light.context().close();
+    await dark.context().close();
+}
+
+
+// -- states of each kind
+
+async function test_states() {
+    const { mock, url, close } = await world();
+
+    mock.now = START + 3600e3;
+    mock.zone('eu');
+    mock.state(ZONE, 'billing', { scope: 'account', key: PHONE,
+        of_phone: true, until: mock.time(3700), holds: 3, blocked: 1234 });
+    mock.state(ZONE, 'token-invalid', { scope: 'credential', key: null,
+        credential: '3fa9c1d2e4b5a697', due: true, until: mock.time(-5) });
+    mock.state('eu', 'phone-disconnected', { key: '1', probing: true,
+        credential: '00aa', code: 100, subcode: 33, source: 'webhook' });
+    mock.state('eu', 'phone-disconnected', { key: '2', until: null, code: null,
+        source: 'api' });
+    mock.state('eu', 'billing', { key: '2', since: mock.time(-7200) });
+    mock.state('eu', 'rate-limit', { category: 'temporary', key: '3' });
+    mock.state('eu', 'phone-disconnected', { key: '4', dry_run: true });
+
+    // the browser's clock is an hour late
+    const page = await open(url, {}, START);
+
+    await becomes(headline(page),
+        '1 token, 1 account and 2 phones are paused',
+        'the headline counts what is paused, a phone with two states once');
+    await becomes(shown(page, 'No send was blocked in the last hour. Also 1'
+        + ' phone cooling down.'), 1, 'cool-downs are told beside it');
+    await page.clock.pauseAt(START + 10000);
+
+    const texts = await page.locator('tbody tr:visible').allInnerTexts();
+    const rows = texts.map(text => text.replace(/\s+/g, ' '));
+    const row = text => rows.find(found => found.includes(text)) || rows;
+
+    ok(/Due with the next send/.test(row('Token 3fa9c1d2e4b5a697')),
+        'a state that is due', row('Token'));
+    ok(/code 131042 .* held 3 times .* in 1:01:\d\d .* 1,234 /.test(
+        row(`Account of phone ${PHONE}`)),
+        'an account that is unknown, with a countdown by the proxy\u2019s'
+        + ' clock', row('Account'));
+    ok(/token 00aa .* eu .* 100\/33 .* from a webhook .* Under way/.test(
+        row('Phone 1 ')), 'a probe under way', row('Phone 1 '));
+    ok(/None frozen until cleared/.test(row('zone eu \u00b7 set by hand')),
+        'a frozen state', row('set by hand'));
+    ok(/2 h 0 min ago/.test(row('Phone 2 zone eu \u00b7 code 131042')),
+        'one of some age', rows);
+
+    const sections = await page.locator('main section:visible h2')
+        .allInnerTexts();
+
+    ok(sections.slice(0, 3).join() === 'Paused now,Cooling down,Dry run',
+        'each kind has its place', sections);
+
+    const countdown = cell(page, 'Next probe', 1), before = await countdown();
+    await page.clock.runFor(1000);
+    ok(await countdown() !== before, 'the countdown goes on', before);
+
+    await page.getByRole('button', { name: 'eu 4 fatal' }).click();
+    await becomes(headline(page), '2 phones are paused', 'one zone of two');
+    ok(new URL(page.url()).hash === '#eu', 'which can be kept as a bookmark',
+        page.url());
+    content(page, url);
+    await page.context().close();
+    close();
+}
+
+
+// -- text is never markup
+
+async function test_hostile() {
+    const { mock, url, close } = await world();
+    const evil = n => `<img src=x onerror="document.title='owned ${n}'">`
+        + `<script>document.title='owned ${n}'</script>`;
+    const zone = mock.zone(evil(1));
+
+    zone.history.reasons[evil(2)] = Array(60).fill(1);
+    zone.used = zone.size;
+    mock.state(zone.name, 'phone-disconnected', { key: evil(3),
+        title: evil(4), action: evil(5), trace: evil(6), credential: evil(7),
+        code: evil(8) });
+    mock.state(ZONE, 'window-expired', { scope: 'conversation', key: null,
+        category: 'context-limited', title: evil(9) });
+
+    const page = await open(url, { viewport: { width: 360, height: 740 } });
+
+    await becomes(headline(page), '1 phone is paused', 'hostile texts');
+    await page.locator('summary').click();
+    await page.getByRole('button', { name: 'Clear phone <img' }).click();
+
+    for (const n of [1, 2, 3, 4, 5, 9]) {
+        await becomes(async () => await shown(page, evil(n))() > 0, true,
+            `text ${n} is shown as it is`);
+    }
+    ok(await page.locator('img, main script').count() === 0,
+        'none becomes an element');
+    ok(await page.title() === '1 phone is paused \u00b7 graph_policy',
+        'none is run', await page.title());
+    ok(await width(page)() === 360, 'none makes the page wider',
+        await width(page)());
+
+    await page.getByRole('button', { name: 'Clear', exact: true }).click();
+    await becomes(() => mock.states.length, 1,
+        'a state of such a zone can be cleared');
+    content(page, url);
+    await page.context().close();
+    close();
+}
+
+
+// -- what has many pages
+
+async function test_many() {
+    const { mock, url, close } = await world();
+
+    mock.zone('eu');
+    for (let i = 0; i < 60; i++) mock.state(ZONE, 'phone-disconnected',
+        { key: String(1000 + i) });
+    for (const [zone, n] of [[ZONE, 30], ['eu', 3]]) {
+        for (let i = 0; i < n; i++) mock.state(zone, 'window-expired', {
+            scope: 'conversation', key: null, category: 'context-limited' });
+    }
+
+    const page = await open(url);
+    const asked = () => mock.requests.length;
+    const talks = page.locator('details tbody tr');
+
+    await becomes(headline(page), '60 phones are paused',
+        'all are counted, though not all are listed');
+    await becomes(shown(page, '25 of 60 are shown.'), 1, 'which is said');
+    await page.getByRole('button', { name: 'Show 25 more' }).click();
+    await becomes(shown(page, '50 of 60 are shown.'), 1, 'more can be had');
+    await page.getByRole('button', { name: 'Show 25 more' }).click();
+    await becomes(shown(page, /of 60 are shown/), 0, 'up to all of them');
+
+    ok(await shown(page, 'Limited conversations: 33')() === 1
+        && await talks.count() === 0, 'conversations are counted, not listed');
+    await page.locator('summary').focus();
+    await page.keyboard.press('Enter');
+    await becomes(shown(page, 'Page 1, 25 conversations'), 1, 'unless asked');
+    await page.getByRole('button', { name: 'Next' }).click();
+    await becomes(shown(page, 'Page 2, 8 conversations'), 1,
+        'the next page goes on in the next zone');
+    ok(await talks.filter({ hasText: 'zone\u00a0eu' }).count() === 3,
+        'which is named');
+    ok(await page.getByRole('button', { name: 'Next' }).isDisabled(),
+        'there is no third');
+    await page.getByRole('button', { name: 'Previous' }).click();
+    await becomes(shown(page, 'Page 1, 25 conversations'), 1, 'and back');
+
+    const third = page.getByRole('button', { name: 'Clear phone 1002' });
+
+    await third.focus();
+    mock.states = mock.states.filter(s => !['1000', '1001'].includes(s.key));
+    await page.clock.runFor(3000);
+    await becomes(headline(page), '58 phones are paused', 'others go');
+    ok(await focused(page)() === 'Clear phone 1002', 'the focus stays',
+        await focused(page)());
+
+    await page.getByRole('button', { name: `states of zone ${ZONE}` }).click();
+    await becomes(shown(page, `Clear all states of zone ${ZONE}?`), 1,
+        'clearing a zone asks');
+    await page.getByRole('button', { name: 'Clear', exact: true }).click();
+    await becomes(headline(page), 'All sends pass, but for 3 limited'
+        + ' conversations', 'then it is empty, and the other is not');
+
+    await page.getByRole('button', { name: 'Pause updates' }).click();
+    await becomes(shown(page, 'Updates paused'), 1, 'updates can be stopped');
+    const rest = asked();
+    await page.clock.runFor(20000);
+    ok(asked() === rest, 'then nothing is asked', asked() - rest);
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await becomes(() => asked() > rest, true, 'until they go on');
+
+    const hide = hidden => page.evaluate(value => {
+        Object.defineProperty(document, 'hidden', { value,
+            configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+
+    await becomes(shown(page, 'Live'), 1, 'it is live again');
+    await hide(true);
+    await page.clock.runFor(3000);
+    await new Promise(done => setTimeout(done, 200));
+    const seen = asked();
+    await page.clock.runFor(20000);
+    ok(asked() === seen, 'nothing is asked in the background', asked() - seen);
+    await hide(false);
+    await becomes(() => asked() > seen, true, 'and at once when it is back');
+    content(page, url);
+    await page.context().close();
+    close();
+}
+
+
+// -- figures, and what may not be done
+
+async function test_figures() {
+    const { mock, url, close } = await world();
+
+    mock.zones = [];
+    scene(mock);
+    mock.write = false;
+    Object.assign(mock.zones[0], { used: mock.zones[0].size * 0.93 });
+
+    const page = await open(url);
+    const figure = (card, name) => page.locator('.card', { has:
+        page.getByRole('heading', { name: card, exact: true }) })
+        .locator('dt', { hasText: name }).locator('xpath=following::dd[1]')
+        .textContent();
+
+    await becomes(headline(page), '1 account and 2 phones are paused',
+        'an afternoon');
+    ok(await page.getByRole('button', { name: /^Clear/ }).count() === 0,
+        'without write=on there is no button to clear');
+    await becomes(shown(page, /^Zone graph is 93% full/), 1,
+        'a zone that is nearly full');
+    await becomes(() => page.locator('svg.chart').first()
+        .getAttribute('aria-label'), /^In the last hour: 30 fatal, 210 temp/,
+        'the chart is told in words');
+    ok(await page.locator('#errors svg.chart rect').count() > 100,
+        'and has bars');
+    await becomes(shown(page, /^peak 17:22: 26 temporary/), 1, 'its peak');
+    await page.locator('#errors svg.chart').hover({
+        position: { x: 2, y: 50 } });
+    await becomes(shown(page, /^17:00: /), 1, 'and the minute under the mouse');
+    await becomes(() => page.locator('#reasons li').first().innerText(),
+        /window expired\s+155/, 'reasons, the most frequent first');
+    ok(await figure('Sent again', 'Accepted') === '1,880', 'retries');
+    ok(await figure('Sent again', 'over the budget') === '62',
+        'those that were denied');
+    ok(await figure('Pauses', 'Probes refused') === '88', 'probes');
+    ok(await figure('Webhooks', 'Verified') === '81,342', 'webhooks');
+    content(page, url);
+
+    mock.status = 403;
+    await page.clock.runFor(3000);
+    await becomes(headline(page), 'The proxy answers with status 403',
+        'a refusal');
+    await becomes(shown(page, /^Denied by the mock\. Trying again/), 1,
+        'with what it says');
+
+    mock.status = 0;
+    mock.write = true;
+    await page.clock.runFor(3000);
+    await page.getByRole('button', { name: 'Clear account' }).click();
+    mock.write = false;
+    await page.getByRole('button', { name: 'Clear', exact: true }).click();
+    await becomes(shown(page, 'Not cleared: write is off.'), 1,
+        'clearing that fails');
+    await page.context().close();
+    close();
+}
+
+
+// -- pictures
+
+async function pictures(dir) {
+    const { mock, url, close } = await world();
+
+    mock.zones = [];
+    scene(mock);
+    for (const [name, options] of [
+        ['light', { colorScheme: 'light' }],
+        ['dark', { colorScheme: 'dark' }],
+        ['phone', { viewport: { width: 360, height: 740 } }] ])
+    {
+        const page = await open(url, options);
+
+        await page.getByText('Paused now').waitFor();
+        await page.clock.pauseAt(START + 2000);
+
+        // the light one is for the documentation, and ends with the charts
+        const { y, height } = await page.locator('#why').boundingBox();
+        const part = { x: 0, y: 0, width: 1200, height: y + height + 32 };
+
+        await page.screenshot({ path: `${dir}/${name}.png`, fullPage: true,
+            ...(name === 'light' && { clip: part }) });
+        await page.context().close();
+    }
+    close();
+}
+
+
+browser = await chromium.launch({ args: ['--no-sandbox'],
+    executablePath: process.env.CHROMIUM || '/usr/bin/chromium' });
+
+try {
+    if (process.argv[2] === '--pictures') {
+        await pictures(process.argv[3]);
+    } else {
+        await test_life();
+        if (!REAL) {
+            await test_states();
+            await test_hostile();
+            await test_many();
+            await test_figures();
+        }
+        console.log(`1..${tests}`);
+    }
+} catch (error) {
+    console.log(`Bail out!  ${error.message.split('\n')[0]}`);
+    console.error(error);
+    failures++;
+} finally {
+    await browser.close();
+}
+
+process.exit(failures ? 1 : 0);

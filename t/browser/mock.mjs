@@ -1,0 +1,171 @@
+// A mock of the API, with the page and the headers that the module sends.
+// Its clock stands still unless it is set, and its zones are plain data that
+// a test changes as it likes.
+
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+
+const page = new URL('../../src/api/dashboard.html', import.meta.url);
+
+export const START = Date.parse('2026-11-25T18:00:00.000Z');
+
+export const REASONS = {
+    'token-invalid': ['Meta does not accept the access token',
+        'Create a new access token with the WhatsApp permissions and put it'
+        + ' in place of the old one.', 190],
+    'billing': ['Meta cannot bill the WhatsApp Business Account',
+        'Check the account\'s payment method, credit line, currency and time'
+        + ' zone with Meta, and pay what is due.', 131042],
+    'phone-disconnected': ['The phone number is not connected to the Cloud API',
+        'Make sure that the number exists and that the token may use it, then'
+        + ' register it again.', 133010],
+    'rate-limit': ['A rate limit of Meta is reached',
+        'Let some time pass before sending again. If this recurs, send more'
+        + ' slowly or ask Meta for a higher limit.', 130429],
+    'window-expired': ['The customer last wrote more than 24 hours ago',
+        'Send an approved template in place of free text, or wait until the'
+        + ' customer writes again.', 131047],
+};
+
+// what the module computes at start: the hashes of the exact bytes
+
+export function policy(html) {
+    const hash = tag => createHash('sha256').update(html.split(`<${tag}>`)[1]
+        .split(`</${tag}>`)[0]).digest('base64');
+
+    return `default-src 'none'; script-src 'sha256-${hash('script')}'; `
+        + `style-src 'sha256-${hash('style')}'; connect-src 'self'; `
+        + 'img-src data:; base-uri \'none\'; form-action \'none\'; '
+        + 'frame-ancestors \'none\'';
+}
+
+export class Mock {
+    now = START;
+    write = true;
+    zones = [];
+    states = [];                // each with its zone
+    requests = [];
+    status = 0;                 // not 0: the status of every answer
+
+    #server = createServer((request, answer) => this.#answer(request, answer));
+
+    async listen() {
+        await new Promise(done => this.#server.listen(0, '127.0.0.1', done));
+        return `http://127.0.0.1:${this.#server.address().port}/graph/`;
+    }
+
+    close() {
+        this.#server.closeAllConnections();
+        this.#server.close();
+    }
+
+    time(seconds) {
+        return new Date(this.now + seconds * 1000).toISOString();
+    }
+
+    zone(name, more = {}) {
+        const none = () => Array(60).fill(0);
+        const zone = { name, size: 16777216, used: 40960, links: 0,
+            counters: { responses: {}, errors: {}, blocked: {},
+                dry_run_blocks: {}, retries: {}, retries_denied: {},
+                probes: {}, webhook_events: {}, evictions: 0, lost: 0,
+                parked: 0 },
+            history: { minutes: 60, until: this.time(60), reasons: {},
+                blocked: none(), categories: { 'fatal': none(),
+                    'temporary': none(), 'context-limited': none(),
+                    'request': none(), 'unclassified': none() } },
+            ...more };
+
+        this.zones.push(zone);
+        return zone;
+    }
+
+    state(zone, reason, more = {}) {
+        const [title, action, code] = REASONS[reason];
+        const state = { zone, id: 'bb7da64fe9df'
+            + (0xad6102 + this.states.length * 7919).toString(16),
+            scope: 'phone', key: '106540352242922', credential: null,
+            category: 'fatal', reason, code, subcode: null, title, action,
+            since: this.time(-90), until: this.time(42), due: false,
+            probing: false, holds: 1, blocked: 12, trace: null,
+            source: 'answer', dry_run: false, ...more };
+
+        this.states.push(state);
+        return state;
+    }
+
+    // sums by scope and category, as the module has them
+
+    #shown(zone) {
+        const states = {};
+
+        for (const scope of ['credential', 'account', 'phone', 'conversation'])
+        {
+            states[scope] = { 'fatal': 0, 'temporary': 0 };
+        }
+        states.conversation['context-limited'] = 0;
+        for (const s of this.states) {
+            if (s.zone === zone.name) states[s.scope][s.category]++;
+        }
+        return { ...zone, states };
+    }
+
+    #page(zone, query) {
+        const limit = Number(query.get('limit') ?? 100);
+        const all = this.states.filter(s => s.zone === zone
+            && s.scope === (query.get('scope') ?? s.scope)
+            && s.category === (query.get('category') ?? s.category));
+        const from = all.findIndex(s => s.id === query.get('after')) + 1;
+        // never more than 20, so that a client has to follow
+        const states = all.slice(from, from + Math.min(limit, 20));
+        const next = from + states.length < all.length
+            ? states.at(-1).id : null;
+
+        return { states: states.map(({ zone, ...state }) => state), next };
+    }
+
+    #answer(request, answer) {
+        const url = new URL(request.url, 'http://mock');
+        const [, base, zones, zone, states, id] = url.pathname.split('/')
+            .map(decodeURIComponent);
+        const found = s => s.zone === zone && s.id === (id ?? s.id);
+        const send = (status, type, body) => {
+            answer.writeHead(status, { 'Content-Type': type,
+                'Date': new Date(this.now).toUTCString(),
+                'Cache-Control': 'no-store',
+                'X-Content-Type-Options': 'nosniff',
+                ...(type === 'text/html' && {
+                    'Content-Security-Policy': policy(body) }) });
+            answer.end(body);
+        };
+        const json = (status, body) =>
+            send(status, 'application/json', JSON.stringify(body));
+        const error = (code, message) => json(code, { error: { code, message }
+        });
+
+        this.requests.push(`${request.method} ${url.pathname}`);
+
+        if (base !== 'graph') return error(404, 'no such path');
+        if (zones === '') return send(200, 'text/html', readFileSync(page,
+            'utf8'));
+        if (this.status) return error(this.status, 'denied by the mock');
+        if (zones !== 'zones') return error(404, 'no such path');
+
+        if (request.method === 'DELETE') {
+            if (!this.write) return error(405, 'write is off');
+            if (!this.states.some(found) && id) return error(404, 'no state');
+            this.states = this.states.filter(s => !found(s));
+            answer.writeHead(204).end();
+            return;
+        }
+        if (zone === undefined) {
+            return json(200, { zones: this.zones.map(z => this.#shown(z)),
+                write: this.write });
+        }
+        if (states === 'states') {
+            return json(200, this.#page(zone, url.searchParams));
+        }
+        return error(404, 'no such path');
+    }
+}
