@@ -75,6 +75,10 @@ ngx_int_t ngx_http_graph_policy_load_step(
 void ngx_http_graph_policy_load_abort(
     ngx_http_graph_policy_state_file_t *file);
 
+/* gives the file, which can't be read, another name, and logs that */
+void ngx_http_graph_policy_load_set_aside(
+    ngx_http_graph_policy_state_file_t *file, ngx_log_t *log);
+
 /*
  * Reads the head of the file.  NGX_OK, NGX_DONE if there is no file,
  * NGX_DECLINED if it has no head or can't be read, NGX_ABORT if it is no

@@ -22,6 +22,9 @@
 #define NGX_HTTP_GRAPH_POLICY_LOAD_BUFFER                                     \
     (8 * NGX_HTTP_GRAPH_POLICY_RECORD_READ)
 
+/* names for what is set aside: with ".corrupt", then with a number, too */
+#define NGX_HTTP_GRAPH_POLICY_ASIDES  10
+
 
 struct ngx_http_graph_policy_load_s {
     ngx_fd_t                         fd;
@@ -443,4 +446,52 @@ ngx_http_graph_policy_load_head(ngx_http_graph_policy_state_file_t *file,
     ngx_http_graph_policy_load_free(load);
 
     return (rc == NGX_OK) ? NGX_OK : NGX_DECLINED;
+}
+
+
+void
+ngx_http_graph_policy_load_set_aside(ngx_http_graph_policy_state_file_t *file,
+    ngx_log_t *log)
+{
+    u_char           *p, *aside;
+    ngx_uint_t        i;
+    ngx_file_info_t   fi;
+
+    if (ngx_file_info(file->name.data, &fi) == NGX_FILE_ERROR
+        || !ngx_is_file(&fi))
+    {
+        return;
+    }
+
+    aside = ngx_alloc(file->name.len + sizeof(".corrupt.N"), log);
+    if (aside == NULL) {
+        return;
+    }
+
+    p = ngx_cpymem(aside, file->name.data, file->name.len);
+    p = ngx_cpymem(p, ".corrupt", sizeof(".corrupt") - 1);
+    *p = '\0';
+
+    for (i = 1; i < NGX_HTTP_GRAPH_POLICY_ASIDES; i++) {
+
+        if (ngx_file_info(aside, &fi) == NGX_FILE_ERROR) {
+            break;
+        }
+
+        ngx_sprintf(p, ".%ui%Z", i);
+    }
+
+    if (ngx_rename_file(file->name.data, aside) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
+                      "graph_policy_zone \"%V\": " ngx_rename_file_n
+                      " \"%V\" to \"%s\" failed",
+                      &file->zone->name, &file->name, aside);
+
+    } else {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "graph_policy_zone \"%V\" sets \"%V\" aside as \"%s\"",
+                      &file->zone->name, &file->name, aside);
+    }
+
+    ngx_free(aside);
 }

@@ -37,9 +37,6 @@
 #define NGX_HTTP_GRAPH_POLICY_LINES    256
 #define NGX_HTTP_GRAPH_POLICY_REST     4
 
-/* names for what is set aside: with ".corrupt", then with a number, too */
-#define NGX_HTTP_GRAPH_POLICY_ASIDES   10
-
 
 static void ngx_http_graph_policy_state_file_handler(ngx_event_t *ev);
 static ngx_msec_t ngx_http_graph_policy_state_file_look(
@@ -53,8 +50,6 @@ static ngx_int_t ngx_http_graph_policy_state_file_whose(
 static ngx_uint_t ngx_http_graph_policy_state_file_is_alive(uint64_t master);
 static void ngx_http_graph_policy_state_file_save_now(
     ngx_http_graph_policy_state_file_t *file);
-static void ngx_http_graph_policy_state_file_set_aside(
-    ngx_http_graph_policy_state_file_t *file, ngx_log_t *log);
 static ngx_http_graph_policy_state_file_t *
     ngx_http_graph_policy_state_file_next(ngx_cycle_t *cycle, void *tag,
     ngx_list_part_t **part, ngx_uint_t *i);
@@ -141,7 +136,7 @@ ngx_http_graph_policy_state_file_read(
     }
 
     if (!ngx_test_config) {
-        ngx_http_graph_policy_state_file_set_aside(file, log);
+        ngx_http_graph_policy_load_set_aside(file, log);
     }
 
     return NGX_DECLINED;
@@ -293,7 +288,7 @@ ngx_http_graph_policy_state_file_look(ngx_http_graph_policy_state_file_t *file)
 
     case NGX_OK:
         file->begun = ngx_current_msec;
-        return NGX_HTTP_GRAPH_POLICY_STEP;
+        return ngx_http_graph_policy_state_file_save(file);
 
     case NGX_BUSY:
         return NGX_HTTP_GRAPH_POLICY_LOOK;
@@ -353,7 +348,7 @@ ngx_http_graph_policy_state_file_load(ngx_http_graph_policy_state_file_t *file)
     }
 
     if (rc == NGX_DECLINED || rc == NGX_ERROR) {
-        ngx_http_graph_policy_state_file_set_aside(file, ngx_cycle->log);
+        ngx_http_graph_policy_load_set_aside(file, ngx_cycle->log);
     }
 
     file->zone->sh->keep.owned = 0;
@@ -458,54 +453,6 @@ ngx_http_graph_policy_state_file_save_now(
     do {
         rc = ngx_http_graph_policy_save_step(file);
     } while (rc == NGX_AGAIN);
-}
-
-
-static void
-ngx_http_graph_policy_state_file_set_aside(
-    ngx_http_graph_policy_state_file_t *file, ngx_log_t *log)
-{
-    u_char           *p, *aside;
-    ngx_uint_t        i;
-    ngx_file_info_t   fi;
-
-    if (ngx_file_info(file->name.data, &fi) == NGX_FILE_ERROR
-        || !ngx_is_file(&fi))
-    {
-        return;
-    }
-
-    aside = ngx_alloc(file->name.len + sizeof(".corrupt.N"), log);
-    if (aside == NULL) {
-        return;
-    }
-
-    p = ngx_cpymem(aside, file->name.data, file->name.len);
-    p = ngx_cpymem(p, ".corrupt", sizeof(".corrupt") - 1);
-    *p = '\0';
-
-    for (i = 1; i < NGX_HTTP_GRAPH_POLICY_ASIDES; i++) {
-
-        if (ngx_file_info(aside, &fi) == NGX_FILE_ERROR) {
-            break;
-        }
-
-        ngx_sprintf(p, ".%ui%Z", i);
-    }
-
-    if (ngx_rename_file(file->name.data, aside) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ERR, log, ngx_errno,
-                      "graph_policy_zone \"%V\": " ngx_rename_file_n
-                      " \"%V\" to \"%s\" failed",
-                      &file->zone->name, &file->name, aside);
-
-    } else {
-        ngx_log_error(NGX_LOG_ERR, log, 0,
-                      "graph_policy_zone \"%V\" sets \"%V\" aside as \"%s\"",
-                      &file->zone->name, &file->name, aside);
-    }
-
-    ngx_free(aside);
 }
 
 
