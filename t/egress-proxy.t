@@ -29,6 +29,8 @@ die "no module at $module: run make build\n" unless -e $module;
 my $temp = File::Temp->newdir('egress.XXXXXX', TMPDIR => 1);
 my $dir  = "$temp";
 chmod 0755, $dir or die "chmod: $!";
+mkdir "$dir/states" or die "mkdir: $!";
+chmod 0777, "$dir/states" or die "chmod: $!";
 
 # started by root, the workers are somebody else
 my $user = $> ? '' : 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';';
@@ -364,6 +366,7 @@ sub proxy_conf {
         [qr{ 127\.0\.0\.1:8081;},               " 127.0.0.1:$api;"],
         [qr{ 127\.0\.0\.1:8081 default},        " 127.0.0.1:$api default"],
         [qr{ graph\.facebook\.com:443;},        " 127.0.0.1:$upstream;"],
+        [qr{/var/lib/nginx/graph_policy/graph\.json}, "states/$name.json"],
         [qr{/etc/ssl/certs/ca-certificates\.crt}, 'ca.crt'],
         [qr{ 127\.0\.0\.53 },                   " 127.0.0.1:$dns "],
         [qr{https://\$media_host},              "https://\$media_host:$graph"],

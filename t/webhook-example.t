@@ -393,6 +393,11 @@ sub configure {
 
     ($self->{api}) = GraphPolicy::free_ports(1) if !$self->{api};
 
+    if (!-d "$dir/states") {
+        mkdir "$dir/states" or die "mkdir: $!";
+        chmod 0777, "$dir/states" or die "chmod: $!";
+    }
+
     for (
         [qr{^include .*modules-enabled.*;$}m,
             "load_module $GraphPolicy::module;"],
@@ -413,6 +418,8 @@ sub configure {
         [qr{/etc/ssl/private/webhook\.example\.com\.key},
             "$certificates/server.key"],
         [qr{/etc/nginx/webhook\.secrets},     "$dir/webhook.secrets"],
+        [qr{/var/lib/nginx/graph_policy/graph\.json},
+            "$dir/states/graph.json"],
     ) {
         my ($pattern, $text) = @$_;
 
