@@ -95,6 +95,10 @@ server {
     location /read/ {
         graph_policy_api;
     }
+    location /slow/ {
+        limit_rate 100k;
+        graph_policy_api;
+    }
     location /deep/down/here/ {
         graph_policy_api write=on;
     }
@@ -1056,6 +1060,13 @@ for my $case (
         cmp_ok($longest, '<=', $limit || 100, "pages: limit=$limit");
         cmp_ok($longest, '>', 0, "pages: limit=$limit, not all empty");
     }
+
+    # to a client that doesn't take it at once
+    my $slow = GraphPolicy::Api->new(port => $nginx->port,
+        secrets => \@secrets, base => '/slow/');
+    states_are([$slow->states('many', 'limit=1000')], \@ids,
+        'pages: to a slow client');
+    $slow->is_clean;
 
     for my $scope (qw(phone account credential conversation)) {
         states_are([$api->states('many', "limit=50&scope=$scope")],
