@@ -14,6 +14,7 @@
 
 #include "ngx_http_graph_policy_directives.h"
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_state_file.h"
 
 
 /* of holds, in milliseconds */
@@ -23,6 +24,8 @@
 #define NGX_HTTP_GRAPH_POLICY_MAX_BUFFER   (16 * 1024 * 1024)
 
 
+static char *ngx_http_graph_policy_set_state_file(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_graph_policy_zone_t *zone, ngx_str_t *value);
 static ngx_http_complex_value_t *ngx_http_graph_policy_compile(
     ngx_conf_t *cf, ngx_str_t *value, ngx_http_complex_value_t *cv);
 
@@ -58,10 +61,11 @@ ngx_http_graph_policy_words_t  ngx_http_graph_policy_levels = {
 char *
 ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    u_char     *p;
-    ssize_t     size;
-    ngx_int_t   rc;
-    ngx_str_t  *value, name, s;
+    u_char                        *p;
+    ssize_t                        size;
+    ngx_int_t                      rc;
+    ngx_str_t                     *value, name, s;
+    ngx_http_graph_policy_zone_t  *zone;
 
     value = cf->args->elts;
 
@@ -92,7 +96,7 @@ ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     rc = ngx_http_graph_policy_zone_add(cf, &name, size,
-                                        &ngx_http_graph_policy_module);
+                                        &ngx_http_graph_policy_module, &zone);
 
     if (rc == NGX_DECLINED) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -100,6 +104,39 @@ ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "each zone must be defined once",
                            &name, &cmd->name);
         return NGX_CONF_ERROR;
+    }
+
+    if (rc != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return (cf->args->nelts == 3)
+           ? ngx_http_graph_policy_set_state_file(cf, cmd, zone, &value[2])
+           : NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_graph_policy_set_state_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_graph_policy_zone_t *zone, ngx_str_t *value)
+{
+    ngx_int_t  rc;
+    ngx_str_t  name;
+
+    if (ngx_strncmp(value->data, "state=", 6) != 0 || value->len == 6) {
+        return ngx_http_graph_policy_invalid(cf, cmd, value, "\"state=FILE\"");
+    }
+
+    name.data = value->data + 6;
+    name.len = value->len - 6;
+
+    rc = ngx_http_graph_policy_state_file_add(cf, zone, &name,
+                                              &ngx_http_graph_policy_module);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_graph_policy_invalid(cf, cmd, value,
+                                  "\"state=FILE\" with a file of its own for "
+                                  "each zone");
     }
 
     return (rc == NGX_OK) ? NGX_CONF_OK : NGX_CONF_ERROR;

@@ -14,6 +14,7 @@
 
 #include "ngx_http_graph_policy_directives.h"
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_state_file.h"
 #include "ngx_http_graph_policy_webhook.h"
 
 
@@ -35,12 +36,15 @@ static ngx_uint_t ngx_http_graph_policy_gates_conversations(
     ngx_http_graph_policy_loc_conf_t *conf);
 static ngx_int_t ngx_http_graph_policy_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_graph_policy_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_graph_policy_init_process(ngx_cycle_t *cycle);
+static void ngx_http_graph_policy_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_graph_policy_exit_master(ngx_cycle_t *cycle);
 
 
 static ngx_command_t  ngx_http_graph_policy_commands[] = {
 
     { ngx_string("graph_policy_zone"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
       ngx_http_graph_policy_set_zone,
       0,
       0,
@@ -219,11 +223,11 @@ ngx_module_t  ngx_http_graph_policy_module = {
     NGX_HTTP_MODULE,                        /* module type */
     NULL,                                   /* init master */
     ngx_http_graph_policy_init_module,      /* init module */
-    NULL,                                   /* init process */
+    ngx_http_graph_policy_init_process,     /* init process */
     NULL,                                   /* init thread */
     NULL,                                   /* exit thread */
-    NULL,                                   /* exit process */
-    NULL,                                   /* exit master */
+    ngx_http_graph_policy_exit_process,     /* exit process */
+    ngx_http_graph_policy_exit_master,      /* exit master */
     NGX_MODULE_V1_PADDING
 };
 
@@ -542,5 +546,46 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
                       "line must be the last one");
     }
 
+    /* in single process mode a reload starts no process */
+
+    if (ngx_process == NGX_PROCESS_SINGLE && ngx_cycle->conf_ctx != NULL) {
+        ngx_http_graph_policy_state_files_stop((ngx_cycle_t *) ngx_cycle,
+                                               &ngx_http_graph_policy_module);
+        ngx_http_graph_policy_state_files_start(cycle,
+                                               &ngx_http_graph_policy_module);
+    }
+
     return NGX_OK;
+}
+
+
+/* helper processes call this, too, and have the number of the first worker */
+
+static ngx_int_t
+ngx_http_graph_policy_init_process(ngx_cycle_t *cycle)
+{
+    if (ngx_process == NGX_PROCESS_SINGLE
+        || (ngx_process == NGX_PROCESS_WORKER && ngx_worker == 0))
+    {
+        ngx_http_graph_policy_state_files_start(cycle,
+                                               &ngx_http_graph_policy_module);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_graph_policy_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_graph_policy_state_files_stop(cycle,
+                                           &ngx_http_graph_policy_module);
+}
+
+
+static void
+ngx_http_graph_policy_exit_master(ngx_cycle_t *cycle)
+{
+    ngx_http_graph_policy_state_files_save(cycle,
+                                           &ngx_http_graph_policy_module);
 }

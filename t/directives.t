@@ -116,11 +116,47 @@ graph_policy_zone;
 invalid number of arguments in "graph_policy_zone" directive
 
 
-=== graph_policy_zone takes one argument
+=== graph_policy_zone takes two arguments
+--- http_config
+graph_policy_zone zone=main:1m state=a b;
+--- emerg
+invalid number of arguments in "graph_policy_zone" directive
+
+
+=== graph_policy_zone, a second argument that it doesn't know
 --- http_config
 graph_policy_zone zone=main:1m 2m;
 --- emerg
-invalid number of arguments in "graph_policy_zone" directive
+invalid value "2m" in "graph_policy_zone" directive, it must be "state=FILE"
+
+
+=== graph_policy_zone, "STATE=" isn't "state="
+--- http_config
+graph_policy_zone zone=main:1m STATE=a;
+--- emerg
+invalid value "STATE=a" in "graph_policy_zone" directive, it must be "state=FILE"
+
+
+=== graph_policy_zone, a state file without a name
+--- http_config
+graph_policy_zone zone=main:1m state=;
+--- emerg
+invalid value "state=" in "graph_policy_zone" directive, it must be "state=FILE"
+
+
+=== graph_policy_zone, the state file before the zone
+--- http_config
+graph_policy_zone state=a zone=main:1m;
+--- emerg
+invalid value "state=a" in "graph_policy_zone" directive, it must be "zone=NAME:SIZE"
+
+
+=== graph_policy_zone, a state file for two zones
+--- http_config
+graph_policy_zone zone=main:1m state=$TEST_NGINX_SERVER_ROOT/states;
+graph_policy_zone zone=more:1m state=states;
+--- emerg
+invalid value "state=states" in "graph_policy_zone" directive, it must be "state=FILE" with a file of its own for each zone
 
 
 === graph_policy_zone, an empty argument

@@ -319,7 +319,7 @@ is_deeply([grep { !/^(?:run|test)$/ } map { /^make ([a-z-]+)/gm }
 
 
 # the rooms of the house
-($section) = $text{'docs/internals.md'} =~ /^## Four floors\n(.*?)^## /ms;
+($section) = $text{'docs/internals.md'} =~ /^## Five floors\n(.*?)^## /ms;
 
 my %rooms = map { /_graph_policy_(\w+)\.c$/ ? ($1 => 1) : () }
     glob "$top/src/*.c $top/src/*/*.c";
@@ -481,7 +481,7 @@ is_deeply([sort { $a <=> $b } $after =~ /\d+/g], \@open,
 
 # -- the example of the README ------------------------------------------------
 
-my ($proxy, $mock) = free_ports(2);
+my ($proxy, $mock, $api) = free_ports(3);
 my ($example) = code('README.md', 'console');
 my ($readme)  = code('README.md', 'nginx');
 
@@ -499,6 +499,12 @@ server {
         return 400 '{"error":{"message":"(#131042) Business eligibility payment issue","code":131042,"fbtrace_id":"$trace"}}';
     }
 }
+server {
+    listen 127.0.0.1:$api;
+    location /graph/ {
+        graph_policy_api write=on;
+    }
+}
 END
 
 my ($curl, $expected) = $example
@@ -508,8 +514,8 @@ $curl =~ s/\\\n/ /g;
 chomp $curl;
 $curl =~ s/127\.0\.0\.1:8080/127.0.0.1:$proxy/ or die 'no address';
 
-my $first  = `curl -q -sS --noproxy '*' --max-time 10 $curl 2>&1`;
-my $second = `curl -q -sS --noproxy '*' --max-time 10 $curl 2>&1`;
+my $first  = curl($curl);
+my $second = curl($curl);
 
 like($first, qr/^X-Graph-Policy: passed\r$/m,
     'the first send gets what Graph answers');
@@ -535,6 +541,58 @@ is_deeply(JSON::PP->new->decode(masked($body)),
 like(slurp("$dir/logs/error.log"),
     qr/ \[warn\] .* graph policy state set, scope: account, of phone: "$phone", reason: billing, code: 131042, trace: "$trace", hold: 10000ms, zone: "graph"$/m,
     'the state is logged as described');
+
+
+# -- the API ------------------------------------------------------------------
+
+my $api_c = slurp("$top/src/api/ngx_http_graph_policy_api.c");
+my $api_md = $text{'docs/api.md'};
+
+my %routes;
+
+while ($api_c =~ /^ +\{ ngx_string\("([^"]*)"\), NGX_HTTP_([A-Z]+),/mg) {
+    $routes{"$2 /$1"} = 1;
+}
+
+cmp_ok(keys %routes, '>=', 12, 'the calls are read');
+
+my ($calls) = $api_md =~ /^## Calls\n(.*?)^## /ms;
+
+is_deeply([sort $calls =~ /`([A-Z]+ \/[^`]*)`/g], [sort keys %routes],
+    'docs/api.md has the calls of the API');
+
+my $of_reasons = join '|', map { $_->[0] } @reasons;
+my ($id, $compared) = ('', 0);
+
+for my $example (code('docs/api.md', 'console')) {
+    my ($command, $shown) = $example =~ /\A\$ curl (.*?[^\\]\n)(.*)\z/s
+        or die "no example: $example";
+
+    $command =~ s/\\\n/ /g;
+    chomp $command;
+    $command =~ s/127\.0\.0\.1:8081/127.0.0.1:$api/ or die 'no address';
+    $command =~ s/\b[0-9a-f]{18}\b/$id/;
+
+    my $answer = curl($command);
+
+    if ($shown eq '') {
+        is($answer, '', "docs/api.md: curl $command");
+        next;
+    }
+
+    $compared++;
+    $answer = JSON::PP->new->decode($answer);
+    $id = $answer->{id} if $answer->{id};
+
+    is_deeply(shape($answer), shape(JSON::PP->new->decode($shown)),
+        "docs/api.md: curl $command");
+}
+
+cmp_ok($compared, '>=', 6, 'there are examples of the API');
+
+is_deeply(JSON::PP->new->decode(curl("http://127.0.0.1:$api/graph/zones/graph/states/$id")),
+    JSON::PP->new->decode((code('docs/api.md', 'json'))[0]),
+    'docs/api.md: an error');
 
 done_testing();
 
@@ -588,7 +646,8 @@ sub whole {
     $config =~ s{https://graph\.facebook\.com}{https://127.0.0.1}g;
     $config =~ s{(server\s+)graph\.facebook\.com}{${1}127.0.0.1}g;
     $config =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/ca.crt}g;
-    $config =~ s{/etc/nginx/webhook\.(crt|key)}{$dir/server.$1}g;
+    $config =~ s{/etc/nginx/(?:webhook|admin)\.(crt|key)}{$dir/server.$1}g;
+    $config =~ s{(listen\s+)192\.0\.2\.\d+:}{${1}127.0.0.1:}g;
     $config =~ s{/etc/nginx/(webhook\.secrets)}{$dir/$1}g;
     $config =~ s{/var/log/nginx/}{logs/}g;
 
@@ -693,6 +752,24 @@ sub start {
     }
 
     die 'nginx did not start: ' . slurp("$dir/output");
+}
+
+sub curl {
+    my ($arguments) = @_;
+
+    return `curl -q -sS --noproxy '*' --max-time 10 $arguments 2>&1`;
+}
+
+# an answer without its values, of arrays the first, and without the members
+# that are named by reasons, of which the documentation shows a few
+sub shape {
+    my ($value) = @_;
+
+    return [map { shape($_) } grep { defined } $value->[0]]
+        if ref $value eq 'ARRAY';
+    return 'a value' if ref $value ne 'HASH';
+    return { map { $_ => shape($value->{$_}) }
+        grep { !/^(?:$of_reasons|of_phone)$/ } keys %$value };
 }
 
 # without what differs from one run to the next

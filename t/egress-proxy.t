@@ -29,6 +29,8 @@ die "no module at $module: run make build\n" unless -e $module;
 my $temp = File::Temp->newdir('egress.XXXXXX', TMPDIR => 1);
 my $dir  = "$temp";
 chmod 0755, $dir or die "chmod: $!";
+mkdir "$dir/states" or die "mkdir: $!";
+chmod 0777, "$dir/states" or die "chmod: $!";
 
 # started by root, the workers are somebody else
 my $user = $> ? '' : 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';';
@@ -131,7 +133,7 @@ start_dns($dns);
 
 # -- the example --------------------------------------------------------------
 
-proxy_conf('proxy', $port, $graph);
+my $api = proxy_conf('proxy', $port, $graph);
 
 my $test = `$nginx -t -p $dir/ -e proxy.error.log -c $dir/proxy.conf 2>&1`;
 is($?, 0, 'the file is a valid configuration') or diag($test);
@@ -209,6 +211,21 @@ my ($fetched) = grep { $_->{uri} =~ /attachments/ } far_lines(10);
 
 is($fetched->{sni}, 'lookaside.fbsbx.com', 'from the host of media, by SNI');
 is($fetched->{host}, 'lookaside.fbsbx.com', 'and by Host');
+
+
+# -- what operators see -------------------------------------------------------
+
+my $operators = "http://127.0.0.1:$api/graph";
+
+$answer = $client->get("$operators/zones/graph/states");
+is($answer->{status}, 200, 'the states can be listed');
+cmp_ok(@{ decode_json($answer->{content})->{states} }, '>=', 1,
+    'and there is one');
+
+is($client->get("http://a.example:$api/graph/zones", { peer => '127.0.0.1' })
+    ->{status}, 403, 'not by the name of another site');
+is($client->request('DELETE', "$operators/zones/graph/states")->{status}, 405,
+    'and nothing can be changed');
 
 
 # -- certificates that are not Graph's ----------------------------------------
@@ -334,6 +351,7 @@ sub far_lines {
 # these has to be there exactly once.
 sub proxy_conf {
     my ($name, $listen, $upstream) = @_;
+    my ($api) = free_ports(1);
 
     my $conf = slurp("$top/examples/egress-proxy/nginx.conf");
 
@@ -345,7 +363,10 @@ sub proxy_conf {
         [qr{/var/log/nginx/graph\.log},         "$name.access.log"],
         [qr{^http \{\n}m,                "http {\n" . temp_paths($name)],
         [qr{ 127\.0\.0\.1:8080;},               " 127.0.0.1:$listen;"],
+        [qr{ 127\.0\.0\.1:8081;},               " 127.0.0.1:$api;"],
+        [qr{ 127\.0\.0\.1:8081 default},        " 127.0.0.1:$api default"],
         [qr{ graph\.facebook\.com:443;},        " 127.0.0.1:$upstream;"],
+        [qr{/var/lib/nginx/graph_policy/graph\.json}, "states/$name.json"],
         [qr{/etc/ssl/certs/ca-certificates\.crt}, 'ca.crt'],
         [qr{ 127\.0\.0\.53 },                   " 127.0.0.1:$dns "],
         [qr{https://\$media_host},              "https://\$media_host:$graph"],
@@ -359,6 +380,8 @@ sub proxy_conf {
     }
 
     spew("$name.conf", $conf);
+
+    return $api;
 }
 
 sub temp_paths {

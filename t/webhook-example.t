@@ -226,6 +226,9 @@ $answer = send_to($customer, phone => $stranger, token => undef,
     query => "?access_token=$token");
 is(short($answer), '200 - 1', 'a token in the arguments does as well');
 
+is(GraphPolicy::request(port => $nginx->{api}, method => 'GET',
+    path => '/graph/zones')->{status}, 200, 'the API is there to read');
+
 my @sends    = logged('graph', $graph->count + 4);
 my @webhooks = logged('webhook', $calls);
 
@@ -388,6 +391,13 @@ sub configure {
     my $temp = join '', map { "    ${_}_temp_path  $dir/$_;\n" }
         qw(client_body proxy fastcgi uwsgi scgi);
 
+    ($self->{api}) = GraphPolicy::free_ports(1) if !$self->{api};
+
+    if (!-d "$dir/states") {
+        mkdir "$dir/states" or die "mkdir: $!";
+        chmod 0777, "$dir/states" or die "chmod: $!";
+    }
+
     for (
         [qr{^include .*modules-enabled.*;$}m,
             "load_module $GraphPolicy::module;"],
@@ -398,6 +408,8 @@ sub configure {
         [qr{/var/log/nginx/webhook\.log},     "$dir/webhook.log"],
         [qr{^http \{\n}m,                     "http {\n$temp"],
         [qr{ 127\.0\.0\.1:8080;},             " 127.0.0.1:$self->{port};"],
+        [qr{ 127\.0\.0\.1:8081;},             " 127.0.0.1:$self->{api};"],
+        [qr{ 127\.0\.0\.1:8081 default},      " 127.0.0.1:$self->{api} default"],
         [qr{ 443 ssl;},                  " 127.0.0.1:$self->{port2} ssl;"],
         [qr{ graph\.facebook\.com:443;}, ' 127.0.0.1:' . $tls->port . ';'],
         [qr{ 127\.0\.0\.1:3000;},        ' 127.0.0.1:' . $app->port . ';'],
@@ -406,6 +418,8 @@ sub configure {
         [qr{/etc/ssl/private/webhook\.example\.com\.key},
             "$certificates/server.key"],
         [qr{/etc/nginx/webhook\.secrets},     "$dir/webhook.secrets"],
+        [qr{/var/lib/nginx/graph_policy/graph\.json},
+            "$dir/states/graph.json"],
     ) {
         my ($pattern, $text) = @$_;
 

@@ -545,6 +545,7 @@ for my $size (900, 20_000, 300_000, 3 * 1024 * 1024) {
     for my $signature (undef, $right) {
         $hook->deliver($plain, path => '/mirrored', signature => $signature);
     }
+    $hook->deliver($plain, path => '/mirrored', method => 'GET');
     $hook->is_received($plain, 'after a mirror');
     is($app->count, 1, 'a mirror of what nobody has verified goes nowhere');
 

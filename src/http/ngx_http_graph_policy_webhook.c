@@ -90,19 +90,22 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 }
 
 
-/* others than a mirror's have no body, and ask for something of their own */
+/* one without a body asks for something of its own */
 
 static ngx_int_t
 ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    if (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)) {
-        return NGX_DECLINED;
-    }
-
-    return ngx_http_graph_policy_refuse(r, glcf,
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))
+        || (r->request_body != NULL && r->request_body->bufs != NULL))
+    {
+        return ngx_http_graph_policy_refuse(r, glcf,
                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNSIGNED,
                                        "of an unverified request");
+    }
+
+    return (ngx_http_graph_policy_webhook_untag(r) == NGX_OK)
+           ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

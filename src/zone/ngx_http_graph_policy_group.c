@@ -18,6 +18,8 @@
 #include "ngx_http_graph_policy_state.h"
 
 
+static ngx_uint_t ngx_http_graph_policy_group_counts(
+    ngx_http_graph_policy_state_t *state);
 static ngx_int_t ngx_http_graph_policy_group_compare(
     ngx_http_graph_policy_state_t *one, ngx_http_graph_policy_state_t *two);
 static void ngx_http_graph_policy_group_insert(ngx_rbtree_node_t *temp,
@@ -35,11 +37,7 @@ ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
 {
     uint64_t  account, credential, key;
 
-    if (state->kind != NGX_HTTP_GRAPH_POLICY_KEY_PHONE
-        || state->reason != NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED
-        || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
-        || !state->breaker.armed)
-    {
+    if (!ngx_http_graph_policy_group_counts(state)) {
         return;
     }
 
@@ -70,6 +68,33 @@ ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
     }
 
     ngx_http_graph_policy_group_leave(sh, state);
+
+    state->member.key = key;
+
+    ngx_http_graph_policy_tree_insert(&sh->members, &state->member,
+                                      ngx_http_graph_policy_group_insert);
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_group_counts(ngx_http_graph_policy_state_t *state)
+{
+    return state->kind == NGX_HTTP_GRAPH_POLICY_KEY_PHONE
+           && state->reason == NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED
+           && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
+           && state->breaker.armed;
+}
+
+
+void
+ngx_http_graph_policy_group_rejoin(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t key)
+{
+    if (key == 0 || state->member.key != 0
+        || !ngx_http_graph_policy_group_counts(state))
+    {
+        return;
+    }
 
     state->member.key = key;
 

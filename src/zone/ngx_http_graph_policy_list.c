@@ -20,9 +20,6 @@
 #include "ngx_http_graph_policy_state.h"
 
 
-static ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
-    ngx_http_graph_policy_tree_t *tree,
-    ngx_http_graph_policy_cursor_t *cursor);
 static ngx_uint_t ngx_http_graph_policy_list_node(
     ngx_http_graph_policy_shctx_t *sh, ngx_rbtree_node_t *node,
     ngx_uint_t limited, uint64_t now, ngx_http_graph_policy_view_t *view);
@@ -75,7 +72,7 @@ ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-static ngx_rbtree_node_t *
+ngx_rbtree_node_t *
 ngx_http_graph_policy_list_behind(ngx_http_graph_policy_tree_t *tree,
     ngx_http_graph_policy_cursor_t *cursor)
 {

@@ -110,6 +110,17 @@ typedef struct {
 } ngx_http_graph_policy_tree_t;
 
 
+/* what the zone and its state file know of each other */
+
+typedef struct {
+    uint64_t                         generation;    /* whose file it is */
+    uint64_t                         predecessor;   /* whose it was, or 0 */
+    ngx_atomic_t                     saved;     /* changes that it has */
+    ngx_atomic_t                     owned;     /* has been saved ever */
+    ngx_atomic_t                     lost;      /* states may be in it only */
+} ngx_http_graph_policy_keep_t;
+
+
 struct ngx_http_graph_policy_shctx_s {
 
     /* read without the lock by every request, hence a line of their own */
@@ -130,6 +141,7 @@ struct ngx_http_graph_policy_shctx_s {
     uint64_t                         swept;     /* when it last was */
     ngx_uint_t                       editing;
     ngx_atomic_t                     changes;   /* of what is to be kept */
+    ngx_http_graph_policy_keep_t     keep;
     ngx_http_graph_policy_history_t *history;   /* NULL: no room */
 
     /* armed ones as users count them */
@@ -163,6 +175,12 @@ typedef struct {
     ngx_str_t                        key;
     ngx_uint_t                       kind;
 } ngx_http_graph_policy_place_t;
+
+
+/* the node behind the cursor; cursor->limited: in a tree by hash alone */
+ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
+    ngx_http_graph_policy_tree_t *tree,
+    ngx_http_graph_policy_cursor_t *cursor);
 
 
 /* takes the mutex, and mends what a dead worker left behind */
@@ -254,6 +272,9 @@ void ngx_http_graph_policy_group_leave(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state);
 ngx_uint_t ngx_http_graph_policy_group_is_alone(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state);
+/* "key" is what state->member.key was, in a zone with the same key */
+void ngx_http_graph_policy_group_rejoin(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t key);
 
 
 /*

@@ -22,10 +22,11 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_state_file.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   8
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   9
 
 /* free pages that a zone must have to keep an hour's history */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
@@ -42,7 +43,7 @@ static ngx_int_t ngx_http_graph_policy_zone_format(
 
 ngx_int_t
 ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
-    void *tag)
+    void *tag, ngx_http_graph_policy_zone_t **zonep)
 {
     ngx_shm_zone_t                *shm_zone;
     ngx_http_graph_policy_zone_t  *zone;
@@ -65,6 +66,8 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
     shm_zone->init = ngx_http_graph_policy_zone_init;
     shm_zone->data = zone;
+
+    *zonep = zone;
 
     return NGX_OK;
 }
@@ -109,16 +112,28 @@ ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    if (zone->file == NULL
+        || ngx_http_graph_policy_state_file_read(zone->file, shm_zone->shm.log)
+           == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    /* what a file said before the place where it is corrupt counts neither */
+
+    ngx_slab_init(zone->shpool);
+
+    return ngx_http_graph_policy_zone_format(zone, key);
 }
 
 
 static void
 ngx_http_graph_policy_zone_warn_resized(ngx_shm_zone_t *shm_zone)
 {
-    ngx_uint_t        i;
-    ngx_shm_zone_t   *old;
-    ngx_list_part_t  *part;
+    ngx_uint_t                     i;
+    ngx_shm_zone_t                *old;
+    ngx_list_part_t               *part;
+    ngx_http_graph_policy_zone_t  *zone;
 
     /* nginx hands over old data only where the size stayed the same */
 
@@ -144,11 +159,15 @@ ngx_http_graph_policy_zone_warn_resized(ngx_shm_zone_t *shm_zone)
                            shm_zone->shm.name.len)
                == 0)
         {
+            zone = shm_zone->data;
+
             ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
                           "graph_policy_zone \"%V\" changed its size from %uz "
-                          "to %uz and starts without its states",
+                          "to %uz and starts %s",
                           &shm_zone->shm.name, old[i].shm.size,
-                          shm_zone->shm.size);
+                          shm_zone->shm.size,
+                          (zone->file != NULL) ? "from its state file"
+                                               : "without its states");
             return;
         }
     }
@@ -221,6 +240,9 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     sh->size = sizeof(ngx_http_graph_policy_state_t);
     sh->key[0] = key[0];
     sh->key[1] = key[1];
+    sh->keep.generation = ngx_http_graph_policy_siphash(key, zone->name.data,
+                                                        zone->name.len)
+                          | 1;
 
     /* of a small zone all is for states */
 
@@ -255,6 +277,7 @@ void
 ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
 {
     uint64_t                        key[2], lease;
+    ngx_http_graph_policy_keep_t    keep;
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
@@ -274,11 +297,15 @@ ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
     key[0] = sh->key[0];
     key[1] = sh->key[1];
     lease = sh->lease;
+    keep = sh->keep;
 
     ngx_slab_init(zone->shpool);
 
     if (ngx_http_graph_policy_zone_format(zone, key) == NGX_OK) {
         zone->sh->lease = lease + 1;
+        zone->sh->keep = keep;
+        zone->sh->keep.owned = 0;
+        zone->sh->keep.lost = 1;
     }
 
     zone->recovered = 1;
@@ -297,8 +324,9 @@ ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone)
 
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
                       "a worker died while it changed graph_policy_zone "
-                      "\"%V\", the zone starts afresh without its states",
-                      &zone->name);
+                      "\"%V\", the zone starts afresh %s", &zone->name,
+                      (zone->file != NULL) ? "from its state file"
+                                           : "without its states");
     }
 }
 

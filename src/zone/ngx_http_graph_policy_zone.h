@@ -74,6 +74,8 @@ typedef enum {
 
 
 typedef struct ngx_http_graph_policy_shctx_s  ngx_http_graph_policy_shctx_t;
+typedef struct ngx_http_graph_policy_state_file_s
+    ngx_http_graph_policy_state_file_t;
 
 
 typedef struct {
@@ -82,6 +84,7 @@ typedef struct {
     ngx_slab_pool_t                 *shpool;
     ngx_uint_t                       recovered; /* to be logged on unlock */
     ngx_uint_t                       parked;    /* requests of this worker */
+    ngx_http_graph_policy_state_file_t  *file;  /* NULL: none */
 
     /* of the configuration: what locations that use the zone do */
     uint32_t                         conversation_hold;  /* ms, 0: no gate */
@@ -208,11 +211,11 @@ typedef struct {
 
 
 /*
- * Defines the zone "name".  Returns NGX_OK, NGX_DECLINED if it is defined
- * already, or NGX_ERROR with the reason logged.
+ * Defines the zone "name", which "zone" is set to.  Returns NGX_OK,
+ * NGX_DECLINED if it is defined already, or NGX_ERROR with the reason logged.
  */
 ngx_int_t ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name,
-    size_t size, void *tag);
+    size_t size, void *tag, ngx_http_graph_policy_zone_t **zone);
 
 /*
  * The number of armed states, one load without the lock.  0 says that no

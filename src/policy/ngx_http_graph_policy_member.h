@@ -1,0 +1,61 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_MEMBER_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_MEMBER_H_INCLUDED_
+
+
+/* Private to the room of records: what its lines are made of. */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_record.h"
+
+
+/* up to which numbers are numbers; larger codes are strings of digits */
+#define NGX_HTTP_GRAPH_POLICY_RECORD_MAX   0x1fffffffffffff
+
+
+/* how a value is written; the fields are uint64_t, unless it says otherwise */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER = 0, /* up to "max" */
+    NGX_HTTP_GRAPH_POLICY_VALUE_CODE,       /* int64_t, -1 is left out */
+    NGX_HTTP_GRAPH_POLICY_VALUE_FLAG,       /* false is left out */
+    NGX_HTTP_GRAPH_POLICY_VALUE_HEX,        /* 64 bits, 0 is left out */
+    NGX_HTTP_GRAPH_POLICY_VALUE_HEX_PAIR,   /* two of them */
+    NGX_HTTP_GRAPH_POLICY_VALUE_WORD,       /* one of "words", "max" of them */
+    NGX_HTTP_GRAPH_POLICY_VALUE_REASON,
+    NGX_HTTP_GRAPH_POLICY_VALUE_TEXT,       /* record_text_t; an empty one is
+                                               left out */
+    NGX_HTTP_GRAPH_POLICY_VALUE_DIGITS      /* likewise, of digits */
+} ngx_http_graph_policy_value_e;
+
+
+typedef struct {
+    ngx_str_t     name;
+    uint8_t       type;             /* of the record that has it */
+    uint8_t       value;
+    unsigned      first:1;          /* tells the type of the record */
+    unsigned      required:1;
+    size_t        offset;
+    uint64_t      max;
+    ngx_str_t    *words;
+} ngx_http_graph_policy_member_t;
+
+
+#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  29
+
+extern ngx_http_graph_policy_member_t
+    ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS];
+
+
+#define ngx_http_graph_policy_field(record, member)                           \
+    ((void *) ((u_char *) (record) + (member)->offset))
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_MEMBER_H_INCLUDED_ */

@@ -1,0 +1,378 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Between the zone and the records of a state file, both ways.
+ *
+ * Lock rule: each call takes the mutex once, and copies.  Memory: records are
+ * the caller's, states the zone's.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_keep.h"
+
+
+/* milliseconds; no hold is longer, see graph_policy_hold */
+#define NGX_HTTP_GRAPH_POLICY_LONGEST  86400000
+
+
+static ngx_uint_t ngx_http_graph_policy_record_state(
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record);
+static void ngx_http_graph_policy_record_link(
+    ngx_http_graph_policy_link_t *link,
+    ngx_http_graph_policy_record_t *record);
+static void ngx_http_graph_policy_record_copy(
+    ngx_http_graph_policy_record_text_t *text, u_char *data, size_t len);
+
+static ngx_int_t ngx_http_graph_policy_restore_link(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+static ngx_int_t ngx_http_graph_policy_restore_state(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+static ngx_http_graph_policy_state_t *ngx_http_graph_policy_restore_at(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+static void ngx_http_graph_policy_restore_breaker(
+    ngx_http_graph_policy_breaker_t *b,
+    ngx_http_graph_policy_record_t *record);
+static void ngx_http_graph_policy_restore_bound(
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+static ngx_uint_t ngx_http_graph_policy_restore_is_over(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+
+
+ngx_int_t
+ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_record_t *records)
+{
+    ngx_uint_t                     n, i;
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_tree_t  *tree;
+
+    n = 0;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    if (zone->sh->keep.lost) {
+        ngx_http_graph_policy_zone_unlock(zone);
+        return NGX_ERROR;
+    }
+
+    tree = cursor->limited ? &zone->sh->links : &zone->sh->states;
+    node = ngx_http_graph_policy_list_behind(tree, cursor);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
+
+        cursor->begun = 1;
+        cursor->hash = node->key;
+
+        if (cursor->limited) {
+            ngx_http_graph_policy_record_link(
+                        (ngx_http_graph_policy_link_t *) node, &records[n++]);
+
+        } else {
+            cursor->reason = ((ngx_http_graph_policy_state_t *) node)->reason;
+            n += ngx_http_graph_policy_record_state(
+                         (ngx_http_graph_policy_state_t *) node, &records[n]);
+        }
+
+        node = ngx_rbtree_next(&tree->tree, node);
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    if (node != NULL) {
+        return n;
+    }
+
+    if (cursor->limited) {
+        cursor->done = 1;
+
+    } else {
+        ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
+        cursor->limited = 1;
+    }
+
+    return n;
+}
+
+
+/* conversations aren't kept, a lease is of no use to anybody else */
+
+static ngx_uint_t
+ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record)
+{
+    if (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
+        return 0;
+    }
+
+    ngx_http_graph_policy_record_init(record,
+                                      NGX_HTTP_GRAPH_POLICY_RECORD_STATE);
+
+    record->kind = state->kind;
+    record->category = state->category;
+    record->reason = state->reason;
+    record->source = state->source;
+    record->credential = state->credential;
+    record->group = state->member.key;
+    record->since = state->breaker.since;
+    record->until = state->breaker.until;
+    record->changed = state->breaker.changed;
+    record->hold = state->breaker.hold;
+    record->max = state->breaker.max;
+    record->holds = state->breaker.holds;
+    record->blocked = state->blocked;
+    record->status = state->status;
+    record->armed = state->breaker.armed;
+    record->dry_run = state->dry_run;
+    record->code = state->code;
+    record->subcode = state->subcode;
+
+    ngx_http_graph_policy_record_copy(&record->key, state->data,
+                                      state->key_len);
+    ngx_http_graph_policy_record_copy(&record->trace,
+                                      state->data + state->key_len,
+                                      state->trace_len);
+
+    return 1;
+}
+
+
+static void
+ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
+    ngx_http_graph_policy_record_t *record)
+{
+    ngx_http_graph_policy_record_init(record,
+                                      NGX_HTTP_GRAPH_POLICY_RECORD_LINK);
+
+    record->confirmed = link->confirmed;
+
+    ngx_http_graph_policy_record_copy(&record->key, link->phone,
+                                      link->phone_len);
+    ngx_http_graph_policy_record_copy(&record->account, link->account,
+                                      link->account_len);
+}
+
+
+static void
+ngx_http_graph_policy_record_copy(ngx_http_graph_policy_record_text_t *text,
+    u_char *data, size_t len)
+{
+    text->len = ngx_min(len, NGX_HTTP_GRAPH_POLICY_RECORD_TEXT);
+    ngx_memcpy(text->data, data, text->len);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    if (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK) {
+        return ngx_http_graph_policy_restore_link(zone, record, now);
+    }
+
+    ngx_http_graph_policy_restore_bound(record, now);
+
+    if (ngx_http_graph_policy_restore_is_over(zone, record, now)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_graph_policy_restore_state(zone, record, now);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    ngx_http_graph_policy_identity_t  id;
+
+    ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
+
+    id.phone.data = record->key.data;
+    id.phone.len = record->key.len;
+
+    ngx_http_graph_policy_zone_account(zone, &id);
+
+    if (id.account.len != 0) {
+        return NGX_DECLINED;
+    }
+
+    id.account.data = record->account.data;
+    id.account.len = record->account.len;
+    id.account_hash = 0;
+
+    return ngx_http_graph_policy_zone_link(zone, &id, NULL,
+                                           ngx_min(record->confirmed, now));
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    ngx_int_t                          rc;
+    ngx_http_graph_policy_place_t      place;
+    ngx_http_graph_policy_state_t     *state;
+    ngx_http_graph_policy_identity_t   id;
+
+    ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
+
+    if (record->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT) {
+        id.account.data = record->key.data;
+        id.account.len = record->key.len;
+
+    } else {
+        id.phone.data = record->key.data;
+        id.phone.len = record->key.len;
+    }
+
+    id.credential = record->credential;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    if (ngx_http_graph_policy_state_place(zone->sh, &id, record->kind,
+                                          record->credential != 0, &place)
+        != NGX_OK
+        || ngx_http_graph_policy_state_find(zone->sh, place.hash,
+                                            record->reason)
+           != NULL)
+    {
+        goto done;
+    }
+
+    state = ngx_http_graph_policy_restore_at(zone, &place, record, now);
+
+    if (state == NULL) {
+        zone->sh->counters.lost++;
+        rc = NGX_ERROR;
+        goto done;
+    }
+
+    ngx_http_graph_policy_group_rejoin(zone->sh, state, record->group);
+
+    rc = NGX_OK;
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
+static ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_state_t    *state;
+    ngx_http_graph_policy_failure_t   failure;
+    ngx_http_graph_policy_verdict_t   verdict;
+
+    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
+    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    facts.has_code = (record->code >= 0);
+    facts.code = record->code;
+    facts.has_subcode = (record->subcode >= 0);
+    facts.subcode = record->subcode;
+    facts.trace_len = record->trace.len;
+    ngx_memcpy(facts.trace, record->trace.data, record->trace.len);
+
+    verdict.category = (uint8_t) record->category;
+    verdict.reason = (uint8_t) record->reason;
+    verdict.dry_run = (record->dry_run != 0);
+
+    failure.facts = &facts;
+    failure.verdict = &verdict;
+    failure.source = record->source;
+    failure.status = record->status;
+    failure.now = now;
+
+    state = ngx_http_graph_policy_state_create(zone, place, &failure);
+
+    if (state == NULL) {
+        return NULL;
+    }
+
+    ngx_http_graph_policy_state_describe(state, &failure);
+
+    ngx_http_graph_policy_restore_breaker(&state->breaker, record);
+    state->blocked = (uint32_t) record->blocked;
+
+    ngx_http_graph_policy_state_update(zone, state, 0);
+
+    return state;
+}
+
+
+static void
+ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
+    ngx_http_graph_policy_record_t *record)
+{
+    b->since = record->since;
+    b->until = record->until;
+    b->changed = record->changed;
+    b->hold = (uint32_t) record->hold;
+    b->max = (uint32_t) record->max;
+    b->holds = (uint32_t) record->holds;
+    b->armed = (record->armed != 0);
+}
+
+
+/* no clock that was wrong, and no file, may block longer than a hold can */
+
+static void
+ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
+    uint64_t now)
+{
+    uint64_t  last;
+
+    record->hold = ngx_min(record->hold, NGX_HTTP_GRAPH_POLICY_LONGEST);
+    record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
+    record->since = ngx_min(record->since, now);
+    record->changed = ngx_min(record->changed, now);
+
+    if (record->armed
+        && record->until == NGX_HTTP_GRAPH_POLICY_NEVER
+        && record->source == NGX_HTTP_GRAPH_POLICY_SOURCE_API)
+    {
+        return;
+    }
+
+    last = record->armed
+           ? now + record->hold + record->hold / 10
+           : now + ngx_max(record->hold, NGX_HTTP_GRAPH_POLICY_MEMORY);
+
+    record->until = ngx_min(record->until, last);
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_restore_is_over(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    if (!record->armed) {
+        return now >= ngx_max(record->until, record->changed + zone->memory);
+    }
+
+    return now >= record->until
+                  + ((record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
+                     ? NGX_HTTP_GRAPH_POLICY_COOLED
+                     : NGX_HTTP_GRAPH_POLICY_ABANDONED);
+}

@@ -1,0 +1,42 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_STATE_FILE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_STATE_FILE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_zone.h"
+
+
+/*
+ * Keeps the states of a zone, which has none yet, in the file "name".  Returns
+ * NGX_OK; NGX_DECLINED if another zone with the same "tag" has that file;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
+    ngx_http_graph_policy_zone_t *zone, ngx_str_t *name, void *tag);
+
+/*
+ * Reads the file into a zone that is new.  NGX_OK, also if there is no file;
+ * NGX_DECLINED if it is corrupt: then it is set aside, and the zone has to be
+ * formatted again.
+ */
+ngx_int_t ngx_http_graph_policy_state_file_read(
+    ngx_http_graph_policy_state_file_t *file, ngx_log_t *log);
+
+/*
+ * Of all zones with "tag" that the cycle has: begins to save what changes, in
+ * this process; ends that, with a last save where that is needed; saves at
+ * once, whatever has changed.
+ */
+void ngx_http_graph_policy_state_files_start(ngx_cycle_t *cycle, void *tag);
+void ngx_http_graph_policy_state_files_stop(ngx_cycle_t *cycle, void *tag);
+void ngx_http_graph_policy_state_files_save(ngx_cycle_t *cycle, void *tag);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_STATE_FILE_H_INCLUDED_ */
