@@ -102,7 +102,7 @@ for my $word (qw(on off write write= write=yes write=1 write=ON WRITE=on
     make_block("graph_policy_api, no $word", 'config',
         "location /graph/ { graph_policy_api $word; }",
         qq(invalid value "$shown" in "graph_policy_api" directive, )
-        . 'it must be FILL-IN');
+        . 'it must be "write=on" or "write=off"');
 }
 
 # nor of graph_policy_zone
@@ -115,7 +115,7 @@ for my $word (qw(state states=main.state STATE=main.state stat=main.state
     make_block("graph_policy_zone, no $word", 'http_config',
         "graph_policy_zone zone=main:1m $word;",
         qq(invalid value "$shown" in "graph_policy_zone" directive, )
-        . 'it must be FILL-IN');
+        . 'it must be "state=FILE"');
 }
 
 # servers of syslog that are none; what is said is nginx's own
@@ -178,7 +178,7 @@ invalid number of arguments in "graph_policy_event_log" directive
 --- http_config
 graph_policy_event_log '';
 --- emerg
-invalid value "" in "graph_policy_event_log" directive, it must be FILL-IN
+invalid value "" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
 
 
 === graph_policy_event_log twice
@@ -207,7 +207,7 @@ open() "FILL-IN/html" failed (21: Is a directory)
 --- http_config
 graph_policy_zone zone=main:1m state=;
 --- emerg
-invalid value "state=" in "graph_policy_zone" directive, it must be FILL-IN
+invalid value "state=" in "graph_policy_zone" directive, it must be "state=FILE"
 
 
 === graph_policy_zone, two states
@@ -221,14 +221,14 @@ invalid number of arguments in "graph_policy_zone" directive
 --- http_config
 graph_policy_zone state=main.state;
 --- emerg
-invalid value "state=main.state" in "graph_policy_zone" directive, it must be FILL-IN
+invalid value "state=main.state" in "graph_policy_zone" directive, it must be "zone=NAME:SIZE"
 
 
 === graph_policy_zone, a size that is none, and a state
 --- http_config
 graph_policy_zone zone=main:x state=main.state;
 --- emerg
-invalid value "zone=main:x" in "graph_policy_zone" directive, it must be FILL-IN
+invalid value "zone=main:x" in "graph_policy_zone" directive, it must be "zone=NAME:SIZE" of at least 32k
 
 
 === every form of graph_policy_api

@@ -149,6 +149,8 @@ for (
     my $id = send_to($phone, undef, "t$phone")->{headers}{'x-graph-state'};
     sleep_hold();
 
+    # the hold begins before its answer is here
+    my $begun  = time;
     my $answer = send_to($phone, $second, "t$phone");
 
     is(policy($answer), 'probe', "$name a probe");
@@ -160,13 +162,14 @@ for (
     is(policy($again), 'blocked', 'sends are answered locally again');
     is($again->{headers}{'x-graph-state'}, $id, 'the state has kept its id');
 
-    my ($waited, $probe) = until_passed($phone, $second, "t$phone");
+    (my $waited, my $probe, $begun)
+        = until_passed($phone, $second, "t$phone", $begun);
 
     cmp_ok($waited, '>=', 1.95 * $hold, 'as long as that');
     is(policy($probe), 'probe', 'and then one probes');
     is(last_hold(), 2.5, 'the hold ends at its max');
 
-    ($waited, $probe) = until_passed($phone, $second, "t$phone");
+    ($waited, $probe) = until_passed($phone, $second, "t$phone", $begun);
 
     cmp_ok($waited, '>=', 2.45 * $hold, 'which it takes');
     is(last_hold(), 2.5, 'and stays there');
@@ -631,14 +634,15 @@ sub until_passed {
     my ($phone, $mock, $token, $begun) = @_;
 
     $begun //= time;
-    my $answer;
+    my ($answer, $sent);
 
     wait_until(sub {
+        $sent   = time;
         $answer = send_to($phone, $mock, $token);
         return policy($answer) ne 'blocked';
     });
 
-    return (time - $begun, $answer);
+    return (time - $begun, $answer, $sent);
 }
 
 # what the log says of the hold where a state was last set or armed again, in
