@@ -465,6 +465,10 @@ ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "must be in a location that has a path";
     }
 
+    if (clcf->exact_match) {
+        return "must be in a location without \"=\", its calls are below it";
+    }
+
     glcf->api = NGX_HTTP_GRAPH_POLICY_API_READ;
 
     if (cf->args->nelts == 2) {

@@ -95,6 +95,10 @@ server {
     location /read/ {
         graph_policy_api;
     }
+    location /slow/ {
+        limit_rate 100k;
+        graph_policy_api;
+    }
     location /deep/down/here/ {
         graph_policy_api write=on;
     }
@@ -689,6 +693,28 @@ sub looked_up {
     looked_up($other, '16505557102', 'no no billing', 'of the account');
     $api->delete('zones/z/states');
 
+    # of several states the one that ends last, as sends are told
+    for my $last (qw(billing phone-disconnected)) {
+        my $double = new_phone();
+        set_by_hand("lookup, $last", scope => 'phone', key => "$double",
+            reason => $_, hold => $_ eq $last ? '2h' : '1h')
+            for qw(billing phone-disconnected);
+        $data = looked_up($double, '16505557102', "no no $last",
+            "two states, $last");
+        ok((seconds($data->{until}) // 0) > time + 7000,
+            "lookup, two states, $last: until");
+        $hook->is_blocked($double, $last, "lookup, two states, $last");
+
+        # and what the conversation has may be longer than either
+        my $short = new_phone();
+        sent($short, '400 131047', in => 'gate', to => '16505557103');
+        set_by_hand("lookup, $last, short", scope => 'phone', hold => '1m',
+            key => "$short", reason => $last);
+        looked_up($short, '16505557103', 'no no window-expired',
+            "a window and a short state, $last");
+    }
+    $api->delete('zones/z/states');
+
     my $frozen = new_phone();
     set_by_hand('lookup, frozen', scope => 'phone', key => "$frozen",
         reason => 'phone-disconnected', probe => JSON::PP::false);
@@ -1056,6 +1082,13 @@ for my $case (
         cmp_ok($longest, '<=', $limit || 100, "pages: limit=$limit");
         cmp_ok($longest, '>', 0, "pages: limit=$limit, not all empty");
     }
+
+    # to a client that doesn't take it at once
+    my $slow = GraphPolicy::Api->new(port => $nginx->port,
+        secrets => \@secrets, base => '/slow/');
+    states_are([$slow->states('many', 'limit=1000')], \@ids,
+        'pages: to a slow client');
+    $slow->is_clean;
 
     for my $scope (qw(phone account credential conversation)) {
         states_are([$api->states('many', "limit=50&scope=$scope")],

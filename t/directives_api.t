@@ -160,6 +160,27 @@ location /graph/ {
 "graph_policy_api" directive is duplicate
 
 
+=== graph_policy_api, a regular expression
+--- config
+location ~ ^/graph/ { graph_policy_api; }
+--- emerg
+"graph_policy_api" directive must be in a location that has no regular expression
+
+
+=== graph_policy_api, a name
+--- config
+location @graph { graph_policy_api; }
+--- emerg
+"graph_policy_api" directive must be in a location that has a path
+
+
+=== graph_policy_api, one address alone
+--- config
+location = /graph/metrics { graph_policy_api; }
+--- emerg
+"graph_policy_api" directive must be in a location without "=", its calls are below it
+
+
 === graph_policy_event_log needs an argument
 --- http_config
 graph_policy_event_log;

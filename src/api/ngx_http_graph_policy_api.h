@@ -61,8 +61,9 @@ typedef struct {
 
 
 /*
- * A walk over the states of a zone.  A step returns NGX_AGAIN to be called
- * once more, or answers the call and returns what a content handler does.
+ * A walk over the states of a zone.  A step returns NGX_DECLINED to be called
+ * once more, or answers the call and returns what a content handler does,
+ * which may be NGX_AGAIN.
  */
 
 typedef struct ngx_http_graph_policy_walk_s  ngx_http_graph_policy_walk_t;

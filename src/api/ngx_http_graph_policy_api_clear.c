@@ -84,7 +84,7 @@ ngx_http_graph_policy_api_clear_some(ngx_http_graph_policy_walk_t *walk)
          looked += NGX_HTTP_GRAPH_POLICY_BATCH)
     {
         if (looked >= NGX_HTTP_GRAPH_POLICY_LOOKS) {
-            return NGX_AGAIN;
+            return NGX_DECLINED;
         }
 
         n = ngx_http_graph_policy_api_batch(walk->zone, &walk->filter, now,

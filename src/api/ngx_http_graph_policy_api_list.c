@@ -79,7 +79,7 @@ ngx_http_graph_policy_api_list_some(ngx_http_graph_policy_walk_t *walk)
         if (walk->listed - listed >= NGX_HTTP_GRAPH_POLICY_STEP
             || walk->looked - looked >= NGX_HTTP_GRAPH_POLICY_LOOKS)
         {
-            return NGX_AGAIN;
+            return NGX_DECLINED;
         }
 
         if (!ngx_http_graph_policy_api_list_batch(walk)) {

@@ -66,7 +66,7 @@ ngx_http_graph_policy_api_walk(ngx_http_graph_policy_walk_t *walk,
 
     rc = step(walk);
 
-    if (rc != NGX_AGAIN) {
+    if (rc != NGX_DECLINED) {
         return rc;
     }
 
@@ -103,7 +103,7 @@ ngx_http_graph_policy_api_walk_on(ngx_event_t *ev)
 
     rc = walk->step(walk);
 
-    if (rc == NGX_AGAIN) {
+    if (rc == NGX_DECLINED) {
         ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_PACE);
         return;
     }

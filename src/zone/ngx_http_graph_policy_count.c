@@ -77,10 +77,16 @@ void
 ngx_http_graph_policy_zone_count_blocked(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t reason)
 {
+    ngx_http_graph_policy_history_t  *history;
+
     ngx_http_graph_policy_counter_add(zone->sh->counters.blocked[reason]);
 
-    if (zone->sh->history != NULL) {
-        ngx_http_graph_policy_counters_minute(zone->sh->history->blocked,
+    /* read once: a zone that is made anew has none for a moment */
+
+    history = zone->sh->history;
+
+    if (history != NULL) {
+        ngx_http_graph_policy_counters_minute(history->blocked,
                                               ngx_time() / 60);
     }
 }

@@ -17,9 +17,9 @@
 #include "ngx_http_graph_policy_state.h"
 
 
-static ngx_uint_t ngx_http_graph_policy_lookup_state(
+static void ngx_http_graph_policy_lookup_states(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    ngx_uint_t kind, uint64_t now, ngx_http_graph_policy_view_t *view);
+    ngx_uint_t kind, uint64_t now, ngx_http_graph_policy_state_t **shown);
 
 
 ngx_int_t
@@ -136,30 +136,28 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
 {
     uint64_t                               end;
     ngx_int_t                              rc;
+    ngx_uint_t                             kind;
+    ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_conversation_t  *limit;
 
     rc = NGX_OK;
+    shown = NULL;
 
     ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, now);
     ngx_http_graph_policy_link_resolve(zone->sh, id);
 
-    if (ngx_http_graph_policy_lookup_state(zone->sh, id,
-                                           NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
-                                           now, view)
-        || ngx_http_graph_policy_lookup_state(zone->sh, id,
-                                     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
-                                              now, view)
-        || ngx_http_graph_policy_lookup_state(zone->sh, id,
-                                              NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
-                                              now, view)
-        || ngx_http_graph_policy_lookup_state(zone->sh, id,
-                                       NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION,
-                                              now, view))
+    for (kind = NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT;
+         kind < NGX_HTTP_GRAPH_POLICY_NKEYS;
+         kind++)
     {
+        ngx_http_graph_policy_lookup_states(zone->sh, id, kind, now, &shown);
+    }
+
+    if (shown != NULL) {
         rc = NGX_BUSY;
-        goto done;
+        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
     }
 
     /* as free text, at the gate with the longest hold */
@@ -170,13 +168,15 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &end);
 
     if (limit != NULL && now < end && !limit->dry_run) {
-        rc = (limit->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
+
+        if (rc == NGX_OK || view->until < end) {
+            ngx_http_graph_policy_conversation_view(limit, end, view);
+        }
+
+        rc = (rc == NGX_OK
+              && limit->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
              ? NGX_ABORT : NGX_BUSY;
-
-        ngx_http_graph_policy_conversation_view(limit, end, view);
     }
-
-done:
 
     ngx_http_graph_policy_zone_unlock(zone);
 
@@ -184,18 +184,21 @@ done:
 }
 
 
-/* one that is due lets a probe pass, so it doesn't count */
+/*
+ * Shown is the one with the latest end, as by the gate.  One that is due lets
+ * a probe pass, so it doesn't count.
+ */
 
-static ngx_uint_t
-ngx_http_graph_policy_lookup_state(ngx_http_graph_policy_shctx_t *sh,
+static void
+ngx_http_graph_policy_lookup_states(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id, ngx_uint_t kind, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_state_t **shown)
 {
     ngx_http_graph_policy_place_t   place;
     ngx_http_graph_policy_state_t  *state;
 
     if (ngx_http_graph_policy_state_place(sh, id, kind, 0, &place) != NGX_OK) {
-        return 0;
+        return;
     }
 
     for (state = ngx_http_graph_policy_state_first(sh, place.hash);
@@ -206,12 +209,12 @@ ngx_http_graph_policy_lookup_state(ngx_http_graph_policy_shctx_t *sh,
             && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
             && ngx_http_graph_policy_breaker_position(&state->breaker, now)
                == NGX_HTTP_GRAPH_POLICY_OPEN
-            && ngx_http_graph_policy_state_is_at(state, &place))
+            && ngx_http_graph_policy_state_is_at(state, &place)
+            && (*shown == NULL
+                || ngx_http_graph_policy_state_end(*shown, now)
+                   < ngx_http_graph_policy_state_end(state, now)))
         {
-            ngx_http_graph_policy_state_view(sh, state, now, view);
-            return 1;
+            *shown = state;
         }
     }
-
-    return 0;
 }

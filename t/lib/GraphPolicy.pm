@@ -410,6 +410,10 @@ $user
 worker_processes $workers;
 error_log $dir/error.log $level;
 pid $dir/nginx.pid;
+# for a binary that USR2 starts
+env ASAN_OPTIONS;
+env LSAN_OPTIONS;
+env UBSAN_LOG;
 @{[ $main // '' ]}
 events { worker_connections 2048; }
 http {
