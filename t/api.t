@@ -28,7 +28,8 @@ my $hook = GraphPolicy::Webhook->start(
 graph_policy_zone zone=z:1m;
 graph_policy_zone zone=many:1m;
 graph_policy_zone zone=count:256k;
-graph_policy_zone zone=spare:256k;
+graph_policy_zone zone=spare:204k;
+graph_policy_zone zone=tiny:200k;
 
 server {
     # each worker gets its share of the connections
@@ -210,7 +211,9 @@ sub holds {
     like($zones->{headers}{'content-type'} // '', qr{^application/json\b},
         'zones: JSON');
     is_deeply([sort map { $_->{name} } @{ $zones->{json}{zones} || [] }],
-        [qw(count many spare z)], 'zones: all of them');
+        [qw(count many spare tiny z)], 'zones: all of them');
+    is_deeply([map { kind($api->get("zones/$_")->{json}{history}) }
+        qw(spare tiny)], [qw(object null)], 'zones: the least with a history');
     is(kind($zones->{json}{write}), 'bool', 'zones: "write" is true or false');
     ok($zones->{json}{write}, 'zones: true where it is on');
     ok(!($read->get('zones')->{json} || { write => 1 })->{write},
