@@ -82,6 +82,7 @@ struct ngx_http_graph_policy_walk_s {
     ngx_http_graph_policy_cursor_t     last;
     ngx_uint_t                         listed;
     ngx_uint_t                         looked;
+    void                              *data;        /* of other steps */
 
     ngx_http_graph_policy_walk_pt      step;
     ngx_event_t                        event;

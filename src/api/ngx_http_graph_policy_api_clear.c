@@ -15,7 +15,7 @@
 
 
 /* nodes that one step looks at: each that is cleared may be logged */
-#define NGX_HTTP_GRAPH_POLICY_LOOKS  128
+#define NGX_HTTP_GRAPH_POLICY_LOOKS  32
 
 
 static ngx_int_t ngx_http_graph_policy_api_clear_some(

@@ -16,8 +16,8 @@
 
 
 /* states that are written in one step, and nodes that are looked at */
-#define NGX_HTTP_GRAPH_POLICY_STEP   NGX_HTTP_GRAPH_POLICY_BATCH
-#define NGX_HTTP_GRAPH_POLICY_LOOKS  1024
+#define NGX_HTTP_GRAPH_POLICY_STEP   16
+#define NGX_HTTP_GRAPH_POLICY_LOOKS  128
 
 /* nodes that a page looks at: with a filter it may end up short */
 #define NGX_HTTP_GRAPH_POLICY_PAGE   16384

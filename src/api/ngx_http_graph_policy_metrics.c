@@ -5,34 +5,22 @@
 
 
 /*
- * The metrics of all zones, as Prometheus reads them.  No id and no code is a
- * label: how many series there are doesn't depend on the traffic.
+ * The metrics of all zones as text, as Prometheus reads them.  No id and no
+ * code is a label: how many series there are doesn't depend on the traffic.
  *
- * Lock rule: none of its own; counters are read without a lock, what there is
- * of states in batches, so that sends never wait for a scrape.  Memory: the
- * request's pool, a buffer for each metric.
+ * Lock rule: none; counters are read where they lie.  Memory: the request's
+ * pool, a buffer for each metric.
  */
 
 
 #include "ngx_http_graph_policy_api.h"
-#include "ngx_http_graph_policy_metric_table.h"
 #include "ngx_http_graph_policy_metrics.h"
 #include "ngx_http_graph_policy_version.h"
 
 
-/* states that are looked at for the oldest one, in batches */
-#define NGX_HTTP_GRAPH_POLICY_LOOKED_AT  16384
-
-#define NGX_HTTP_GRAPH_POLICY_PREFIX     "graph_policy_"
+#define NGX_HTTP_GRAPH_POLICY_PREFIX  "graph_policy_"
 
 
-static ngx_int_t ngx_http_graph_policy_metrics_read(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_reading_t *reading);
-static void ngx_http_graph_policy_metrics_oldest(
-    ngx_http_graph_policy_zone_t *zone, uint64_t now, ngx_uint_t *oldest);
-static ngx_int_t ngx_http_graph_policy_metrics_escape(ngx_pool_t *pool,
-    ngx_str_t *name, ngx_str_t *escaped);
 static ngx_uint_t ngx_http_graph_policy_metrics_is_text(u_char *p,
     u_char *last, u_char **next);
 static ngx_buf_t *ngx_http_graph_policy_metrics_print(ngx_pool_t *pool,
@@ -53,27 +41,11 @@ static ngx_buf_t *ngx_http_graph_policy_metrics_build(ngx_pool_t *pool);
 
 ngx_chain_t *
 ngx_http_graph_policy_metrics(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t **zones, ngx_uint_t n, size_t *size)
+    ngx_http_graph_policy_reading_t *readings, ngx_uint_t n, size_t *size)
 {
-    ngx_buf_t                        *b;
-    ngx_uint_t                        i;
-    ngx_chain_t                      *out, *cl, **ll;
-    ngx_http_graph_policy_reading_t  *readings;
-
-    readings = ngx_pcalloc(r->pool,
-                           n * sizeof(ngx_http_graph_policy_reading_t));
-    if (readings == NULL) {
-        return NULL;
-    }
-
-    for (i = 0; i < n; i++) {
-
-        if (ngx_http_graph_policy_metrics_read(r, zones[i], &readings[i])
-            != NGX_OK)
-        {
-            return NULL;
-        }
-    }
+    ngx_buf_t    *b;
+    ngx_uint_t    i;
+    ngx_chain_t  *out, *cl, **ll;
 
     *size = 0;
     ll = &out;
@@ -110,91 +82,9 @@ ngx_http_graph_policy_metrics(ngx_http_request_t *r,
 }
 
 
-static ngx_int_t
-ngx_http_graph_policy_metrics_read(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_reading_t *reading)
-{
-    uint64_t                       now;
-    ngx_time_t                    *tp;
-    ngx_http_graph_policy_stats_t  stats;
+/* what isn't UTF-8 would make Prometheus refuse all of it */
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
-
-    /* it drops what is over, which isn't to be counted then */
-
-    ngx_http_graph_policy_metrics_oldest(zone, now, reading->oldest);
-    ngx_http_graph_policy_zone_stats(zone, &stats);
-
-    ngx_memcpy(reading->states, stats.states, sizeof(reading->states));
-
-    reading->bytes[0] = stats.size;
-    reading->bytes[1] = stats.used;
-
-    reading->counters = ngx_http_graph_policy_zone_counters(zone);
-    reading->parked = ngx_http_graph_policy_counters_parked(
-                                                          reading->counters);
-
-    return ngx_http_graph_policy_metrics_escape(r->pool, &zone->name,
-                                                &reading->zone);
-}
-
-
-/* of more states than are looked at, the same ones are each time */
-
-static void
-ngx_http_graph_policy_metrics_oldest(ngx_http_graph_policy_zone_t *zone,
-    uint64_t now, ngx_uint_t *oldest)
-{
-    uint64_t                        since;
-    uint64_t                        first[NGX_HTTP_GRAPH_POLICY_NSTATES];
-    ngx_int_t                       rc;
-    ngx_uint_t                      i, n, batches;
-    ngx_http_graph_policy_view_t    views[NGX_HTTP_GRAPH_POLICY_BATCH];
-    ngx_http_graph_policy_cursor_t  cursor;
-
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NSTATES; i++) {
-        first[i] = now;
-    }
-
-    ngx_memzero(&cursor, sizeof(ngx_http_graph_policy_cursor_t));
-
-    batches = NGX_HTTP_GRAPH_POLICY_LOOKED_AT / NGX_HTTP_GRAPH_POLICY_BATCH;
-
-    /* of conversations, which are behind the states, another way is shorter */
-
-    while (batches-- != 0 && !cursor.limited) {
-        n = ngx_http_graph_policy_zone_list(zone, &cursor, now, views);
-
-        for (i = 0; i < n; i++) {
-            since = views[i].since;
-
-            if (since < first[views[i].category]) {
-                first[views[i].category] = since;
-            }
-        }
-    }
-
-    batches = NGX_HTTP_GRAPH_POLICY_LOOKED_AT / NGX_HTTP_GRAPH_POLICY_BATCH;
-
-    do {
-        rc = ngx_http_graph_policy_zone_oldest_limit(zone, now, &since);
-    } while (rc == NGX_AGAIN && --batches != 0);
-
-    if (rc == NGX_OK && since < first[NGX_HTTP_GRAPH_POLICY_CONTEXT]) {
-        first[NGX_HTTP_GRAPH_POLICY_CONTEXT] = since;
-    }
-
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NSTATES; i++) {
-        oldest[i] = (ngx_uint_t) (now - first[i]);
-    }
-}
-
-
-/* one that isn't UTF-8 would make Prometheus refuse all of it */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_graph_policy_metrics_escape(ngx_pool_t *pool, ngx_str_t *name,
     ngx_str_t *escaped)
 {
@@ -416,26 +306,4 @@ ngx_http_graph_policy_metrics_build(ngx_pool_t *pool)
     b->last = ngx_cpymem(b->last, text, len);
 
     return b;
-}
-
-
-ngx_int_t
-ngx_http_graph_policy_api_metrics(ngx_http_graph_policy_call_t *call)
-{
-    size_t                              size;
-    ngx_chain_t                        *out;
-    ngx_http_graph_policy_main_conf_t  *gmcf;
-
-    static ngx_str_t  type = ngx_string(NGX_HTTP_GRAPH_POLICY_METRICS_TYPE);
-
-    gmcf = ngx_http_get_module_main_conf(call->request,
-                                         ngx_http_graph_policy_module);
-
-    out = ngx_http_graph_policy_metrics(call->request, gmcf->zones->elts,
-                                        gmcf->zones->nelts, &size);
-
-    return (out != NULL) ? ngx_http_graph_policy_api_send(call->request,
-                                                          NGX_HTTP_OK, &type,
-                                                          out)
-                         : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }

@@ -11,7 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_metric_table.h"
 
 
 /* of the text format of Prometheus */
@@ -29,7 +29,11 @@
  * memory.
  */
 ngx_chain_t *ngx_http_graph_policy_metrics(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t **zones, ngx_uint_t n, size_t *size);
+    ngx_http_graph_policy_reading_t *readings, ngx_uint_t n, size_t *size);
+
+/* A zone's name as the value of a label.  NGX_ERROR: no memory. */
+ngx_int_t ngx_http_graph_policy_metrics_escape(ngx_pool_t *pool,
+    ngx_str_t *name, ngx_str_t *escaped);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_METRICS_H_INCLUDED_ */

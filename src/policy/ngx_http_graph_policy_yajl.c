@@ -75,9 +75,12 @@ ngx_http_graph_policy_json_arena(size_t len)
 ngx_int_t
 ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 {
-    u_char      c, low, high;
-    uint64_t    some[4];
-    ngx_uint_t  n;
+    u_char         c, low, high;
+    uint64_t       some[4];
+    ngx_uint_t     n;
+    const u_char  *first;
+
+    first = p;
 
     while (p < last) {
 
@@ -101,6 +104,16 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
             if ((some[0] & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
                 p += 8;
                 continue;
+            }
+
+        } else if (last - first >= 8) {
+
+            /* the rest, with some that were looked at before */
+
+            ngx_memcpy(some, last - 8, 8);
+
+            if ((some[0] & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
+                break;
             }
         }
 

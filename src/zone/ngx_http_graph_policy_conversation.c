@@ -110,6 +110,8 @@ ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
     conversation->live = live;
     conversation->order.key = (ngx_rbtree_key_t) until;
 
+    sh->over = ngx_min(sh->over, until);
+
     ngx_http_graph_policy_tree_insert(&sh->conversation_order[live],
                                       &conversation->order,
                                       ngx_rbtree_insert_value);

@@ -433,19 +433,37 @@ static void
 ngx_http_graph_policy_expire_conversations(ngx_http_graph_policy_zone_t *zone,
     uint64_t now)
 {
+    uint64_t                               over;
     ngx_uint_t                             live, n;
     ngx_http_graph_policy_conversation_t  *oldest;
+
+    if (now < zone->sh->over) {
+        return;
+    }
+
+    over = NGX_HTTP_GRAPH_POLICY_NEVER;
 
     for (live = 0; live < 2; live++) {
 
         for (n = 0; n < 4; n++) {
             oldest = ngx_http_graph_policy_oldest_conversation(zone->sh, live);
 
-            if (oldest == NULL || oldest->order.key > now) {
+            if (oldest == NULL) {
+                break;
+            }
+
+            if (oldest->order.key > now) {
+                over = ngx_min(over, oldest->order.key);
                 break;
             }
 
             ngx_http_graph_policy_conversation_remove(zone, oldest);
         }
+
+        if (n == 4) {
+            over = now;
+        }
     }
+
+    zone->sh->over = over;
 }

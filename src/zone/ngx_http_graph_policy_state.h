@@ -160,6 +160,7 @@ struct ngx_http_graph_policy_shctx_s {
     /* the order is of remembered ones, then of live ones */
     ngx_http_graph_policy_tree_t     conversations;
     ngx_http_graph_policy_tree_t     conversation_order[2];
+    uint64_t                         over;      /* none of them is before */
 
     ngx_http_graph_policy_tree_t     links;
     ngx_http_graph_policy_tree_t     link_members;

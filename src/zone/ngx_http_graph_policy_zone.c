@@ -26,7 +26,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   9
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   10
 
 /* free pages that a zone must have to keep an hour's history */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48

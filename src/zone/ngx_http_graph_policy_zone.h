@@ -176,7 +176,7 @@ typedef struct {
 
 
 /* how many views one call lists, and nodes it looks at, under the mutex */
-#define NGX_HTTP_GRAPH_POLICY_BATCH  64
+#define NGX_HTTP_GRAPH_POLICY_BATCH  16
 
 
 /* states of one identity, as many as can cover one request */
