@@ -117,7 +117,7 @@ ngx_http_graph_policy_scrape_some(ngx_http_graph_policy_walk_t *walk)
     while (scrape->done < scrape->n) {
 
         if (ngx_http_graph_policy_scrape_first(scrape, now) == NGX_AGAIN) {
-            return NGX_AGAIN;
+            return NGX_DECLINED;
         }
 
         if (ngx_http_graph_policy_scrape_read(r, scrape, now) != NGX_OK) {
