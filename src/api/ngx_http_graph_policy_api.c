@@ -455,6 +455,7 @@ ngx_http_graph_policy_api_check(ngx_http_request_t *r,
 static void
 ngx_http_graph_policy_api_body_handler(ngx_http_request_t *r)
 {
+    u_char                         *allocated;
     ngx_int_t                       rc;
     ngx_http_graph_policy_call_t    call;
     ngx_http_graph_policy_route_t  *route;
@@ -468,7 +469,12 @@ ngx_http_graph_policy_api_body_handler(ngx_http_request_t *r)
         return;
     }
 
-    switch (ngx_http_graph_policy_api_body(r, &call.body)) {
+    allocated = NULL;
+
+    switch (ngx_http_graph_policy_gather_body(r,
+                                              NGX_HTTP_GRAPH_POLICY_API_BODY,
+                                              &call.body, &allocated))
+    {
 
     case NGX_OK:
         rc = route->handler(&call);
@@ -482,6 +488,11 @@ ngx_http_graph_policy_api_body_handler(ngx_http_request_t *r)
 
     default: /* NGX_ERROR */
         rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        break;
+    }
+
+    if (allocated != NULL) {
+        ngx_free(allocated);
     }
 
     ngx_http_finalize_request(r, rc);

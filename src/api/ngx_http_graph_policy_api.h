@@ -27,7 +27,7 @@ typedef struct {
     ngx_http_graph_policy_zone_t      *zone;
     ngx_str_t                          id;      /* of a state */
 
-    ngx_str_t                          body;    /* of a POST */
+    ngx_str_t                          body;    /* of a POST, in one piece */
 } ngx_http_graph_policy_call_t;
 
 
@@ -131,13 +131,6 @@ void ngx_http_graph_policy_api_code(ngx_http_graph_policy_gen_t *gen,
 void ngx_http_graph_policy_api_state(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_view_t *view, uint64_t now);
 
-
-/*
- * The body of the request as one piece, out of the request's pool.  NGX_OK;
- * NGX_DECLINED if it is too long; NGX_ERROR.
- */
-ngx_int_t ngx_http_graph_policy_api_body(ngx_http_request_t *r,
-    ngx_str_t *body);
 
 /*
  * Reads the body as an object of members.  NGX_DECLINED: it's in the form;

@@ -105,58 +105,6 @@ ngx_http_graph_policy_api_is_origin(ngx_http_request_t *r, ngx_str_t *origin)
 
 
 ngx_int_t
-ngx_http_graph_policy_api_body(ngx_http_request_t *r, ngx_str_t *body)
-{
-    off_t         size;
-    u_char       *p;
-    size_t        len;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl, *bufs;
-
-    bufs = (r->request_body != NULL) ? r->request_body->bufs : NULL;
-    size = 0;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-        size += ngx_buf_size(cl->buf);
-    }
-
-    if (size > NGX_HTTP_GRAPH_POLICY_API_BODY) {
-        return NGX_DECLINED;
-    }
-
-    p = ngx_pnalloc(r->pool, (size_t) size + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    body->data = p;
-    body->len = (size_t) size;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-        b = cl->buf;
-        len = (size_t) ngx_buf_size(b);
-
-        if (len == 0) {
-            continue;
-        }
-
-        if (ngx_buf_in_memory(b)) {
-            ngx_memcpy(p, b->pos, len);
-
-        } else if (ngx_read_file(b->file, p, len, b->file_pos)
-                   != (ssize_t) len)
-        {
-            return NGX_ERROR;
-        }
-
-        p += len;
-    }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
 ngx_http_graph_policy_api_form(ngx_http_graph_policy_call_t *call,
     ngx_http_graph_policy_form_t *form)
 {

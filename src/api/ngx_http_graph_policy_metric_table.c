@@ -12,6 +12,7 @@
  */
 
 
+#include "ngx_http_graph_policy_api.h"
 #include "ngx_http_graph_policy_metric_table.h"
 
 
@@ -20,31 +21,6 @@
 static ngx_str_t  ngx_http_graph_policy_results[] = {
     ngx_string("accepted"),
     ngx_string("refused")
-};
-
-static ngx_str_t  ngx_http_graph_policy_denials[] = {
-    ngx_string("budget"),
-    ngx_string("deadline"),
-    ngx_string("attempts"),
-    ngx_string("unknown"),
-    ngx_string("waiting"),
-    ngx_string("quota")
-};
-
-static ngx_str_t  ngx_http_graph_policy_probe_results[] = {
-    ngx_string("cleared"),
-    ngx_string("rearmed"),
-    ngx_string("inconclusive")
-};
-
-static ngx_str_t  ngx_http_graph_policy_webhook_kinds[] = {
-    ngx_string("verified"),
-    ngx_string("unsigned"),
-    ngx_string("forged"),
-    ngx_string("unread"),
-    ngx_string("too-large"),
-    ngx_string("foreign"),
-    ngx_string("paused")
 };
 
 static ngx_str_t  ngx_http_graph_policy_bytes_kinds[] = {
@@ -117,7 +93,7 @@ ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[] = {
       ngx_string("Temporary errors that were delivered in place of another "
                  "try, by what stood against it."),
       ngx_http_graph_policy_counted(denied),
-      { ngx_http_graph_policy_label("why", ngx_http_graph_policy_denials,
+      { ngx_http_graph_policy_label("why", ngx_http_graph_policy_denied_words,
                                     NGX_HTTP_GRAPH_POLICY_NDENIED),
         ngx_http_graph_policy_no_label } },
 
@@ -125,7 +101,7 @@ ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[] = {
       ngx_string("States that were probed, by what came of it."),
       ngx_http_graph_policy_counted(probes),
       { ngx_http_graph_policy_label("result",
-                                    ngx_http_graph_policy_probe_results,
+                                    ngx_http_graph_policy_probe_words,
                                     NGX_HTTP_GRAPH_POLICY_NPROBES),
         ngx_http_graph_policy_no_label } },
 
@@ -133,7 +109,7 @@ ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[] = {
       ngx_string("Webhooks, and what was remarkable about them."),
       ngx_http_graph_policy_counted(webhooks),
       { ngx_http_graph_policy_label("kind",
-                                    ngx_http_graph_policy_webhook_kinds,
+                                    ngx_http_graph_policy_webhook_words,
                                     NGX_HTTP_GRAPH_POLICY_NWEBHOOKS),
         ngx_http_graph_policy_no_label } },
 

@@ -86,6 +86,7 @@ ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
     ngx_str_null(body);
 
     if (bufs == NULL) {
+        ngx_str_set(body, "");
         return NGX_OK;
     }
 

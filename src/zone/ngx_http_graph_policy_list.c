@@ -56,19 +56,26 @@ ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node != NULL) {
-        return n;
-    }
-
-    if (cursor->limited) {
-        cursor->done = 1;
-
-    } else {
-        ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
-        cursor->limited = 1;
+    if (node == NULL) {
+        ngx_http_graph_policy_list_end(cursor);
     }
 
     return n;
+}
+
+
+/* one tree is over, the other one follows */
+
+void
+ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor)
+{
+    if (cursor->limited) {
+        cursor->done = 1;
+        return;
+    }
+
+    ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
+    cursor->limited = 1;
 }
 
 

@@ -90,16 +90,8 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node != NULL) {
-        return n;
-    }
-
-    if (cursor->limited) {
-        cursor->done = 1;
-
-    } else {
-        ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
-        cursor->limited = 1;
+    if (node == NULL) {
+        ngx_http_graph_policy_list_end(cursor);
     }
 
     return n;

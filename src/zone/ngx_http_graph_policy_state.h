@@ -182,6 +182,8 @@ typedef struct {
 ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
     ngx_http_graph_policy_tree_t *tree,
     ngx_http_graph_policy_cursor_t *cursor);
+/* moves a cursor that is behind the last node of its tree */
+void ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor);
 
 
 /* takes the mutex, and mends what a dead worker left behind */
