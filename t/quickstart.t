@@ -331,6 +331,10 @@ sub start {
     my $pid = fork // die "fork: $!";
 
     if (!$pid) {
+        # a shell can't trap what was ignored when it began, as it is for
+        # what runs in the background
+        $SIG{INT} = 'DEFAULT';
+
         open STDOUT, '>', "$dir/output" or POSIX::_exit(1);
         open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
         exec "$example/run", @options or POSIX::_exit(127);
