@@ -50,6 +50,8 @@ static ngx_int_t ngx_http_graph_policy_state_file_whose(
 static ngx_uint_t ngx_http_graph_policy_state_file_is_alive(uint64_t master);
 static void ngx_http_graph_policy_state_file_save_now(
     ngx_http_graph_policy_state_file_t *file);
+static ngx_int_t ngx_http_graph_policy_state_file_load_now(
+    ngx_http_graph_policy_state_file_t *file, ngx_uint_t fresh, ngx_log_t *log);
 static ngx_http_graph_policy_state_file_t *
     ngx_http_graph_policy_state_file_next(ngx_cycle_t *cycle, void *tag,
     ngx_list_part_t **part, ngx_uint_t *i);
@@ -117,19 +119,7 @@ ngx_http_graph_policy_state_file_read(
 {
     ngx_int_t  rc;
 
-    rc = ngx_http_graph_policy_load_begin(file, 1, log);
-
-    if (rc == NGX_DONE) {
-        return NGX_OK;
-    }
-
-    if (rc == NGX_OK) {
-
-        do {
-            rc = ngx_http_graph_policy_load_step(file,
-                                                 NGX_HTTP_GRAPH_POLICY_LINES);
-        } while (rc == NGX_AGAIN);
-    }
+    rc = ngx_http_graph_policy_state_file_load_now(file, 1, log);
 
     if (rc == NGX_DONE) {
         return NGX_OK;
@@ -265,15 +255,19 @@ ngx_http_graph_policy_state_file_look(ngx_http_graph_policy_state_file_t *file)
         sh->keep.lost = 0;
     }
 
-    if (ngx_http_graph_policy_state_file_is_saved(sh)
-        || (ngx_msec_int_t) (file->next - ngx_current_msec) > 0)
-    {
+    if ((ngx_msec_int_t) (file->next - ngx_current_msec) > 0) {
         return NGX_HTTP_GRAPH_POLICY_LOOK;
     }
+
+    /* also where nothing has changed: a new binary may have been given up */
 
     switch (ngx_http_graph_policy_state_file_whose(file)) {
 
     case NGX_OK:
+        if (ngx_http_graph_policy_state_file_is_saved(sh)) {
+            return NGX_HTTP_GRAPH_POLICY_LOOK;
+        }
+
         break;
 
     case NGX_DONE:
@@ -444,15 +438,48 @@ ngx_http_graph_policy_state_file_save_now(
 
     rc = ngx_http_graph_policy_state_file_whose(file);
 
-    if ((rc != NGX_OK && rc != NGX_DONE)
-        || ngx_http_graph_policy_save_begin(file) != NGX_OK)
-    {
+    if (rc == NGX_DONE) {
+        rc = ngx_http_graph_policy_state_file_load_now(file, 0,
+                                                       ngx_cycle->log);
+
+        if (rc == NGX_DECLINED || rc == NGX_ERROR) {
+            ngx_http_graph_policy_load_set_aside(file, ngx_cycle->log);
+        }
+
+    } else if (rc != NGX_OK) {
+        return;
+    }
+
+    if (ngx_http_graph_policy_save_begin(file) != NGX_OK) {
         return;
     }
 
     do {
         rc = ngx_http_graph_policy_save_step(file);
     } while (rc == NGX_AGAIN);
+}
+
+
+/* NGX_DONE, also if there is no file, or what else a load ends with */
+
+static ngx_int_t
+ngx_http_graph_policy_state_file_load_now(
+    ngx_http_graph_policy_state_file_t *file, ngx_uint_t fresh, ngx_log_t *log)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_graph_policy_load_begin(file, fresh, log);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    do {
+        rc = ngx_http_graph_policy_load_step(file,
+                                             NGX_HTTP_GRAPH_POLICY_LINES);
+    } while (rc == NGX_AGAIN);
+
+    return rc;
 }
 
 

@@ -15,6 +15,7 @@ use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
 use GraphPolicy qw(slow slurp spew wait_until finish_requests);
+use GraphPolicy::Daemon;
 use GraphPolicy::Kept;
 use GraphPolicy::Webhook qw(payload entry messages status inbound short);
 
@@ -305,58 +306,9 @@ ok($kept->end_by('QUIT'), 'it is over');
 
 # -- binary upgrade -----------------------------------------------------------
 
-# nginx takes USR2 only where its parent has left it, as a daemon
 {
-    package Daemon;
-
-    our @ISA = 'GraphPolicy::Nginx';
-
-    sub run {
-        my ($self) = @_;
-
-        my $pid = fork // die "fork: $!";
-        if (!$pid) {
-            open STDOUT, '>', "$self->{dir}/nginx.out" or POSIX::_exit(1);
-            open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
-            open STDIN, '<', '/dev/null' or POSIX::_exit(1);
-            exec { ($self->command)[0] } $self->command
-                or POSIX::_exit(127);
-        }
-        waitpid $pid, 0;
-        die 'nginx did not start: ' . $self->said if $?;
-        $self->follow($self->{pid});
-    }
-
-    # the new master that the file of its process id names
-    sub follow {
-        my ($self, $old) = @_;
-
-        my $pid = GraphPolicy::wait_until(sub {
-            my ($now) = GraphPolicy::slurp("$self->{dir}/nginx.pid")
-                =~ /^(\d+)$/;
-            return $now && $now != ($old // 0) ? $now : undef;
-        }) or return;
-
-        # ended with the test, if not before
-        GraphPolicy::adopt($pid);
-        $self->{pid} = $pid;
-        return GraphPolicy::wait_until(sub {
-            (my @workers = $self->workers) == $self->{workers}
-                && IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-                    PeerPort => $self->{port}) });
-    }
-}
-
-{
-    # what is executed again needs its whole path
-    local $GraphPolicy::nginx_binary = $GraphPolicy::nginx_binary =~ m{/}
-        ? $GraphPolicy::nginx_binary
-        : (grep { -x } map { "$_/$GraphPolicy::nginx_binary" } split /:/,
-            $ENV{PATH})[0];
-    delete local $ENV{NGINX};
-
     unlink $file;
-    $kept->follow(Daemon->start(graph => $graph, workers => 2,
+    $kept->follow(GraphPolicy::Daemon->start(graph => $graph, workers => 2,
         http => $hook->filled($http =~ s/\bFILE\b/$file/gr)));
     $nginx = $kept->nginx;
     $api   = $kept->api;

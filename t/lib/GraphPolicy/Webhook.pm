@@ -181,7 +181,7 @@ sub template {
 
 # -- the proxy ----------------------------------------------------------------
 
-# http, secrets, and what GraphPolicy::Nginx takes
+# http, secrets, the class of the proxy and what GraphPolicy::Nginx takes
 sub start {
     my ($class, %option) = @_;
 
@@ -196,11 +196,13 @@ sub start {
         $self->secrets($name, @{ delete $option{$name} });
     }
 
-    ($self->{secret}) = split ' ', $self->{lines}{secrets}[0];
+    ($self->{secret}) = split ' ', $self->{lines}{secrets}[0]
+        if $self->{lines}{secrets};
 
-    my $http = $self->filled(delete $option{http});
+    my $http   = $self->filled(delete $option{http});
+    my $server = delete $option{class} // 'GraphPolicy::Nginx';
 
-    $self->{nginx} = GraphPolicy::Nginx->start(graph => $self->{graph},
+    $self->{nginx} = $server->start(graph => $self->{graph},
         http => $http, %option);
 
     return $self;
