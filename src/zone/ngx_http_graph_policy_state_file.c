@@ -29,7 +29,7 @@
 
 
 /* milliseconds: between two looks at a zone, after a failure, and a step */
-#define NGX_HTTP_GRAPH_POLICY_LOOK     500
+#define NGX_HTTP_GRAPH_POLICY_LOOK     100
 #define NGX_HTTP_GRAPH_POLICY_WAIT     1000
 #define NGX_HTTP_GRAPH_POLICY_STEP     1
 
