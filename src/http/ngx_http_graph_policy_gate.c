@@ -22,6 +22,9 @@ static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_uint_t ngx_http_graph_policy_reads_messages(
     ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_introduce(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_target_t *target);
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_target_t *target);
@@ -203,6 +206,37 @@ ngx_http_graph_policy_check_again(ngx_http_request_t *r,
 }
 
 
+/* what the zone has to know of the request; no more than what counts now */
+
+static void
+ngx_http_graph_policy_introduce(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_target_t *target)
+{
+    ngx_http_graph_policy_identify(r, glcf, ctx, target);
+
+    if (ngx_http_graph_policy_zone_armed_bound(glcf->zone) != 0) {
+        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+    }
+
+    if (target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
+        && ngx_http_graph_policy_reads_messages(glcf))
+    {
+        ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+
+        /* marketing_messages takes nothing else */
+
+        if (!target->messages) {
+            ctx->identity.template = 1;
+        }
+    }
+
+    ctx->identity.cooldown = (glcf->cooldown && target->send);
+    ctx->identity.gate = glcf->conversation
+                         ? (uint32_t) glcf->conversation_hold : 0;
+}
+
+
 /* NGX_OK: go on, as probe perhaps; NGX_BUSY: answer locally */
 
 static ngx_int_t
@@ -229,32 +263,13 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     ctx->kind = target->kind;
 
-    ngx_http_graph_policy_identify(r, glcf, ctx, target);
+    ngx_http_graph_policy_introduce(r, ctx, glcf, target);
 
-    if (ngx_http_graph_policy_zone_armed_bound(glcf->zone) != 0) {
-        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
-    }
-
-    if (target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
-        && ngx_http_graph_policy_reads_messages(glcf))
-    {
-        ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
-
-        /* marketing_messages takes nothing else */
-
-        if (!target->messages) {
-            ctx->identity.template = 1;
-        }
-    }
-
-    ctx->identity.cooldown = (glcf->cooldown && target->send);
     dry_run = ngx_http_graph_policy_dry_run(r, glcf);
 
     /* one that waits to be sent again may ask more than once */
 
     ctx->identity.uncounted = (dry_run || ctx->attempts > 1);
-    ctx->identity.gate = glcf->conversation
-                         ? (uint32_t) glcf->conversation_hold : 0;
 
     now = ngx_http_graph_policy_now();
 

@@ -102,7 +102,12 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-        shown->blocked += (rc == NGX_BUSY && !id->uncounted);
+
+        /* who is unknown while a state is due asks once more by name */
+
+        shown->blocked += (rc == NGX_BUSY && !id->uncounted
+                           && (id->credential != 0
+                               || now < shown->breaker.until));
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
 
     } else if (limit != NULL) {
