@@ -83,6 +83,7 @@ struct ngx_http_graph_policy_walk_s {
     ngx_uint_t                         listed;
     ngx_uint_t                         looked;
     void                              *data;        /* of other steps */
+    ngx_msec_t                         pace;        /* between two of them */
 
     ngx_http_graph_policy_walk_pt      step;
     ngx_event_t                        event;

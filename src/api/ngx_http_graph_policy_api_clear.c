@@ -58,6 +58,10 @@ ngx_http_graph_policy_api_clear_all(ngx_http_graph_policy_call_t *call)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* an operator who clears them all doesn't want to wait for it */
+
+    walk->pace = 1;
+
     wrong = ngx_http_graph_policy_api_filter(call, 0, &walk->filter);
 
     if (wrong != NULL) {

@@ -17,10 +17,11 @@
 
 
 /*
- * Milliseconds between two steps.  A timer and not a posted event, as a worker
- * that is told to leave waits for timers alone.
+ * Milliseconds between two steps: so seldom that most of the sends meanwhile
+ * meet none.  A timer and not a posted event, as a worker that is told to
+ * leave waits for timers alone.
  */
-#define NGX_HTTP_GRAPH_POLICY_PACE  1
+#define NGX_HTTP_GRAPH_POLICY_PACE  8
 
 
 static void ngx_http_graph_policy_api_walk_on(ngx_event_t *ev);
@@ -46,6 +47,7 @@ ngx_http_graph_policy_api_new_walk(ngx_http_graph_policy_call_t *call)
     walk->request = call->request;
     walk->conf = call->conf;
     walk->zone = call->zone;
+    walk->pace = NGX_HTTP_GRAPH_POLICY_PACE;
 
     cln->handler = ngx_http_graph_policy_api_walk_cleanup;
 
@@ -74,7 +76,7 @@ ngx_http_graph_policy_api_walk(ngx_http_graph_policy_walk_t *walk,
     walk->event.data = walk;
     walk->event.log = r->connection->log;
 
-    ngx_add_timer(&walk->event, NGX_HTTP_GRAPH_POLICY_PACE);
+    ngx_add_timer(&walk->event, walk->pace);
 
     /* a client that leaves doesn't leave half of it undone */
 
@@ -104,7 +106,7 @@ ngx_http_graph_policy_api_walk_on(ngx_event_t *ev)
     rc = walk->step(walk);
 
     if (rc == NGX_DECLINED) {
-        ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_PACE);
+        ngx_add_timer(ev, walk->pace);
         return;
     }
 
