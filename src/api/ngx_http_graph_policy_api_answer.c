@@ -185,22 +185,12 @@ ngx_int_t
 ngx_http_graph_policy_api_header(ngx_http_request_t *r, const char *name,
     u_char *value, size_t len)
 {
-    ngx_table_elt_t  *h;
+    ngx_str_t  text;
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
+    text.data = value;
+    text.len = len;
 
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value.data = value;
-    h->value.len = len;
-    h->lowcase_key = NULL;
-    ngx_http_graph_policy_unlink_header(h);
-
-    return NGX_OK;
+    return ngx_http_graph_policy_add_header(r, name, ngx_strlen(name), &text);
 }
 
 

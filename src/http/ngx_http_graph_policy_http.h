@@ -342,6 +342,13 @@ ngx_int_t ngx_http_graph_policy_tag(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
+/*
+ * Adds a response header; the name, of "len" bytes, is a literal, and what the
+ * value points to outlives the request.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_add_header(ngx_http_request_t *r,
+    const char *name, size_t len, ngx_str_t *value);
+
 /* writes a state's id, NGX_HTTP_GRAPH_POLICY_ID_LEN bytes */
 u_char *ngx_http_graph_policy_write_id(u_char *p,
     ngx_http_graph_policy_view_t *view);

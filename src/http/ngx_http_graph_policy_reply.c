@@ -39,8 +39,6 @@ static void ngx_http_graph_policy_take_view(
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_int_t ngx_http_graph_policy_add_number(ngx_http_request_t *r,
     const char *name, size_t len, int64_t value);
-static ngx_int_t ngx_http_graph_policy_add_header(ngx_http_request_t *r,
-    const char *name, size_t len, ngx_str_t *value);
 
 
 #define ngx_http_graph_policy_cpylit(p, literal)                              \
@@ -469,7 +467,7 @@ ngx_http_graph_policy_add_number(ngx_http_request_t *r, const char *name,
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
     size_t len, ngx_str_t *value)
 {
