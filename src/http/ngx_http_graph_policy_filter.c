@@ -42,8 +42,6 @@ static void ngx_http_graph_policy_tell(ngx_http_graph_policy_ctx_t *ctx,
     ngx_uint_t result);
 static ngx_int_t ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_strip(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -583,77 +581,4 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     }
 
     return ngx_http_next_header_filter(r);
-}
-
-
-/* what the upstream sent under our names isn't ours */
-
-static void
-ngx_http_graph_policy_strip(ngx_http_request_t *r)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = &r->headers_out.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (ngx_http_graph_policy_is_ours(&h[i].key)) {
-            h[i].hash = 0;
-        }
-    }
-}
-
-
-static ngx_uint_t
-ngx_http_graph_policy_is_ours(ngx_str_t *name)
-{
-    ngx_uint_t  i;
-
-    static ngx_str_t  names[] = {
-        ngx_string("X-Graph-Error-Category"),
-        ngx_string("X-Graph-Error-Code"),
-        ngx_string("X-Graph-Error-Subcode"),
-        ngx_string("X-Graph-Error-Reason"),
-        ngx_string("X-Graph-Error-Scope"),
-        ngx_string("X-Graph-Policy"),
-        ngx_string("X-Graph-State"),
-        ngx_string("X-Graph-Attempts"),
-        ngx_null_string
-    };
-
-    if (ngx_http_graph_policy_is_named(name, "Retry-After")) {
-        return 1;
-    }
-
-    if (name->len < sizeof("X-Graph-State") - 1
-        || ngx_strncasecmp(name->data, (u_char *) "X-Graph-",
-                           sizeof("X-Graph-") - 1)
-           != 0)
-    {
-        return 0;
-    }
-
-    for (i = 0; names[i].len != 0; i++) {
-
-        if (name->len == names[i].len
-            && ngx_strncasecmp(name->data, names[i].data, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }

@@ -183,15 +183,25 @@ typedef struct {
         == 0)
 
 
+/* milliseconds of the wall clock */
+
+static ngx_inline uint64_t
+ngx_http_graph_policy_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 /* the context, or NULL if the request has none yet */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_get_ctx(
     ngx_http_request_t *r);
 /* the context, made if need be; NULL if there is no memory */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
     ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
-
-/* milliseconds of the wall clock */
-uint64_t ngx_http_graph_policy_now(void);
 
 /* whether what the policy would do here is only shown */
 ngx_uint_t ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
@@ -255,6 +265,15 @@ void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
 /* tells, likewise, that the request is the probe of the leases it holds */
 void ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_view_t *view);
+
+/* room for one state in a line of the log, lengths of its parts and words */
+#define NGX_HTTP_GRAPH_POLICY_STATE_TEXT                                      \
+    (NGX_HTTP_GRAPH_POLICY_KEY_LEN + NGX_HTTP_GRAPH_POLICY_TRACE_LEN          \
+     + NGX_HTTP_GRAPH_POLICY_FP_LEN + 2 * NGX_INT64_LEN + 192)
+
+/* a state, as the log has it; at most STATE_TEXT bytes */
+u_char *ngx_http_graph_policy_write_state(u_char *p,
     ngx_http_graph_policy_view_t *view);
 
 /* logs at info what a state does to the request */
@@ -341,6 +360,9 @@ ngx_int_t ngx_http_graph_policy_tag(ngx_http_request_t *r,
 /* the same for an accepted probe or retry */
 ngx_int_t ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
+
+/* what the upstream sent under our names isn't ours */
+void ngx_http_graph_policy_strip(ngx_http_request_t *r);
 
 /*
  * Adds a response header; the name, of "len" bytes, is a literal, and what the

@@ -276,19 +276,6 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
 }
 
 
-ngx_int_t
-ngx_http_graph_policy_value(ngx_http_request_t *r,
-    ngx_http_complex_value_t *cv, ngx_str_t *value)
-{
-    if (ngx_http_complex_value(r, cv, value) != NGX_OK) {
-        ngx_str_null(value);
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
-}
-
-
 /* a name that can't be shown as it is stands for itself as a fingerprint */
 
 static void

@@ -338,38 +338,6 @@ ngx_http_graph_policy_fire(ngx_event_t *ev)
 }
 
 
-/* a second run adds an empty element that "$upstream_status" shows as ":" */
-
-void
-ngx_http_graph_policy_join_states(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_array_t                *states;
-    ngx_http_upstream_state_t  *state;
-
-    ctx->again = 0;
-
-    states = r->upstream_states;
-    state = states->elts;
-
-    if (ctx->nstates == 0 || states->nelts < ctx->nstates + 2
-        || state[ctx->nstates].peer != NULL)
-    {
-        return;
-    }
-
-    ngx_memmove(&state[ctx->nstates], &state[ctx->nstates + 1],
-                (states->nelts - ctx->nstates - 1)
-                * sizeof(ngx_http_upstream_state_t));
-
-    states->nelts--;
-
-    if (r->upstream != NULL) {
-        r->upstream->state = &state[states->nelts - 1];
-    }
-}
-
-
 void
 ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
     ngx_uint_t level, const char *what)

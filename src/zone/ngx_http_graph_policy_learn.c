@@ -35,9 +35,6 @@ static void ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_transition_e transition, uint64_t now,
     ngx_http_graph_policy_view_t *view);
-static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason);
 
 
 /* an event tells the second, so it may have been at the end of that */
@@ -412,91 +409,4 @@ ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
-}
-
-
-void
-ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
-    ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
-{
-    ngx_uint_t                      was_armed;
-    ngx_http_graph_policy_place_t   place;
-    ngx_http_graph_policy_state_t  *state;
-
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
-    if (ngx_http_graph_policy_state_place(zone->sh, id, kind, 0, &place)
-        != NGX_OK)
-    {
-        return;
-    }
-
-    ngx_http_graph_policy_zone_lock(zone);
-
-    ngx_http_graph_policy_expire(zone, now);
-
-    state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
-
-    /* older events than one that is stale itself aren't believed anyway */
-
-    if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
-        && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
-    {
-        state = ngx_http_graph_policy_note(zone, &place, reason);
-    }
-
-    if (state == NULL
-        || !ngx_http_graph_policy_state_is_at(state, &place)
-        || when / 1000 < state->breaker.changed / 1000
-        || state->breaker.until == NGX_HTTP_GRAPH_POLICY_NEVER)
-    {
-        goto done;
-    }
-
-    was_armed = state->breaker.armed;
-
-    if (ngx_http_graph_policy_breaker_clear(&state->breaker,
-                                            state->breaker.changed, now)
-        == NGX_HTTP_GRAPH_POLICY_CLEARED)
-    {
-        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-        view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
-    }
-
-    state->breaker.changed = when;
-
-    ngx_http_graph_policy_state_update(zone, state, was_armed);
-
-done:
-
-    ngx_http_graph_policy_zone_unlock(zone);
-}
-
-
-/* a closed state, to remember the time of its end; nothing leaves for it */
-
-static ngx_http_graph_policy_state_t *
-ngx_http_graph_policy_note(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason)
-{
-    ngx_http_graph_policy_facts_t    facts;
-    ngx_http_graph_policy_failure_t  failure;
-    ngx_http_graph_policy_verdict_t  verdict;
-
-    if (zone->shpool->pfree < 4) {
-        return NULL;
-    }
-
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    verdict.reason = (uint8_t) reason;
-    failure.verdict = &verdict;
-    failure.facts = &facts;
-
-    return ngx_http_graph_policy_state_create(zone, place, &failure);
 }

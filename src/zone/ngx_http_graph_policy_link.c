@@ -17,26 +17,6 @@
 #include "ngx_http_graph_policy_state.h"
 
 
-/* milliseconds for which nobody else may take a phone from its account */
-#define NGX_HTTP_GRAPH_POLICY_LINKED   86400000
-
-/*
- * Phones that are known of an account, many more than Meta allows.  Who signs
- * for one account mustn't be able to fill the zone, and drive out what is known
- * of others.
- */
-#define NGX_HTTP_GRAPH_POLICY_PHONES   1000
-
-
-static ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    uint64_t now);
-static ngx_uint_t ngx_http_graph_policy_link_too_many(
-    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id);
-static void ngx_http_graph_policy_link_regroup(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
-static ngx_uint_t ngx_http_graph_policy_link_is_of(
-    ngx_http_graph_policy_link_t *link, ngx_str_t *account);
 static ngx_int_t ngx_http_graph_policy_link_compare(u_char *one, size_t len,
     u_char *two, size_t two_len);
 static void ngx_http_graph_policy_link_insert(ngx_rbtree_node_t *temp,
@@ -109,113 +89,10 @@ ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-ngx_int_t
-ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now)
+void
+ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id)
 {
-    ngx_int_t                      rc;
-    ngx_http_graph_policy_link_t  *link;
-
-    if (id->phone.len == 0
-        || id->phone.len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
-        || id->account.len == 0
-        || id->account.len > NGX_HTTP_GRAPH_POLICY_KEY_LEN)
-    {
-        return NGX_ERROR;
-    }
-
-    rc = NGX_OK;
-
-    ngx_http_graph_policy_zone_lock(zone);
-
-    link = ngx_http_graph_policy_link_find(zone->sh, &id->phone,
-                                           &id->phone_hash);
-
-    if (link != NULL && !ngx_http_graph_policy_link_is_of(link, &id->account))
-    {
-        if (other != NULL
-            && now < link->confirmed + NGX_HTTP_GRAPH_POLICY_LINKED)
-        {
-            ngx_memcpy(other->data, link->account, link->account_len);
-            other->len = link->account_len;
-            rc = NGX_DECLINED;
-            goto done;
-        }
-
-        ngx_http_graph_policy_link_remove(zone, link);
-        link = NULL;
-    }
-
-    if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
-        zone->sh->counters.lost++;
-        rc = NGX_ABORT;
-        goto done;
-    }
-
-    if (link == NULL) {
-        link = ngx_http_graph_policy_link_create(zone, id, now);
-
-        if (link == NULL) {
-            zone->sh->counters.lost++;
-            rc = NGX_ERROR;
-            goto done;
-        }
-
-        ngx_http_graph_policy_link_regroup(zone, id);
-    }
-
-    zone->sh->editing = 1;
-
-    link->confirmed = now;
-    ngx_queue_remove(&link->queue);
-    ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
-
-done:
-
-    ngx_http_graph_policy_zone_unlock(zone);
-
-    return rc;
-}
-
-
-static ngx_uint_t
-ngx_http_graph_policy_link_too_many(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id)
-{
-    uint64_t            hash;
-    ngx_uint_t          n;
-    ngx_rbtree_node_t  *node;
-
-    hash = ngx_http_graph_policy_key_hash(sh, &id->account,
-                                          &id->account_hash);
-
-    node = ngx_http_graph_policy_tree_find(&sh->link_members, hash);
-
-    for (n = 1; node != NULL && node->key == hash; n++) {
-
-        if (n == NGX_HTTP_GRAPH_POLICY_PHONES) {
-            return 1;
-        }
-
-        node = ngx_rbtree_next(&sh->link_members.tree, node);
-    }
-
-    return 0;
-}
-
-
-static ngx_http_graph_policy_link_t *
-ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, uint64_t now)
-{
-    ngx_http_graph_policy_link_t  *link;
-    ngx_http_graph_policy_view_t   evicted;
-
-    link = ngx_http_graph_policy_room_for_link(zone, now, &evicted);
-    if (link == NULL) {
-        return NULL;
-    }
-
     ngx_memzero(link, sizeof(ngx_http_graph_policy_link_t));
 
     link->node.key = id->phone_hash;
@@ -234,8 +111,6 @@ ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->linked++;
     zone->sh->changes++;
-
-    return link;
 }
 
 
@@ -253,33 +128,6 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     zone->sh->changes++;
 
     ngx_slab_free_locked(zone->shpool, link);
-}
-
-
-/* a phone that is disconnected already is one of its account's from now on */
-
-static void
-ngx_http_graph_policy_link_regroup(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id)
-{
-    ngx_http_graph_policy_place_t   place;
-    ngx_http_graph_policy_state_t  *state;
-
-    if (ngx_http_graph_policy_state_place(zone->sh, id,
-                                          NGX_HTTP_GRAPH_POLICY_KEY_PHONE, 0,
-                                          &place)
-        != NGX_OK)
-    {
-        return;
-    }
-
-    state = ngx_http_graph_policy_state_find(zone->sh, place.hash,
-                                     NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
-
-    if (state != NULL && ngx_http_graph_policy_state_is_at(state, &place)) {
-        zone->sh->editing = 1;
-        ngx_http_graph_policy_group_join(zone->sh, state, id);
-    }
 }
 
 
@@ -346,7 +194,7 @@ ngx_http_graph_policy_zone_next_phone(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_graph_policy_link_is_of(ngx_http_graph_policy_link_t *link,
     ngx_str_t *account)
 {

@@ -43,6 +43,8 @@
 static void *ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone,
     size_t size, ngx_uint_t all, uint64_t now,
     ngx_http_graph_policy_view_t *evicted);
+static void *ngx_http_graph_policy_room_for_conversation(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live);
 static ngx_int_t ngx_http_graph_policy_evict_conversations(
     ngx_http_graph_policy_zone_t *zone);
 static ngx_int_t ngx_http_graph_policy_evict_like(
@@ -68,20 +70,83 @@ static void ngx_http_graph_policy_expire_conversations(
     ngx_http_graph_policy_zone_t *zone, uint64_t now);
 
 
-void *
-ngx_http_graph_policy_room_for_state(ngx_http_graph_policy_zone_t *zone,
-    size_t size, uint64_t now, ngx_http_graph_policy_view_t *evicted)
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_failure_t *failure)
 {
-    return ngx_http_graph_policy_room(zone, size, 1, now, evicted);
+    size_t                          size, head;
+    ngx_http_graph_policy_state_t  *state;
+
+    head = offsetof(ngx_http_graph_policy_state_t, data);
+
+    /* one slab class for all but the longest, so that eviction helps */
+
+    size = head + place->key.len + failure->facts->trace_len;
+    size = ngx_max(size, NGX_HTTP_GRAPH_POLICY_SLOT);
+    state = NULL;
+
+    if (size > NGX_HTTP_GRAPH_POLICY_SLOT) {
+
+        /* nothing has to leave for the sake of a long trace */
+
+        zone->sh->editing = 1;
+
+        state = ngx_slab_alloc_locked(zone->shpool, size);
+
+        if (state == NULL) {
+            size = ngx_max(head + place->key.len, NGX_HTTP_GRAPH_POLICY_SLOT);
+        }
+    }
+
+    if (state == NULL) {
+        state = ngx_http_graph_policy_room(zone, size, 1, failure->now,
+                                           &failure->evicted);
+        if (state == NULL) {
+            return NULL;
+        }
+    }
+
+    ngx_http_graph_policy_state_init(zone, state, size, place,
+                                     failure->verdict->reason);
+
+    return state;
 }
 
 
-void *
-ngx_http_graph_policy_room_for_link(ngx_http_graph_policy_zone_t *zone,
-    uint64_t now, ngx_http_graph_policy_view_t *evicted)
+ngx_http_graph_policy_link_t *
+ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t now)
 {
-    return ngx_http_graph_policy_room(zone, NGX_HTTP_GRAPH_POLICY_SLOT, 0, now,
-                                      evicted);
+    ngx_http_graph_policy_link_t  *link;
+    ngx_http_graph_policy_view_t   evicted;
+
+    link = ngx_http_graph_policy_room(zone, NGX_HTTP_GRAPH_POLICY_SLOT, 0, now,
+                                      &evicted);
+    if (link == NULL) {
+        return NULL;
+    }
+
+    ngx_http_graph_policy_link_init(zone, link, id);
+
+    return link;
+}
+
+
+ngx_http_graph_policy_conversation_t *
+ngx_http_graph_policy_conversation_create(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t live)
+{
+    ngx_http_graph_policy_conversation_t  *conversation;
+
+    conversation = ngx_http_graph_policy_room_for_conversation(zone, live);
+    if (conversation == NULL) {
+        return NULL;
+    }
+
+    ngx_http_graph_policy_conversation_init(zone, conversation, hash);
+
+    return conversation;
 }
 
 
@@ -349,7 +414,7 @@ ngx_http_graph_policy_oldest_conversation(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-void *
+static void *
 ngx_http_graph_policy_room_for_conversation(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t live)
 {

@@ -341,3 +341,21 @@ ngx_http_graph_policy_save_abort(ngx_http_graph_policy_state_file_t *file)
     ngx_free(file->save);
     file->save = NULL;
 }
+
+
+void
+ngx_http_graph_policy_state_file_failed(
+    ngx_http_graph_policy_state_file_t *file, ngx_err_t err, char *call,
+    u_char *name)
+{
+    if (err == file->err && ngx_time() - file->logged < 60) {
+        return;
+    }
+
+    file->err = err;
+    file->logged = ngx_time();
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
+                  "graph_policy_zone \"%V\" can't save its states: "
+                  "%s \"%s\" failed", &file->zone->name, call, name);
+}

@@ -140,50 +140,21 @@ ngx_http_graph_policy_state_is_at(ngx_http_graph_policy_state_t *state,
 }
 
 
-ngx_http_graph_policy_state_t *
-ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_failure_t *failure)
+void
+ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, size_t size,
+    ngx_http_graph_policy_place_t *place, ngx_uint_t reason)
 {
-    size_t                          size, head;
-    ngx_http_graph_policy_state_t  *state;
+    size_t  head;
 
     head = offsetof(ngx_http_graph_policy_state_t, data);
-
-    /* one slab class for all but the longest, so that eviction helps */
-
-    size = head + place->key.len + failure->facts->trace_len;
-    size = ngx_max(size, NGX_HTTP_GRAPH_POLICY_SLOT);
-    state = NULL;
-
-    if (size > NGX_HTTP_GRAPH_POLICY_SLOT) {
-
-        /* nothing has to leave for the sake of a long trace */
-
-        zone->sh->editing = 1;
-
-        state = ngx_slab_alloc_locked(zone->shpool, size);
-
-        if (state == NULL) {
-            size = ngx_max(head + place->key.len, NGX_HTTP_GRAPH_POLICY_SLOT);
-        }
-    }
-
-    if (state == NULL) {
-        state = ngx_http_graph_policy_room_for_state(zone, size,
-                                                     failure->now,
-                                                     &failure->evicted);
-        if (state == NULL) {
-            return NULL;
-        }
-    }
 
     ngx_memzero(state, head);
 
     state->node.key = place->hash;
     state->credential = place->credential;
     state->kind = (uint8_t) place->kind;
-    state->reason = failure->verdict->reason;
+    state->reason = (uint8_t) reason;
     state->code = -1;
     state->subcode = -1;
     state->room = (uint16_t) (size - head);
@@ -198,8 +169,6 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_tree_insert(
                 &zone->sh->order[state->large][NGX_HTTP_GRAPH_POLICY_IDLE],
                 &state->order, ngx_rbtree_insert_value);
-
-    return state;
 }
 
 

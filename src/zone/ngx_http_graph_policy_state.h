@@ -186,6 +186,16 @@ ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
 void ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor);
 
 
+/*
+ * Makes the zone's memory, or takes over what an earlier cycle left there.
+ * NGX_OK: it is new and empty; NGX_DONE: taken over; NGX_ERROR, logged.
+ */
+ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+/* makes a zone that nobody uses yet empty again, under a key of its own */
+ngx_int_t ngx_http_graph_policy_zone_reset(
+    ngx_http_graph_policy_zone_t *zone, ngx_log_t *log);
+
 /* takes the mutex, and mends what a dead worker left behind */
 void ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone);
 void ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone);
@@ -221,6 +231,11 @@ ngx_uint_t ngx_http_graph_policy_state_is_at(
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
     ngx_http_graph_policy_failure_t *failure);
+
+/* fills in a closed one in "size" bytes, and puts it into its trees */
+void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, size_t size,
+    ngx_http_graph_policy_place_t *place, ngx_uint_t reason);
 
 /* Shows the failure that set or re-armed the state. */
 void ngx_http_graph_policy_state_describe(
@@ -280,19 +295,6 @@ void ngx_http_graph_policy_group_rejoin(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t key);
 
 
-/*
- * Memory for a state, a link or a conversation of "size" bytes.  Makes room
- * in the order that is documented for users; an armed state that leaves is in
- * "evicted".  NULL if there is no room.
- */
-void *ngx_http_graph_policy_room_for_state(ngx_http_graph_policy_zone_t *zone,
-    size_t size, uint64_t now, ngx_http_graph_policy_view_t *evicted);
-void *ngx_http_graph_policy_room_for_link(ngx_http_graph_policy_zone_t *zone,
-    uint64_t now, ngx_http_graph_policy_view_t *evicted);
-/* one that is "live" may take the room of the oldest other one */
-void *ngx_http_graph_policy_room_for_conversation(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live);
-
 /* Drops what is over. */
 void ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone,
     uint64_t now);
@@ -304,6 +306,17 @@ ngx_http_graph_policy_conversation_t *ngx_http_graph_policy_conversation_find(
 /* where it is found, 0 if the conversation is unknown */
 uint64_t ngx_http_graph_policy_conversation_hash(
     ngx_http_graph_policy_identity_t *id);
+/* likewise; one that is "live" may take the place of the oldest other one */
+ngx_http_graph_policy_conversation_t *
+    ngx_http_graph_policy_conversation_create(
+    ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live);
+void ngx_http_graph_policy_conversation_init(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_conversation_t *conversation, uint64_t hash);
+void ngx_http_graph_policy_conversation_update(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
+    uint64_t until);
 void ngx_http_graph_policy_conversation_remove(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation);
@@ -333,6 +346,13 @@ void ngx_http_graph_policy_conversation_view(
 
 ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_find(
     ngx_http_graph_policy_shctx_t *sh, ngx_str_t *phone, uint64_t *hash);
+ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    uint64_t now);
+void ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id);
+ngx_uint_t ngx_http_graph_policy_link_is_of(
+    ngx_http_graph_policy_link_t *link, ngx_str_t *account);
 void ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link);
 /* Fills in id->account where it is unknown and a link knows it. */

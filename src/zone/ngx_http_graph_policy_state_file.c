@@ -38,6 +38,8 @@
 #define NGX_HTTP_GRAPH_POLICY_REST     4
 
 
+static ngx_int_t ngx_http_graph_policy_state_file_init(
+    ngx_shm_zone_t *shm_zone, void *data);
 static void ngx_http_graph_policy_state_file_handler(ngx_event_t *ev);
 static ngx_msec_t ngx_http_graph_policy_state_file_look(
     ngx_http_graph_policy_state_file_t *file);
@@ -105,6 +107,10 @@ ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
     p = ngx_cpymem(file->temp, file->name.data, file->name.len);
     ngx_memcpy(p, ".tmp", sizeof(".tmp"));
 
+    /* what is new is read from the file at once */
+
+    zone->shm_zone->init = ngx_http_graph_policy_state_file_init;
+
     file->ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
                                                  ngx_core_module);
     zone->file = file;
@@ -113,23 +119,34 @@ ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
 }
 
 
-ngx_int_t
-ngx_http_graph_policy_state_file_read(
-    ngx_http_graph_policy_state_file_t *file, ngx_log_t *log)
+static ngx_int_t
+ngx_http_graph_policy_state_file_init(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_int_t  rc;
+    ngx_int_t                            rc;
+    ngx_http_graph_policy_zone_t        *zone;
 
-    rc = ngx_http_graph_policy_state_file_load_now(file, 1, log);
+    rc = ngx_http_graph_policy_zone_init(shm_zone, data);
+
+    if (rc != NGX_OK) {
+        return (rc == NGX_DONE) ? NGX_OK : rc;
+    }
+
+    zone = shm_zone->data;
+
+    rc = ngx_http_graph_policy_state_file_load_now(zone->file, 1,
+                                                   shm_zone->shm.log);
 
     if (rc == NGX_DONE) {
         return NGX_OK;
     }
 
     if (!ngx_test_config) {
-        ngx_http_graph_policy_load_set_aside(file, log);
+        ngx_http_graph_policy_load_set_aside(zone->file, shm_zone->shm.log);
     }
 
-    return NGX_DECLINED;
+    /* what a file said before the place where it is corrupt counts neither */
+
+    return ngx_http_graph_policy_zone_reset(zone, shm_zone->shm.log);
 }
 
 
@@ -480,24 +497,6 @@ ngx_http_graph_policy_state_file_load_now(
     } while (rc == NGX_AGAIN);
 
     return rc;
-}
-
-
-void
-ngx_http_graph_policy_state_file_failed(
-    ngx_http_graph_policy_state_file_t *file, ngx_err_t err, char *call,
-    u_char *name)
-{
-    if (err == file->err && ngx_time() - file->logged < 60) {
-        return;
-    }
-
-    file->err = err;
-    file->logged = ngx_time();
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, err,
-                  "graph_policy_zone \"%V\" can't save its states: "
-                  "%s \"%s\" failed", &file->zone->name, call, name);
 }
 
 

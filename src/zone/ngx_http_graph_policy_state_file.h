@@ -22,14 +22,6 @@ ngx_int_t ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *name, void *tag);
 
 /*
- * Reads the file into a zone that is new.  NGX_OK, also if there is no file;
- * NGX_DECLINED if it is corrupt: then it is set aside, and the zone has to be
- * formatted again.
- */
-ngx_int_t ngx_http_graph_policy_state_file_read(
-    ngx_http_graph_policy_state_file_t *file, ngx_log_t *log);
-
-/*
  * Of all zones with "tag" that the cycle has: begins to save what changes, in
  * this process; ends that, with a last save where that is needed; saves at
  * once, whatever has changed.

@@ -22,7 +22,6 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
-#include "ngx_http_graph_policy_state_file.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
@@ -32,8 +31,8 @@
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
 
 
-static ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
-    void *data);
+static ngx_int_t ngx_http_graph_policy_zone_init_handler(
+    ngx_shm_zone_t *shm_zone, void *data);
 static void ngx_http_graph_policy_zone_warn_resized(ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_graph_policy_zone_random(uint64_t key[2],
     ngx_log_t *log);
@@ -63,8 +62,9 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     }
 
     zone->name = *name;
+    zone->shm_zone = shm_zone;
 
-    shm_zone->init = ngx_http_graph_policy_zone_init;
+    shm_zone->init = ngx_http_graph_policy_zone_init_handler;
     shm_zone->data = zone;
 
     *zonep = zone;
@@ -74,6 +74,14 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
 
 static ngx_int_t
+ngx_http_graph_policy_zone_init_handler(ngx_shm_zone_t *shm_zone, void *data)
+{
+    return (ngx_http_graph_policy_zone_init(shm_zone, data) != NGX_ERROR)
+           ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
 ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     uint64_t                        key[2];
@@ -101,7 +109,7 @@ ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         zone->sh = sh;
 
-        return NGX_OK;
+        return NGX_DONE;
     }
 
     ngx_http_graph_policy_zone_warn_resized(shm_zone);
@@ -112,14 +120,19 @@ ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    if (zone->file == NULL
-        || ngx_http_graph_policy_state_file_read(zone->file, shm_zone->shm.log)
-           == NGX_OK)
-    {
-        return NGX_OK;
-    }
+    return NGX_OK;
+}
 
-    /* what a file said before the place where it is corrupt counts neither */
+
+ngx_int_t
+ngx_http_graph_policy_zone_reset(ngx_http_graph_policy_zone_t *zone,
+    ngx_log_t *log)
+{
+    uint64_t  key[2];
+
+    if (ngx_http_graph_policy_zone_random(key, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     ngx_slab_init(zone->shpool);
 

@@ -80,6 +80,7 @@ typedef struct ngx_http_graph_policy_state_file_s
 
 typedef struct {
     ngx_str_t                        name;
+    ngx_shm_zone_t                  *shm_zone;
     ngx_http_graph_policy_shctx_t   *sh;
     ngx_slab_pool_t                 *shpool;
     ngx_uint_t                       recovered; /* to be logged on unlock */

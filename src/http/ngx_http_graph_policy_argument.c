@@ -1,0 +1,97 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What a request bears in its arguments, and what variables make of it.
+ *
+ * Lock rule: none.  Memory: the request's.
+ */
+
+
+#include "ngx_http_graph_policy_request.h"
+
+
+ngx_uint_t
+ngx_http_graph_policy_next_argument(u_char **p, u_char *last, ngx_str_t *name,
+    ngx_str_t *value)
+{
+    u_char  *c;
+
+    c = *p;
+
+    if (c >= last) {
+        return 0;
+    }
+
+    name->data = c;
+
+    while (c < last && *c != '&' && *c != '=') {
+        c++;
+    }
+
+    name->len = c - name->data;
+
+    if (c < last && *c == '=') {
+        c++;
+    }
+
+    value->data = c;
+
+    while (c < last && *c != '&') {
+        c++;
+    }
+
+    value->len = c - value->data;
+
+    *p = c + 1;
+
+    return 1;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_argument(ngx_str_t *name, const char *expected,
+    size_t len)
+{
+    u_char   c, *p, *last;
+    size_t   i;
+
+    p = name->data;
+    last = p + name->len;
+
+    for (i = 0; i < len; i++) {
+
+        if (p == last) {
+            return 0;
+        }
+
+        c = *p++;
+
+        if (c == '%' && last - p >= 2) {
+            c = (u_char) ngx_hextoi(p, 2);
+            p += 2;
+        }
+
+        if (c != (u_char) expected[i]) {
+            return 0;
+        }
+    }
+
+    return p == last;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_value(ngx_http_request_t *r,
+    ngx_http_complex_value_t *cv, ngx_str_t *value)
+{
+    if (ngx_http_complex_value(r, cv, value) != NGX_OK) {
+        ngx_str_null(value);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,144 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The leases of a probe: kept while it is under way, and settled by what came
+ * of it.
+ *
+ * Lock rule: none of its own.  Memory: the request's pool.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+
+
+static void ngx_http_graph_policy_renew(ngx_event_t *ev);
+
+
+void
+ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_outcome_e outcome,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    uint64_t                         now;
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_ref_t     *ref;
+    ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_failure_t  failure;
+    ngx_http_graph_policy_outcome_e  each;
+
+    if (ctx->renewal != NULL && ctx->renewal->timer_set) {
+        ngx_del_timer(ctx->renewal);
+    }
+
+    if (ctx->nrefs == 0) {
+        return;
+    }
+
+    now = ngx_http_graph_policy_now();
+
+    if (verdict != NULL) {
+        failure.verdict = verdict;
+        failure.facts = &ctx->facts;
+        failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
+        failure.status = ctx->request->upstream->headers_in.status_n;
+    }
+
+    for (i = 0; i < ctx->nrefs; i++) {
+        ref = &ctx->refs[i];
+
+        if (ref->lease == 0) {
+            continue;
+        }
+
+        each = outcome;
+
+        if (verdict != NULL && verdict->matched) {
+
+            if (verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL
+                && verdict->reason == ref->reason)
+            {
+                each = NGX_HTTP_GRAPH_POLICY_FAILURE;
+
+            } else if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL
+                       && verdict->category
+                          < NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED)
+            {
+
+                /* whatever else is wrong, the token works */
+
+                each = NGX_HTTP_GRAPH_POLICY_SUCCESS;
+            }
+        }
+
+        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each,
+                                          (verdict != NULL) ? &failure : NULL,
+                                          now, &view);
+        ngx_http_graph_policy_log_state(ctx, &view);
+
+        /* what came of it, not what was meant: somebody may have been faster */
+
+        ngx_http_graph_policy_zone_count_probe(ctx->zone,
+                         (view.transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
+                         ? NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED
+                         : (view.transition == NGX_HTTP_GRAPH_POLICY_REARMED)
+                         ? NGX_HTTP_GRAPH_POLICY_PROBE_REARMED
+                         : NGX_HTTP_GRAPH_POLICY_PROBE_INCONCLUSIVE);
+
+        ref->lease = 0;
+    }
+
+    ctx->identity.lease = 0;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_start_renewal(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_event_t  *ev;
+
+    ev = ctx->renewal;
+
+    if (ev == NULL) {
+        ev = ngx_pcalloc(ctx->request->pool, sizeof(ngx_event_t));
+        if (ev == NULL) {
+            return NGX_ERROR;
+        }
+
+        ev->handler = ngx_http_graph_policy_renew;
+        ev->data = ctx;
+        ev->log = ctx->request->connection->log;
+
+        ctx->renewal = ev;
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_RENEW);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_graph_policy_renew(ngx_event_t *ev)
+{
+    ngx_http_request_t           *r;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ev->data;
+    r = ctx->request;
+
+    /* a client that is slow to send mustn't keep others from probing */
+
+    if (ctx->parked
+        || (r->upstream != NULL && !r->reading_body
+            && (r->request_body == NULL || r->request_body->rest == 0)))
+    {
+        ngx_http_graph_policy_zone_renew(ctx->zone, ctx->refs, ctx->nrefs,
+                                         ngx_http_graph_policy_now());
+    }
+
+    ngx_add_timer(ev, NGX_HTTP_GRAPH_POLICY_RENEW);
+}

@@ -1,0 +1,264 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The response headers that are ours: put on, and taken off what the upstream
+ * sent under their names.
+ *
+ * Lock rule: none.  Memory: the request's pool.  Nothing of a body enters a
+ * header but numbers and the trace id, which have been checked.
+ */
+
+
+#include "ngx_http_graph_policy_http.h"
+
+
+static ngx_int_t ngx_http_graph_policy_add_number(ngx_http_request_t *r,
+    const char *name, size_t len, int64_t value);
+static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
+
+
+#define ngx_http_graph_policy_header(r, literal, value)                       \
+    ngx_http_graph_policy_add_header(r, literal, sizeof(literal) - 1, value)
+
+#define ngx_http_graph_policy_number(r, literal, value)                       \
+    ngx_http_graph_policy_add_number(r, literal, sizeof(literal) - 1, value)
+
+
+static ngx_str_t  ngx_http_graph_policy_policies[] = {
+    ngx_string("passed"),
+    ngx_string("probe"),
+    ngx_string("blocked"),
+    ngx_string("dry-run"),
+    ngx_string("retried"),
+    ngx_string("dry-run")
+};
+
+
+ngx_int_t
+ngx_http_graph_policy_tag(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_str_t                         value;
+    ngx_http_graph_policy_verdict_t  *verdict;
+
+    verdict = &ctx->verdict;
+
+    if (ngx_http_graph_policy_header(r, "X-Graph-Error-Category",
+                     &ngx_http_graph_policy_categories[verdict->category])
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->code.len != 0) {
+
+        if (ngx_http_graph_policy_header(r, "X-Graph-Error-Code", &ctx->code)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+    } else if (ctx->facts.has_code
+               && ngx_http_graph_policy_number(r, "X-Graph-Error-Code",
+                                               ctx->facts.code)
+                  != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->facts.has_subcode
+        && ngx_http_graph_policy_number(r, "X-Graph-Error-Subcode",
+                                        ctx->facts.subcode)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (verdict->matched
+        && (ngx_http_graph_policy_header(r, "X-Graph-Error-Reason",
+                       &ngx_http_graph_policy_reasons[verdict->reason].slug)
+            != NGX_OK
+            || ngx_http_graph_policy_header(r, "X-Graph-Error-Scope",
+                             &ngx_http_graph_policy_scopes[verdict->scope])
+               != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_graph_policy_tag_accepted(r, ctx) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED) {
+        value.data = ngx_pnalloc(r->pool, NGX_HTTP_GRAPH_POLICY_ID_LEN);
+        if (value.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        value.len = ngx_http_graph_policy_write_id(value.data, ctx->view)
+                    - value.data;
+
+        if (ngx_http_graph_policy_header(r, "X-Graph-State", &value)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    if (ctx->retry_after != 0) {
+        return ngx_http_graph_policy_number(r, "Retry-After",
+                                            ctx->retry_after);
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_uint_t  status;
+
+    status = ngx_http_graph_policy_status_of(ctx);
+
+    if (ngx_http_graph_policy_header(r, "X-Graph-Policy",
+                                     &ngx_http_graph_policy_policies[status])
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return (ctx->attempts > 1)
+           ? ngx_http_graph_policy_number(r, "X-Graph-Attempts",
+                                          (int64_t) ctx->attempts)
+           : NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_add_number(ngx_http_request_t *r, const char *name,
+    size_t len, int64_t number)
+{
+    u_char     *last;
+    uint64_t    n;
+    ngx_str_t   value;
+
+    last = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (last == NULL) {
+        return NGX_ERROR;
+    }
+
+    last += NGX_INT64_LEN;
+
+    value.data = last;
+    n = (uint64_t) number;
+
+    do {
+        *--value.data = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+
+    value.len = last - value.data;
+
+    return ngx_http_graph_policy_add_header(r, name, len, &value);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = len;
+    h->value = *value;
+    h->lowcase_key = NULL;
+    ngx_http_graph_policy_unlink_header(h);
+
+    return NGX_OK;
+}
+
+
+/* what the upstream sent under our names isn't ours */
+
+void
+ngx_http_graph_policy_strip(ngx_http_request_t *r)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_out.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (ngx_http_graph_policy_is_ours(&h[i].key)) {
+            h[i].hash = 0;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_is_ours(ngx_str_t *name)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  names[] = {
+        ngx_string("X-Graph-Error-Category"),
+        ngx_string("X-Graph-Error-Code"),
+        ngx_string("X-Graph-Error-Subcode"),
+        ngx_string("X-Graph-Error-Reason"),
+        ngx_string("X-Graph-Error-Scope"),
+        ngx_string("X-Graph-Policy"),
+        ngx_string("X-Graph-State"),
+        ngx_string("X-Graph-Attempts"),
+        ngx_null_string
+    };
+
+    if (ngx_http_graph_policy_is_named(name, "Retry-After")) {
+        return 1;
+    }
+
+    if (name->len < sizeof("X-Graph-State") - 1
+        || ngx_strncasecmp(name->data, (u_char *) "X-Graph-",
+                           sizeof("X-Graph-") - 1)
+           != 0)
+    {
+        return 0;
+    }
+
+    for (i = 0; names[i].len != 0; i++) {
+
+        if (name->len == names[i].len
+            && ngx_strncasecmp(name->data, names[i].data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}

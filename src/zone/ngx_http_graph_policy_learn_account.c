@@ -1,0 +1,246 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What signed events tell the zone of an account: which phones it has, and that
+ * the cause of a state is gone.
+ *
+ * Lock and memory: see the zone's own file.  Views are the caller's.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_state.h"
+
+
+/* milliseconds for which nobody else may take a phone from its account */
+#define NGX_HTTP_GRAPH_POLICY_LINKED   86400000
+
+/*
+ * Phones that are known of an account, many more than Meta allows.  Who signs
+ * for one account mustn't be able to fill the zone, and drive out what is known
+ * of others.
+ */
+#define NGX_HTTP_GRAPH_POLICY_PHONES   1000
+
+
+static ngx_uint_t ngx_http_graph_policy_link_too_many(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id);
+static void ngx_http_graph_policy_link_regroup(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
+static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_reason_e reason);
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now)
+{
+    ngx_int_t                      rc;
+    ngx_http_graph_policy_link_t  *link;
+
+    if (id->phone.len == 0
+        || id->phone.len > NGX_HTTP_GRAPH_POLICY_PHONE_LEN
+        || id->account.len == 0
+        || id->account.len > NGX_HTTP_GRAPH_POLICY_KEY_LEN)
+    {
+        return NGX_ERROR;
+    }
+
+    rc = NGX_OK;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    link = ngx_http_graph_policy_link_find(zone->sh, &id->phone,
+                                           &id->phone_hash);
+
+    if (link != NULL && !ngx_http_graph_policy_link_is_of(link, &id->account))
+    {
+        if (other != NULL
+            && now < link->confirmed + NGX_HTTP_GRAPH_POLICY_LINKED)
+        {
+            ngx_memcpy(other->data, link->account, link->account_len);
+            other->len = link->account_len;
+            rc = NGX_DECLINED;
+            goto done;
+        }
+
+        ngx_http_graph_policy_link_remove(zone, link);
+        link = NULL;
+    }
+
+    if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
+        zone->sh->counters.lost++;
+        rc = NGX_ABORT;
+        goto done;
+    }
+
+    if (link == NULL) {
+        link = ngx_http_graph_policy_link_create(zone, id, now);
+
+        if (link == NULL) {
+            zone->sh->counters.lost++;
+            rc = NGX_ERROR;
+            goto done;
+        }
+
+        ngx_http_graph_policy_link_regroup(zone, id);
+    }
+
+    zone->sh->editing = 1;
+
+    link->confirmed = now;
+    ngx_queue_remove(&link->queue);
+    ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_link_too_many(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_identity_t *id)
+{
+    uint64_t            hash;
+    ngx_uint_t          n;
+    ngx_rbtree_node_t  *node;
+
+    hash = ngx_http_graph_policy_key_hash(sh, &id->account,
+                                          &id->account_hash);
+
+    node = ngx_http_graph_policy_tree_find(&sh->link_members, hash);
+
+    for (n = 1; node != NULL && node->key == hash; n++) {
+
+        if (n == NGX_HTTP_GRAPH_POLICY_PHONES) {
+            return 1;
+        }
+
+        node = ngx_rbtree_next(&sh->link_members.tree, node);
+    }
+
+    return 0;
+}
+
+
+/* a phone that is disconnected already is one of its account's from now on */
+
+static void
+ngx_http_graph_policy_link_regroup(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id)
+{
+    ngx_http_graph_policy_place_t   place;
+    ngx_http_graph_policy_state_t  *state;
+
+    if (ngx_http_graph_policy_state_place(zone->sh, id,
+                                          NGX_HTTP_GRAPH_POLICY_KEY_PHONE, 0,
+                                          &place)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    state = ngx_http_graph_policy_state_find(zone->sh, place.hash,
+                                     NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
+
+    if (state != NULL && ngx_http_graph_policy_state_is_at(state, &place)) {
+        zone->sh->editing = 1;
+        ngx_http_graph_policy_group_join(zone->sh, state, id);
+    }
+}
+
+
+void
+ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
+    ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_uint_t                      was_armed;
+    ngx_http_graph_policy_place_t   place;
+    ngx_http_graph_policy_state_t  *state;
+
+    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+
+    if (ngx_http_graph_policy_state_place(zone->sh, id, kind, 0, &place)
+        != NGX_OK)
+    {
+        return;
+    }
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    ngx_http_graph_policy_expire(zone, now);
+
+    state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
+
+    /* older events than one that is stale itself aren't believed anyway */
+
+    if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
+        && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
+    {
+        state = ngx_http_graph_policy_note(zone, &place, reason);
+    }
+
+    if (state == NULL
+        || !ngx_http_graph_policy_state_is_at(state, &place)
+        || when / 1000 < state->breaker.changed / 1000
+        || state->breaker.until == NGX_HTTP_GRAPH_POLICY_NEVER)
+    {
+        goto done;
+    }
+
+    was_armed = state->breaker.armed;
+
+    if (ngx_http_graph_policy_breaker_clear(&state->breaker,
+                                            state->breaker.changed, now)
+        == NGX_HTTP_GRAPH_POLICY_CLEARED)
+    {
+        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
+        view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+    }
+
+    state->breaker.changed = when;
+
+    ngx_http_graph_policy_state_update(zone, state, was_armed);
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+/* a closed state, to remember the time of its end; nothing leaves for it */
+
+static ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_note(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_reason_e reason)
+{
+    ngx_http_graph_policy_facts_t    facts;
+    ngx_http_graph_policy_failure_t  failure;
+    ngx_http_graph_policy_verdict_t  verdict;
+
+    if (zone->shpool->pfree < 4) {
+        return NULL;
+    }
+
+    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
+    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    verdict.reason = (uint8_t) reason;
+    failure.verdict = &verdict;
+    failure.facts = &facts;
+
+    return ngx_http_graph_policy_state_create(zone, place, &failure);
+}
