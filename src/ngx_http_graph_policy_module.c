@@ -35,6 +35,8 @@ static char *ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
 static ngx_uint_t ngx_http_graph_policy_gates_conversations(
     ngx_http_graph_policy_loc_conf_t *conf);
 static ngx_int_t ngx_http_graph_policy_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_graph_policy_precontent_handler(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_graph_policy_init_process(ngx_cycle_t *cycle);
 static void ngx_http_graph_policy_exit_process(ngx_cycle_t *cycle);
@@ -524,9 +526,23 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *h = ngx_http_graph_policy_gate;
+    *h = ngx_http_graph_policy_precontent_handler;
 
     return ngx_http_graph_policy_filter_init(cf);
+}
+
+
+/* sends meet the gate, Meta's webhooks the check of their signature */
+
+static ngx_int_t
+ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_loc_conf_t  *glcf;
+
+    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    return (glcf->webhook_zone != NULL) ? ngx_http_graph_policy_webhook(r, glcf)
+                                        : ngx_http_graph_policy_gate(r, glcf);
 }
 
 

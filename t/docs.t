@@ -56,10 +56,10 @@ my $directives = $text{'docs/directives.md'};
 my $decisions  = $text{'docs/decisions.md'};
 
 my $module_c    = slurp("$top/src/ngx_http_graph_policy_module.c");
-my $rules_c     = slurp("$top/src/ngx_http_graph_policy_rule_directives.c");
+my $rules_c     = slurp("$top/src/conf/ngx_http_graph_policy_rule_directives.c");
 my $variables_c = slurp("$top/src/http/ngx_http_graph_policy_variables.c");
-my $shape_c     = slurp("$top/src/policy/ngx_http_graph_policy_shape.c");
-my $webhook_h   = slurp("$top/src/http/ngx_http_graph_policy_webhook.h");
+my $shape_c     = slurp("$top/src/policy/ngx_http_graph_policy_payload_shape.c");
+my $webhook_h   = slurp("$top/src/webhook/ngx_http_graph_policy_webhook.h");
 my $table_c     = slurp("$top/src/policy/ngx_http_graph_policy_table.c");
 my $source      = join '', map { slurp($_) }
     glob("$top/src/*.[ch] $top/src/*/*.[ch]");
@@ -247,7 +247,7 @@ like($lines, qr/^\| `graph policy \Q$_\E,/m, "log: $_") for @lines;
 
 # -- events -------------------------------------------------------------------
 
-my $event_c = slurp("$top/src/http/ngx_http_graph_policy_event.c");
+my $event_c = slurp("$top/src/http/ngx_http_graph_policy_event_log.c");
 my %members = map { $_ => 1 } $event_c =~ /\\"(\w+)\\":/g;
 
 cmp_ok(keys %members, '>=', 17, 'the members of an event are read');
@@ -280,7 +280,7 @@ for my $page (@pages) {
 }
 
 my %sent = map { $_ => 1 }
-    slurp("$top/src/http/ngx_http_graph_policy_reply.c")
+    slurp("$top/src/http/ngx_http_graph_policy_tag.c")
     =~ /"(X-Graph-[\w-]+)"/g;
 
 ($section) = $directives =~ /^## Response headers\n(.*?)^## /ms;
@@ -289,7 +289,7 @@ is_deeply([sort $section =~ /^\| `(X-Graph-[\w-]+)`/mg], [sort keys %sent],
     'the headers that are described are those that are sent');
 
 my %told = map { $_ => 1 }
-    slurp("$top/src/http/ngx_http_graph_policy_webhook_tag.c")
+    slurp("$top/src/webhook/ngx_http_graph_policy_webhook_tag.c")
     =~ /"(X-Graph-[\w-]+)"/g;
 
 ($section) = $directives =~ /^## Request headers\n(.*?)^## /ms;
@@ -319,7 +319,7 @@ is_deeply([grep { !/^(?:run|test)$/ } map { /^make ([a-z-]+)/gm }
 
 
 # the rooms of the house
-($section) = $text{'docs/internals.md'} =~ /^## Five floors\n(.*?)^## /ms;
+($section) = $text{'docs/internals.md'} =~ /^## Floors\n(.*?)^## /ms;
 
 my %rooms = map { /_graph_policy_(\w+)\.c$/ ? ($1 => 1) : () }
     glob "$top/src/*.c $top/src/*/*.c";

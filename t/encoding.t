@@ -2,7 +2,7 @@
 
 # Compressed errors are read in a copy and delivered as they came; and the
 # upstream is only asked for encodings that can be read. The cases are described
-# in t/lib/GraphPolicy/Cases.pm. (Accept-Encoding over HTTP/2: framing-h2.t.)
+# in t/lib/GraphPolicy/Cases.pm. (Accept-Encoding over HTTP/2: framing_h2.t.)
 
 use strict;
 use warnings;

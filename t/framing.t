@@ -3,7 +3,7 @@
 # Answers in every framing, from every way of proxying, to HTTP/1.x clients:
 # errors get their headers and keep their bytes, anything else passes as if
 # there were no policy. What breaks off, HTTP/2 and what has to be watched while
-# it comes is in framing-h2.t.
+# it comes is in framing_h2.t.
 
 use strict;
 use warnings;

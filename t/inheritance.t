@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
-use GraphPolicyBlocks;
+use GraphPolicy::Blocks;
 
 log_level('info');
 
@@ -61,7 +61,7 @@ END
     $block->set_value(sends => $sends);
 });
 
-plan tests => GraphPolicyBlocks::tests();
+plan tests => GraphPolicy::Blocks::tests();
 
 run_tests();
 

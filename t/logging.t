@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
-use GraphPolicyBlocks;
+use GraphPolicy::Blocks;
 
 # "said" is compared as a whole, so that no line may bear more than it has there:
 # no request line, no token.  "location" is more for the location, "log_level"
@@ -36,7 +36,7 @@ location / {
 END
 });
 
-plan tests => GraphPolicyBlocks::tests();
+plan tests => GraphPolicy::Blocks::tests();
 
 run_tests();
 

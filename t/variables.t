@@ -9,7 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
-use GraphPolicyBlocks;
+use GraphPolicy::Blocks;
 
 log_level('info');
 
@@ -34,7 +34,7 @@ location / {
 END
 });
 
-plan tests => GraphPolicyBlocks::tests();
+plan tests => GraphPolicy::Blocks::tests();
 
 run_tests();
 

@@ -43,17 +43,14 @@ static ngx_int_t ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
 
 
 ngx_int_t
-ngx_http_graph_policy_gate(ngx_http_request_t *r)
+ngx_http_graph_policy_gate(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
 {
     ngx_int_t                           rc;
-    ngx_http_graph_policy_loc_conf_t   *glcf;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
-    glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
-
     if (glcf->zone == NULL || r != r->main) {
-        return (glcf->webhook_zone != NULL)
-               ? ngx_http_graph_policy_webhook(r, glcf) : NGX_DECLINED;
+        return NGX_DECLINED;
     }
 
     gmcf = ngx_http_get_module_main_conf(r, ngx_http_graph_policy_module);

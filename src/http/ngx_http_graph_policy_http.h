@@ -14,7 +14,7 @@
 #include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_backoff.h"
 #include "ngx_http_graph_policy_zone.h"
-#include "ngx_http_graph_policy_event.h"
+#include "ngx_http_graph_policy_event_log.h"
 
 
 /* graph_policy_pause */
@@ -207,8 +207,12 @@ ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
 ngx_uint_t ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
-/* a handler of the precontent phase */
-ngx_int_t ngx_http_graph_policy_gate(ngx_http_request_t *r);
+/*
+ * What a location of sends does before its upstream: NGX_DECLINED to go on,
+ * NGX_DONE, or a status.
+ */
+ngx_int_t ngx_http_graph_policy_gate(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
  * Tells the states whose leases the request holds what came of it; the
@@ -343,13 +347,6 @@ void ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
  */
 void ngx_http_graph_policy_reply(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
-
-/*
- * What a webhook's location does before its upstream: NGX_DECLINED to go on,
- * NGX_DONE, or a status.
- */
-ngx_int_t ngx_http_graph_policy_webhook(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
  * Response headers that both local answers and the upstream's bear.

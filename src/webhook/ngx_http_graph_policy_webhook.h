@@ -38,6 +38,13 @@ typedef struct {
 
 
 /*
+ * What a webhook's location does before its upstream: NGX_DECLINED to go on,
+ * NGX_DONE, or a status.
+ */
+ngx_int_t ngx_http_graph_policy_webhook(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+
+/*
  * Checks the signature "digest" of the whole body, which has been read.  If
  * the body is small enough to be inspected it is in "body" as a whole, which
  * then belongs to the caller where body->data is *allocated.  Returns NGX_OK;

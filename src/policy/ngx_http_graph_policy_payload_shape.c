@@ -16,7 +16,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_payload.h"
-#include "ngx_http_graph_policy_shape.h"
+#include "ngx_http_graph_policy_payload_shape.h"
 
 
 static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_root[] = {

@@ -24,7 +24,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_keep.h"
+#include "ngx_http_graph_policy_state_file_private.h"
 
 
 struct ngx_http_graph_policy_save_s {

@@ -16,7 +16,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_json.h"
-#include "ngx_http_graph_policy_keep.h"
+#include "ngx_http_graph_policy_state_file_private.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_LOAD_BUFFER                                     \

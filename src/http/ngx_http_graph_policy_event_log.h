@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_GRAPH_POLICY_EVENT_H_INCLUDED_
-#define _NGX_HTTP_GRAPH_POLICY_EVENT_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_EVENT_LOG_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_EVENT_LOG_H_INCLUDED_
 
 
 #include "ngx_http_graph_policy_compat.h"
@@ -32,4 +32,4 @@ void ngx_http_graph_policy_write_event(ngx_http_request_t *r,
     const char *event);
 
 
-#endif /* _NGX_HTTP_GRAPH_POLICY_EVENT_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_EVENT_LOG_H_INCLUDED_ */

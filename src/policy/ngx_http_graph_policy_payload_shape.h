@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_GRAPH_POLICY_SHAPE_H_INCLUDED_
-#define _NGX_HTTP_GRAPH_POLICY_SHAPE_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_PAYLOAD_SHAPE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_PAYLOAD_SHAPE_H_INCLUDED_
 
 
 /*
@@ -156,4 +156,4 @@ ngx_int_t ngx_http_graph_policy_payload_scalar(
     ngx_http_graph_policy_payload_text_t *text);
 
 
-#endif /* _NGX_HTTP_GRAPH_POLICY_SHAPE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_PAYLOAD_SHAPE_H_INCLUDED_ */

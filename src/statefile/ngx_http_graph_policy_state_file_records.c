@@ -14,7 +14,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_keep.h"
+#include "ngx_http_graph_policy_state_file_private.h"
 
 
 /* milliseconds; no hold is longer, see graph_policy_hold */

@@ -25,7 +25,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_keep.h"
+#include "ngx_http_graph_policy_state_file_private.h"
 
 
 /* milliseconds: between two looks at a zone, after a failure, and a step */

@@ -14,7 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_message.h"
-#include "ngx_http_graph_policy_shape.h"
+#include "ngx_http_graph_policy_payload_shape.h"
 #include "ngx_http_graph_policy_yajl.h"
 
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_GRAPH_POLICY_KEEP_H_INCLUDED_
-#define _NGX_HTTP_GRAPH_POLICY_KEEP_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_STATE_FILE_PRIVATE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_STATE_FILE_PRIVATE_H_INCLUDED_
 
 
 /* Private to the rooms of state files. */
@@ -111,4 +111,4 @@ void ngx_http_graph_policy_state_file_failed(
     u_char *name);
 
 
-#endif /* _NGX_HTTP_GRAPH_POLICY_KEEP_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_STATE_FILE_PRIVATE_H_INCLUDED_ */

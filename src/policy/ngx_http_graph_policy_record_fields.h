@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _NGX_HTTP_GRAPH_POLICY_MEMBER_H_INCLUDED_
-#define _NGX_HTTP_GRAPH_POLICY_MEMBER_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_RECORD_FIELDS_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_RECORD_FIELDS_H_INCLUDED_
 
 
 /* Private to the room of records: what its lines are made of. */
@@ -58,4 +58,4 @@ extern ngx_http_graph_policy_member_t
     ((void *) ((u_char *) (record) + (member)->offset))
 
 
-#endif /* _NGX_HTTP_GRAPH_POLICY_MEMBER_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_RECORD_FIELDS_H_INCLUDED_ */

@@ -1,11 +1,11 @@
-package GraphPolicyBlocks;
+package GraphPolicy::Blocks;
 
 # Blocks of Test::Nginx in which several requests go, one after the other,
 # through the proxy to a Graph API that answers what their argument "say"
 # tells it to.  After "use Test::Nginx::Socket":
 #
-#   use GraphPolicyBlocks;
-#   plan tests => GraphPolicyBlocks::tests();
+#   use GraphPolicy::Blocks;
+#   plan tests => GraphPolicy::Blocks::tests();
 #   run_tests();
 #
 # Sections, beside those of Test::Nginx for blocks without "sends":
@@ -130,7 +130,7 @@ sub prepare {
     $block->set_value(http_config => mock($block)
         . ($block->http_config // '') . http2_server($block, $config));
     $block->set_value(config => $config);
-    $block->set_value(init => 'GraphPolicyBlocks::send_http2($block)')
+    $block->set_value(init => 'GraphPolicy::Blocks::send_http2($block)')
         if defined $block->http2_sends;
 
     return if !@sends;
