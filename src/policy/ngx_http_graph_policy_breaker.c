@@ -237,7 +237,7 @@ ngx_http_graph_policy_breaker_arm(ngx_http_graph_policy_breaker_t *b,
     b->hold = hold;
     b->holds++;
     b->until = now + hold + random % (hold / 10 + 1);
-    b->changed = now;
+    b->changed = ngx_max(now, b->changed + 1);
     b->lease = 0;
     b->armed = 1;
 }
@@ -260,6 +260,6 @@ ngx_http_graph_policy_breaker_close(ngx_http_graph_policy_breaker_t *b,
 {
     b->armed = 0;
     b->lease = 0;
-    b->changed = now;
+    b->changed = ngx_max(now, b->changed + 1);
     b->until = now + ngx_max(b->hold, NGX_HTTP_GRAPH_POLICY_MEMORY);
 }

@@ -26,7 +26,8 @@
 typedef struct {
     uint64_t      since;            /* first set; kept while it continues */
     uint64_t      until;            /* armed: blocks before, cleared: known */
-    uint64_t      changed;          /* last set, re-armed or cleared */
+    uint64_t      changed;          /* last set, re-armed or cleared; grows
+                                       with each of them */
     uint64_t      lease;            /* the probe's token, 0 if none */
     uint64_t      lease_until;      /* the lease is void from here on */
     uint32_t      hold;             /* without its jitter */

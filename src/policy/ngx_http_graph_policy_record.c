@@ -111,6 +111,7 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_number("blocked", STATE, 0, blocked,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_member("group", STATE, HEX, 0, 0, group, 0, NULL),
+    ngx_http_graph_policy_member("node", STATE, TEXT, 0, 0, node, 0, NULL),
 
     ngx_http_graph_policy_member("link", LINK, DIGITS, 1, 1, key, 0, NULL),
     ngx_http_graph_policy_member("account", LINK, TEXT, 0, 1, account, 0,

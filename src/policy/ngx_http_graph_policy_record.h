@@ -60,6 +60,10 @@ typedef struct {
 typedef struct {
     ngx_uint_t    type;
 
+    /* of a state or a link that a zone wrote; no line has them */
+    uint64_t      hash;             /* where it lies */
+    uint64_t      lease_until;      /* of a probe; 0: none */
+
     /* a head */
     uint64_t      version;
     uint64_t      fingerprint_key[2];
@@ -88,6 +92,8 @@ typedef struct {
     int64_t       subcode;
     ngx_http_graph_policy_record_text_t  key;   /* of a link: the phone */
     ngx_http_graph_policy_record_text_t  trace;
+    ngx_http_graph_policy_record_text_t  node;  /* that changed it last, of a
+                                                   fleet's */
 
     /* a link */
     uint64_t      confirmed;

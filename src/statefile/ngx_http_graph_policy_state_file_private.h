@@ -89,22 +89,6 @@ ngx_int_t ngx_http_graph_policy_load_head(
     ngx_http_graph_policy_record_t *head);
 
 
-/*
- * Between states and records, each call under the mutex once.  "batch" copies
- * what is behind the cursor, moves it, and returns how many records that are,
- * at most NGX_HTTP_GRAPH_POLICY_BATCH; cursor->limited is set for links, which
- * come last.  NGX_ERROR if the zone has lost its states.
- */
-ngx_int_t ngx_http_graph_policy_record_batch(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor,
-    ngx_http_graph_policy_record_t *records);
-/* NGX_OK, NGX_DECLINED if it is over or known already, NGX_ERROR: no room */
-ngx_int_t ngx_http_graph_policy_record_restore(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
-
-
 /* logs that "call" failed, unless it was logged within the last minute */
 void ngx_http_graph_policy_state_file_failed(
     ngx_http_graph_policy_state_file_t *file, ngx_err_t err, char *call,

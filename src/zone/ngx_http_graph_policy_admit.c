@@ -77,6 +77,8 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
             ngx_http_graph_policy_breaker_lease(&states[i]->breaker, lease,
                                            now + NGX_HTTP_GRAPH_POLICY_LEASE);
+            ngx_http_graph_policy_mark(zone, states[i]->node.key,
+                                       states[i]->reason, 0);
         }
 
         ref = &cover->refs[cover->n++];

@@ -366,6 +366,8 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
             && state->breaker.lease == refs[i].lease)
         {
             state->breaker.lease_until = now + NGX_HTTP_GRAPH_POLICY_LEASE;
+            ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
+                                       0);
         }
     }
 

@@ -94,6 +94,14 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
+    /* each message confirms it; the others needn't know each time */
+
+    if (link->confirmed == 0
+        || now >= link->confirmed + NGX_HTTP_GRAPH_POLICY_FRESH)
+    {
+        ngx_http_graph_policy_mark(zone, link->node.key, 0, 1);
+    }
+
     link->confirmed = now;
     ngx_queue_remove(&link->queue);
     ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);

@@ -14,6 +14,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
+#include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
@@ -58,6 +60,7 @@ typedef struct {
     uint8_t                          order_in;  /* which tree of order */
     uint8_t                          key_len;
     uint8_t                          trace_len;
+    uint8_t                          node_name; /* its place, or 0 */
     unsigned                         large:1;   /* likewise of order */
     unsigned                         dry_run:1;
     unsigned                         source:2;
@@ -143,6 +146,7 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     changes;   /* of what is to be kept */
     ngx_http_graph_policy_keep_t     keep;
     ngx_http_graph_policy_history_t *history;   /* NULL: no room */
+    ngx_http_graph_policy_fleet_t   *fleet;     /* NULL: it isn't shared */
 
     /* armed ones as users count them */
     ngx_uint_t                       counts[NGX_HTTP_GRAPH_POLICY_NSCOPES]
@@ -196,12 +200,57 @@ ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
 ngx_int_t ngx_http_graph_policy_zone_reset(
     ngx_http_graph_policy_zone_t *zone, ngx_log_t *log);
 
+/* NGX_OK, NGX_DECLINED if it is over or known already, NGX_ERROR: no room */
+ngx_int_t ngx_http_graph_policy_record_restore(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+
 /* takes the mutex, and mends what a dead worker left behind */
 void ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone);
 void ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone);
 
 
 /* all that follows is called with the mutex held */
+
+/*
+ * Of a zone that is shared: its part of the memory, NGX_ERROR if there is none
+ * for it; marks what has changed; says which node changed a state last.  All
+ * are nothing where the zone isn't shared.
+ */
+ngx_int_t ngx_http_graph_policy_mark_init(ngx_http_graph_policy_zone_t *zone);
+/* after a zone had to start afresh: what its owner knew "before" */
+void ngx_http_graph_policy_mark_recover(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fleet_t *before);
+void ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, ngx_uint_t link);
+void ngx_http_graph_policy_mark_node(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, u_char *name, size_t len);
+
+/* a state as a record; 0 if it is a conversation's, which has none */
+ngx_uint_t ngx_http_graph_policy_record_state(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record);
+void ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
+    ngx_http_graph_policy_record_t *record);
+/* where the state of a record lies; NGX_DECLINED: nowhere */
+ngx_int_t ngx_http_graph_policy_record_place(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_place_t *place);
+/* a new state at "place"; NULL: no room */
+ngx_http_graph_policy_state_t *ngx_http_graph_policy_record_create(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+/* makes the state what the record says */
+void ngx_http_graph_policy_record_fill(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record);
+/* no clock that was wrong, and no text, may block longer than a hold can */
+void ngx_http_graph_policy_record_bound(
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+/* whether nobody needs any more what the record says of a state */
+ngx_uint_t ngx_http_graph_policy_record_is_over(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
 
 /*
  * Where states of "kind" lie that cover "id".  NGX_DECLINED if what it takes

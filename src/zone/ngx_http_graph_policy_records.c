@@ -5,28 +5,24 @@
 
 
 /*
- * Between the zone and the records of a state file, both ways.
+ * Between states and their records, which state files and fleets have in
+ * common, both ways.
  *
- * Lock rule: each call takes the mutex once, and copies.  Memory: records are
+ * Lock rule: what takes a zone and records takes the mutex once, and copies;
+ * what takes a state or a link is called with it held.  Memory: records are
  * the caller's, states the zone's.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_state.h"
 
 
 /* milliseconds; no hold is longer, see graph_policy_hold */
 #define NGX_HTTP_GRAPH_POLICY_LONGEST  86400000
 
 
-static ngx_uint_t ngx_http_graph_policy_record_state(
-    ngx_http_graph_policy_state_t *state,
-    ngx_http_graph_policy_record_t *record);
-static void ngx_http_graph_policy_record_link(
-    ngx_http_graph_policy_link_t *link,
-    ngx_http_graph_policy_record_t *record);
 static void ngx_http_graph_policy_record_copy(
     ngx_http_graph_policy_record_text_t *text, u_char *data, size_t len);
 
@@ -36,17 +32,14 @@ static ngx_int_t ngx_http_graph_policy_restore_link(
 static ngx_int_t ngx_http_graph_policy_restore_state(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now);
-static ngx_http_graph_policy_state_t *ngx_http_graph_policy_restore_at(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+static void ngx_http_graph_policy_record_failure(
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_failure_t *failure);
 static void ngx_http_graph_policy_restore_breaker(
     ngx_http_graph_policy_breaker_t *b,
     ngx_http_graph_policy_record_t *record);
-static void ngx_http_graph_policy_restore_bound(
-    ngx_http_graph_policy_record_t *record, uint64_t now);
-static ngx_uint_t ngx_http_graph_policy_restore_is_over(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
 
 
 ngx_int_t
@@ -81,7 +74,7 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 
         } else {
             cursor->reason = ((ngx_http_graph_policy_state_t *) node)->reason;
-            n += ngx_http_graph_policy_record_state(
+            n += ngx_http_graph_policy_record_state(zone->sh,
                          (ngx_http_graph_policy_state_t *) node, &records[n]);
         }
 
@@ -100,10 +93,13 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 
 /* conversations aren't kept, a lease is of no use to anybody else */
 
-static ngx_uint_t
-ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
+ngx_uint_t
+ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record)
 {
+    ngx_http_graph_policy_node_name_t  *name;
+
     if (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
         return 0;
     }
@@ -111,6 +107,7 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_init(record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_STATE);
 
+    record->hash = state->node.key;
     record->kind = state->kind;
     record->category = state->category;
     record->reason = state->reason;
@@ -136,17 +133,28 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
                                       state->data + state->key_len,
                                       state->trace_len);
 
+    if (state->breaker.armed && state->breaker.lease != 0) {
+        record->lease_until = state->breaker.lease_until;
+    }
+
+    if (state->node_name != 0) {
+        name = &sh->fleet->names[state->node_name - 1];
+        ngx_http_graph_policy_record_copy(&record->node, name->data,
+                                          name->len);
+    }
+
     return 1;
 }
 
 
-static void
+void
 ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
     ngx_http_graph_policy_record_t *record)
 {
     ngx_http_graph_policy_record_init(record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_LINK);
 
+    record->hash = link->node.key;
     record->confirmed = link->confirmed;
 
     ngx_http_graph_policy_record_copy(&record->key, link->phone,
@@ -173,9 +181,12 @@ ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
         return ngx_http_graph_policy_restore_link(zone, record, now);
     }
 
-    ngx_http_graph_policy_restore_bound(record, now);
+    record->since = ngx_min(record->since, now);
+    record->changed = ngx_min(record->changed, now);
 
-    if (ngx_http_graph_policy_restore_is_over(zone, record, now)) {
+    ngx_http_graph_policy_record_bound(record, now);
+
+    if (ngx_http_graph_policy_record_is_over(zone, record, now)) {
         return NGX_DECLINED;
     }
 
@@ -213,10 +224,47 @@ static ngx_int_t
 ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    ngx_int_t                          rc;
-    ngx_http_graph_policy_place_t      place;
-    ngx_http_graph_policy_state_t     *state;
-    ngx_http_graph_policy_identity_t   id;
+    ngx_int_t                       rc;
+    ngx_http_graph_policy_place_t   place;
+    ngx_http_graph_policy_state_t  *state;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    if (ngx_http_graph_policy_record_place(zone->sh, record, &place) != NGX_OK
+        || ngx_http_graph_policy_state_find(zone->sh, place.hash,
+                                            record->reason)
+           != NULL)
+    {
+        goto done;
+    }
+
+    state = ngx_http_graph_policy_record_create(zone, &place, record, now);
+
+    if (state == NULL) {
+        zone->sh->counters.lost++;
+        rc = NGX_ERROR;
+        goto done;
+    }
+
+    rc = NGX_OK;
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_record_place(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_place_t *place)
+{
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_identity_t  id;
 
     ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
 
@@ -231,42 +279,15 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
     id.credential = record->credential;
 
-    rc = NGX_DECLINED;
-
-    ngx_http_graph_policy_zone_lock(zone);
-
-    if (ngx_http_graph_policy_state_place(zone->sh, &id, record->kind,
-                                          record->credential != 0, &place)
-        != NGX_OK
-        || ngx_http_graph_policy_state_find(zone->sh, place.hash,
-                                            record->reason)
-           != NULL)
-    {
-        goto done;
-    }
-
-    state = ngx_http_graph_policy_restore_at(zone, &place, record, now);
-
-    if (state == NULL) {
-        zone->sh->counters.lost++;
-        rc = NGX_ERROR;
-        goto done;
-    }
-
-    ngx_http_graph_policy_group_rejoin(zone->sh, state, record->group);
-
-    rc = NGX_OK;
-
-done:
-
-    ngx_http_graph_policy_zone_unlock(zone);
+    rc = ngx_http_graph_policy_state_place(sh, &id, record->kind,
+                                           record->credential != 0, place);
 
     return rc;
 }
 
 
-static ngx_http_graph_policy_state_t *
-ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_record_create(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
@@ -275,25 +296,7 @@ ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_failure_t   failure;
     ngx_http_graph_policy_verdict_t   verdict;
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    facts.has_code = (record->code >= 0);
-    facts.code = record->code;
-    facts.has_subcode = (record->subcode >= 0);
-    facts.subcode = record->subcode;
-    facts.trace_len = record->trace.len;
-    ngx_memcpy(facts.trace, record->trace.data, record->trace.len);
-
-    verdict.category = (uint8_t) record->category;
-    verdict.reason = (uint8_t) record->reason;
-    verdict.dry_run = (record->dry_run != 0);
-
-    failure.facts = &facts;
-    failure.verdict = &verdict;
-    failure.source = record->source;
-    failure.status = record->status;
+    ngx_http_graph_policy_record_failure(record, &facts, &verdict, &failure);
     failure.now = now;
 
     state = ngx_http_graph_policy_state_create(zone, place, &failure);
@@ -302,14 +305,73 @@ ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
         return NULL;
     }
 
-    ngx_http_graph_policy_state_describe(state, &failure);
-
-    ngx_http_graph_policy_restore_breaker(&state->breaker, record);
     state->blocked = (uint32_t) record->blocked;
 
-    ngx_http_graph_policy_state_update(zone, state, 0);
+    ngx_http_graph_policy_record_fill(zone, state, record);
 
     return state;
+}
+
+
+void
+ngx_http_graph_policy_record_fill(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record)
+{
+    ngx_uint_t                       was_armed;
+    ngx_http_graph_policy_facts_t    facts;
+    ngx_http_graph_policy_failure_t  failure;
+    ngx_http_graph_policy_verdict_t  verdict;
+
+    ngx_http_graph_policy_record_failure(record, &facts, &verdict, &failure);
+
+    was_armed = state->breaker.armed;
+
+    ngx_http_graph_policy_state_describe(state, &failure);
+    ngx_http_graph_policy_restore_breaker(&state->breaker, record);
+    ngx_http_graph_policy_state_update(zone, state, was_armed);
+
+    if (state->member.key != record->group) {
+        ngx_http_graph_policy_group_leave(zone->sh, state);
+        ngx_http_graph_policy_group_rejoin(zone->sh, state, record->group);
+    }
+
+    /* a file may say who it was, an entry tells also that nobody knows */
+
+    if (record->node.len != 0
+        || (zone->share != NULL && zone->share->applying))
+    {
+        ngx_http_graph_policy_mark_node(zone, state, record->node.data,
+                                        record->node.len);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_record_failure(ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(verdict, sizeof(ngx_http_graph_policy_verdict_t));
+    ngx_memzero(failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    facts->has_code = (record->code >= 0);
+    facts->code = record->code;
+    facts->has_subcode = (record->subcode >= 0);
+    facts->subcode = record->subcode;
+    facts->trace_len = record->trace.len;
+    ngx_memcpy(facts->trace, record->trace.data, record->trace.len);
+
+    verdict->category = (uint8_t) record->category;
+    verdict->reason = (uint8_t) record->reason;
+    verdict->dry_run = (record->dry_run != 0);
+
+    failure->facts = facts;
+    failure->verdict = verdict;
+    failure->source = record->source;
+    failure->status = record->status;
 }
 
 
@@ -327,18 +389,14 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* no clock that was wrong, and no file, may block longer than a hold can */
-
-static void
-ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
+void
+ngx_http_graph_policy_record_bound(ngx_http_graph_policy_record_t *record,
     uint64_t now)
 {
     uint64_t  last;
 
     record->hold = ngx_min(record->hold, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
-    record->since = ngx_min(record->since, now);
-    record->changed = ngx_min(record->changed, now);
 
     if (record->armed
         && record->until == NGX_HTTP_GRAPH_POLICY_NEVER
@@ -355,8 +413,8 @@ ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
 }
 
 
-static ngx_uint_t
-ngx_http_graph_policy_restore_is_over(ngx_http_graph_policy_zone_t *zone,
+ngx_uint_t
+ngx_http_graph_policy_record_is_over(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
     if (!record->armed) {

@@ -1,0 +1,455 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What the process that talks to other hosts asks of the zone: what changed,
+ * and what becomes of that which they tell.
+ *
+ * Lock and memory: see the zone's own file.  Records and views are the
+ * caller's.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_merge.h"
+#include "ngx_http_graph_policy_state.h"
+
+
+/* the token of a lease that another host has; own ones count from 1 */
+#define NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE  0x8000000000000000ULL
+
+
+static ngx_http_graph_policy_link_t *ngx_http_graph_policy_fleet_link(
+    ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
+static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_state(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_to(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+static void ngx_http_graph_policy_apply_same(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+static void ngx_http_graph_policy_apply_lease(
+    ngx_http_graph_policy_breaker_t *b, uint64_t until, uint64_t now);
+static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_link(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+
+
+ngx_http_graph_policy_fleet_t *
+ngx_http_graph_policy_zone_fleet(ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->fleet;
+}
+
+
+uint64_t
+ngx_http_graph_policy_zone_node(ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->keep.generation;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_fleet_next(ngx_http_graph_policy_zone_t *zone,
+    uint64_t *pos, ngx_http_graph_policy_record_t *record)
+{
+    ngx_int_t                       rc;
+    ngx_http_graph_policy_mark_t   *mark;
+    ngx_http_graph_policy_link_t   *link;
+    ngx_http_graph_policy_state_t  *state;
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    fleet = zone->sh->fleet;
+    rc = NGX_DECLINED;
+
+    /* a mark that comes right now notifies */
+
+    if (*pos == fleet->head) {
+        return NGX_DONE;
+    }
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    fleet = zone->sh->fleet;
+
+    /* the zone may have started afresh */
+
+    if (*pos < fleet->tail || *pos >= fleet->head) {
+        *pos = fleet->tail;
+        goto done;
+    }
+
+    mark = &fleet->ring[*pos & (fleet->size - 1)];
+    (*pos)++;
+
+    if (mark->link) {
+        link = ngx_http_graph_policy_fleet_link(zone->sh, mark->hash);
+
+        if (link != NULL) {
+            ngx_http_graph_policy_record_link(link, record);
+            rc = NGX_OK;
+        }
+
+        goto done;
+    }
+
+    state = ngx_http_graph_policy_state_find(zone->sh, mark->hash,
+                                             mark->reason);
+
+    if (state != NULL
+        && ngx_http_graph_policy_record_state(zone->sh, state, record))
+    {
+        rc = NGX_OK;
+    }
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
+static ngx_http_graph_policy_link_t *
+ngx_http_graph_policy_fleet_link(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t hash)
+{
+    return (ngx_http_graph_policy_link_t *)
+               ngx_http_graph_policy_tree_find(&sh->links, hash);
+}
+
+
+void
+ngx_http_graph_policy_fleet_told(ngx_http_graph_policy_zone_t *zone,
+    uint64_t pos)
+{
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    fleet = zone->sh->fleet;
+
+    if (pos > fleet->tail && pos <= fleet->head) {
+        fleet->tail = pos;
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+void
+ngx_http_graph_policy_fleet_tell(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, ngx_uint_t link)
+{
+    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_mark(zone, hash, reason, link);
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+ngx_http_graph_policy_received_e
+ngx_http_graph_policy_fleet_apply(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_http_graph_policy_received_e  received;
+
+    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+
+    zone->share->applying = 1;
+
+    switch (record->type) {
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_STATE:
+        received = ngx_http_graph_policy_apply_state(zone, record, now, view);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_LINK:
+        received = ngx_http_graph_policy_apply_link(zone, record, now);
+        break;
+
+    default:
+        received = NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
+        break;
+    }
+
+    zone->share->applying = 0;
+
+    return received;
+}
+
+
+static ngx_http_graph_policy_received_e
+ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_uint_t                         was_armed;
+    ngx_http_graph_policy_place_t      place;
+    ngx_http_graph_policy_state_t     *state;
+    ngx_http_graph_policy_received_e   received;
+
+    received = NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
+
+    if (record->changed > now + NGX_HTTP_GRAPH_POLICY_AHEAD) {
+        return received;
+    }
+
+    record->since = ngx_min(record->since, record->changed);
+    record->blocked = 0;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    if (ngx_http_graph_policy_record_place(zone->sh, record, &place) != NGX_OK)
+    {
+        goto done;
+    }
+
+    record->hash = place.hash;
+
+    state = ngx_http_graph_policy_state_find(zone->sh, place.hash,
+                                             record->reason);
+
+    if (state != NULL
+        && !ngx_http_graph_policy_state_is_at(state, &place))
+    {
+        goto done;
+    }
+
+    was_armed = (state != NULL && state->breaker.armed);
+
+    if (state != NULL) {
+        received = ngx_http_graph_policy_apply_to(zone, state, record, now);
+
+    } else if (ngx_http_graph_policy_record_is_over(zone, record, now)) {
+        received = NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
+
+    } else {
+        ngx_http_graph_policy_record_bound(record, now);
+
+        state = ngx_http_graph_policy_record_create(zone, &place, record, now);
+
+        if (state == NULL) {
+            zone->sh->counters.lost++;
+            received = NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
+
+        } else {
+            received = NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED;
+            ngx_http_graph_policy_apply_lease(&state->breaker,
+                                              record->lease_until, now);
+        }
+    }
+
+    if (received == NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED
+        && (was_armed || state->breaker.armed))
+    {
+        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
+        view->transition = !state->breaker.armed
+                           ? NGX_HTTP_GRAPH_POLICY_CLEARED
+                           : was_armed ? NGX_HTTP_GRAPH_POLICY_REARMED
+                                       : NGX_HTTP_GRAPH_POLICY_SET;
+    }
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return received;
+}
+
+
+static ngx_http_graph_policy_received_e
+ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    ngx_int_t                       rc;
+    ngx_http_graph_policy_record_t  own;
+
+    (void) ngx_http_graph_policy_record_state(zone->sh, state, &own);
+
+    rc = ngx_http_graph_policy_merge_compare(record, &own);
+
+    if (rc < 0) {
+        return NGX_HTTP_GRAPH_POLICY_RECEIVED_OLDER;
+    }
+
+    if (rc == 0) {
+        ngx_http_graph_policy_apply_same(zone, state, record, now);
+        return NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
+    }
+
+    ngx_http_graph_policy_record_bound(record, now);
+    ngx_http_graph_policy_record_fill(zone, state, record);
+    ngx_http_graph_policy_apply_lease(&state->breaker, record->lease_until,
+                                      now);
+
+    return NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED;
+}
+
+
+/* of two of one version the lease, and when it is due, are as heard last */
+
+static void
+ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    ngx_uint_t                        plain;
+    ngx_http_graph_policy_breaker_t  *b;
+
+    b = &state->breaker;
+
+    if (!b->armed) {
+        return;
+    }
+
+    /* of two hosts that probe at once each goes by its own probe's outcome */
+
+    if (b->lease != 0 && !(b->lease & NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
+        && now < b->lease_until)
+    {
+        return;
+    }
+
+    ngx_http_graph_policy_apply_lease(b, record->lease_until, now);
+
+    (void) ngx_http_graph_policy_merge_until(record, 0, &plain);
+
+    if (plain || record->until == b->until) {
+        return;
+    }
+
+    /* it was told without an outcome, or the state is due at once */
+
+    ngx_http_graph_policy_record_bound(record, now);
+
+    b->until = record->until;
+
+    if (b->until > now && b->until != NGX_HTTP_GRAPH_POLICY_NEVER) {
+        b->until += (uint32_t) ngx_random() % ((b->until - now) / 10 + 1);
+    }
+
+    ngx_http_graph_policy_state_update(zone, state, 1);
+}
+
+
+static void
+ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_breaker_t *b,
+    uint64_t until, uint64_t now)
+{
+    if (!b->armed || until <= now) {
+        b->lease = 0;
+        return;
+    }
+
+    ngx_http_graph_policy_breaker_lease(b, NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE,
+                      ngx_min(until, now + NGX_HTTP_GRAPH_POLICY_LEASE));
+}
+
+
+static ngx_http_graph_policy_received_e
+ngx_http_graph_policy_apply_link(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_link_t     *link;
+    ngx_http_graph_policy_record_t    own;
+    ngx_http_graph_policy_identity_t  id;
+
+    if (record->confirmed > now + NGX_HTTP_GRAPH_POLICY_AHEAD) {
+        return NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
+    }
+
+    ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
+
+    id.phone.data = record->key.data;
+    id.phone.len = record->key.len;
+
+    rc = 1;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    link = ngx_http_graph_policy_link_find(zone->sh, &id.phone,
+                                           &id.phone_hash);
+
+    if (link != NULL) {
+        ngx_http_graph_policy_record_link(link, &own);
+        rc = ngx_http_graph_policy_merge_compare_links(record, &own);
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    record->hash = id.phone_hash;
+
+    if (rc <= 0) {
+        return (rc == 0) ? NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME
+                         : NGX_HTTP_GRAPH_POLICY_RECEIVED_OLDER;
+    }
+
+    id.account.data = record->account.data;
+    id.account.len = record->account.len;
+
+    rc = ngx_http_graph_policy_zone_link(zone, &id, NULL, record->confirmed);
+
+    return (rc == NGX_OK) ? NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED
+                          : NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_fleet_is_over(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    return record->type == NGX_HTTP_GRAPH_POLICY_RECORD_STATE
+           && ngx_http_graph_policy_record_is_over(zone, record, now);
+}
+
+
+void
+ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_cursor_t *cursor, uint64_t cut, uint64_t *digest)
+{
+    uint64_t                        changed;
+    ngx_uint_t                      i;
+    ngx_rbtree_node_t              *node;
+    ngx_http_graph_policy_state_t  *state;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    node = ngx_http_graph_policy_list_behind(&zone->sh->states, cursor);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
+
+        state = (ngx_http_graph_policy_state_t *) node;
+
+        cursor->begun = 1;
+        cursor->hash = node->key;
+        cursor->reason = state->reason;
+
+        changed = ngx_http_graph_policy_engine_clock_to(
+                                                   &zone->sh->fleet->clock,
+                                                   state->breaker.changed);
+
+        if (state->breaker.armed && changed <= cut
+            && state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
+        {
+            *digest += ngx_http_graph_policy_merge_digest(node->key,
+                                                          state->reason,
+                                                          changed);
+        }
+
+        node = ngx_rbtree_next(&zone->sh->states.tree, node);
+    }
+
+    cursor->done = (node == NULL);
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}
