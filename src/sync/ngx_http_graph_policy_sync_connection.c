@@ -48,6 +48,10 @@ static void ngx_http_graph_policy_sync_conn_end(
     ngx_http_graph_policy_sync_failure_e why, const char *what,
     ngx_str_t *detail, ngx_uint_t large);
 
+static void ngx_http_graph_policy_sync_conn_complain(
+    ngx_http_graph_policy_sync_conn_t *conn, const char *what,
+    ngx_str_t *detail);
+
 #if (NGX_SSL)
 static void ngx_http_graph_policy_sync_conn_handshake(
     ngx_http_graph_policy_sync_conn_t *conn);
@@ -717,8 +721,15 @@ ngx_http_graph_policy_sync_conn_works(ngx_http_graph_policy_sync_conn_t *conn)
 {
     conn->backoff = NGX_HTTP_GRAPH_POLICY_SYNC_BACKOFF;
 
-    if (conn->failing) {
-        conn->failing = 0;
+    if (!conn->failing) {
+        return;
+    }
+
+    conn->failing = 0;
+
+    /* both connections, as news needs the one there and the other back */
+
+    if (!conn->run->writer.failing && !conn->run->reader.failing) {
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "graph_policy_zone \"%V\" is in touch with \"%V\" again",
                       &conn->run->zone->name,
@@ -741,42 +752,17 @@ ngx_http_graph_policy_sync_conn_end(ngx_http_graph_policy_sync_conn_t *conn,
     ngx_http_graph_policy_sync_failure_e why, const char *what,
     ngx_str_t *detail, ngx_uint_t large)
 {
-    size_t                                i;
-    ngx_msec_t                            delay;
-    ngx_http_graph_policy_fleet_t        *fleet;
-    ngx_http_graph_policy_sync_server_t  *server;
-
-    server = ngx_http_graph_policy_sync_conn_server(conn);
+    ngx_msec_t                      delay;
+    ngx_http_graph_policy_fleet_t  *fleet;
 
     fleet = ngx_http_graph_policy_zone_fleet(conn->run->zone);
     (void) ngx_atomic_fetch_add(&fleet->failures[why], 1);
 
-    if (!conn->failing) {
-        conn->failing = 1;
-
-        if (detail != NULL) {
-
-            /* whoever answers may write anything */
-
-            for (i = 0; i < detail->len && detail != &server->host; i++) {
-
-                if (detail->data[i] < 0x20 || detail->data[i] > 0x7e) {
-                    detail->len = i;
-                }
-            }
-
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "graph_policy_zone \"%V\" is out of touch with "
-                          "\"%V\": %s: \"%V\"", &conn->run->zone->name,
-                          &server->text, what, detail);
-
-        } else {
-            ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                          "graph_policy_zone \"%V\" is out of touch with "
-                          "\"%V\": %s", &conn->run->zone->name, &server->text,
-                          what);
-        }
+    if (!conn->run->writer.failing && !conn->run->reader.failing) {
+        ngx_http_graph_policy_sync_conn_complain(conn, what, detail);
     }
+
+    conn->failing = 1;
 
     ngx_http_graph_policy_sync_conn_shut(conn);
 
@@ -791,6 +777,46 @@ ngx_http_graph_policy_sync_conn_end(ngx_http_graph_policy_sync_conn_t *conn,
     ngx_add_timer(&conn->again, delay);
 
     conn->use->closed(conn, why, large);
+}
+
+
+/* once, until it works again: whoever is away may be so for hours */
+
+static void
+ngx_http_graph_policy_sync_conn_complain(
+    ngx_http_graph_policy_sync_conn_t *conn, const char *what,
+    ngx_str_t *detail)
+{
+    size_t                                len;
+    ngx_str_t                             text;
+    ngx_http_graph_policy_sync_server_t  *server;
+
+    server = ngx_http_graph_policy_sync_conn_server(conn);
+
+    if (detail == NULL) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "graph_policy_zone \"%V\" is out of touch with "
+                      "\"%V\": %s", &conn->run->zone->name, &server->text,
+                      what);
+        return;
+    }
+
+    /* an engine that lies may say anything */
+
+    for (len = 0; len < detail->len; len++) {
+
+        if (detail->data[len] < 0x20 || detail->data[len] > 0x7e) {
+            break;
+        }
+    }
+
+    text.data = detail->data;
+    text.len = len;
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "graph_policy_zone \"%V\" is out of touch with \"%V\": "
+                  "%s: \"%V\"", &conn->run->zone->name, &server->text, what,
+                  &text);
 }
 
 
