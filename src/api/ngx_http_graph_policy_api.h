@@ -9,6 +9,7 @@
 
 
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_form.h"
 #include "ngx_http_graph_policy_gen.h"
 

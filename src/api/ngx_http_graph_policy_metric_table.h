@@ -13,6 +13,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
@@ -38,7 +39,12 @@ typedef struct {
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_COUNTER = 0,  /* words of the zone's counters */
     NGX_HTTP_GRAPH_POLICY_GAUGE,        /* words of a reading */
-    NGX_HTTP_GRAPH_POLICY_AGE           /* likewise, of milliseconds */
+    NGX_HTTP_GRAPH_POLICY_AGE,          /* likewise, of milliseconds */
+
+    /* likewise, of zones that are shared alone */
+    NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER, /* words of the zone's fleet */
+    NGX_HTTP_GRAPH_POLICY_SYNC_GAUGE,
+    NGX_HTTP_GRAPH_POLICY_SYNC_AGE
 } ngx_http_graph_policy_metric_e;
 
 
@@ -63,8 +69,16 @@ typedef struct {
     ngx_uint_t                         oldest[NGX_HTTP_GRAPH_POLICY_NSTATES];
     ngx_uint_t                         bytes[2];
     ngx_uint_t                         parked;
+
+    /* of a zone that is shared */
+    ngx_http_graph_policy_fleet_t     *fleet;       /* NULL: it isn't */
+    ngx_http_graph_policy_fleet_status_t  sync;
 } ngx_http_graph_policy_reading_t;
 
+
+#define ngx_http_graph_policy_metric_is_shown(metric, reading)                \
+    ((metric)->type < NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER                      \
+     || (reading)->fleet != NULL)
 
 #define ngx_http_graph_policy_label_value(label, i)                           \
     ((ngx_str_t *) ((u_char *) (label)->values + (i) * (label)->step))

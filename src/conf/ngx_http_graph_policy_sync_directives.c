@@ -142,6 +142,9 @@ ngx_http_graph_policy_set_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (sync == NULL
         || ngx_array_init(&sync->servers, cf->pool, 4,
                           sizeof(ngx_http_graph_policy_sync_server_t))
+           != NGX_OK
+        || ngx_array_init(&sync->share.servers, cf->pool, 4,
+                          sizeof(ngx_str_t))
            != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -304,6 +307,7 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *value, ngx_str_t *rest, ngx_http_graph_policy_sync_t *sync)
 {
     ngx_url_t                             u;
+    ngx_str_t                            *name;
     ngx_uint_t                            i;
     ngx_http_graph_policy_sync_server_t  *server;
 
@@ -328,9 +332,13 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (i = 0; i < u.naddrs; i++) {
         server = ngx_array_push(&sync->servers);
-        if (server == NULL) {
+        name = ngx_array_push(&sync->share.servers);
+
+        if (server == NULL || name == NULL) {
             return NGX_CONF_ERROR;
         }
+
+        *name = *rest;
 
         server->sockaddr = u.addrs[i].sockaddr;
         server->socklen = u.addrs[i].socklen;

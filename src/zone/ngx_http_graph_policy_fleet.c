@@ -42,10 +42,78 @@ static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_link(
     ngx_http_graph_policy_record_t *record, uint64_t now);
 
 
+ngx_str_t  ngx_http_graph_policy_received_words[] = {
+    ngx_string("applied"),
+    ngx_string("same"),
+    ngx_string("older"),
+    ngx_string("own"),
+    ngx_string("forged"),
+    ngx_string("unread")
+};
+
+ngx_str_t  ngx_http_graph_policy_sync_failure_words[] = {
+    ngx_string("connect"),
+    ngx_string("timeout"),
+    ngx_string("auth"),
+    ngx_string("refused"),
+    ngx_string("protocol"),
+    ngx_string("tls")
+};
+
+ngx_str_t  ngx_http_graph_policy_resync_words[] = {
+    ngx_string("start"),
+    ngx_string("gap"),
+    ngx_string("lost"),
+    ngx_string("deaf"),
+    ngx_string("digest")
+};
+
+
 ngx_http_graph_policy_fleet_t *
 ngx_http_graph_policy_zone_fleet(ngx_http_graph_policy_zone_t *zone)
 {
     return zone->sh->fleet;
+}
+
+
+void
+ngx_http_graph_policy_fleet_status(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fleet_status_t *status)
+{
+    uint64_t                        since;
+    ngx_uint_t                      i;
+    ngx_http_graph_policy_node_t   *node;
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    ngx_memzero(status, sizeof(ngx_http_graph_policy_fleet_status_t));
+
+    fleet = zone->sh->fleet;
+
+    if (fleet == NULL || zone->share == NULL) {
+        return;
+    }
+
+    since = (fleet->heard != 0) ? fleet->heard : fleet->started;
+
+    status->connected = fleet->connected;
+    status->heard = (since != 0 && ngx_current_msec > since)
+                    ? ngx_current_msec - since : 0;
+    status->lag = fleet->lag;
+    status->queue = fleet->head - fleet->tail;
+    status->nodes = 1;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
+        node = &fleet->nodes[i];
+
+        status->nodes += (node->id != 0
+                          && ngx_current_msec - node->heard
+                             < NGX_HTTP_GRAPH_POLICY_NODE_HEARD);
+    }
+
+    if (fleet->server < zone->share->servers.nelts) {
+        status->server = ((ngx_str_t *) zone->share->servers.elts)
+                                                            [fleet->server];
+    }
 }
 
 

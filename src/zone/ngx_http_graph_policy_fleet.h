@@ -76,6 +76,7 @@ struct ngx_http_graph_policy_share_s {
     uint64_t                         key[2];    /* of fingerprints */
     ngx_str_t                        zone_name;
     ngx_str_t                        name;      /* of this host */
+    ngx_array_t                      servers;   /* of ngx_str_t: their names */
     ngx_fd_t                         notify;    /* -1: look from time to time */
     unsigned                         marked:1;  /* since the lock */
     unsigned                         applying:1;    /* isn't to be told */
@@ -149,6 +150,19 @@ typedef struct {
 ngx_http_graph_policy_fleet_t *ngx_http_graph_policy_zone_fleet(
     ngx_http_graph_policy_zone_t *zone);
 
+/* words of shared memory are read one by one; all 0 where it isn't shared */
+typedef struct {
+    ngx_uint_t                       connected; /* hears its own news */
+    ngx_uint_t                       heard;     /* milliseconds since that */
+    ngx_uint_t                       lag;       /* milliseconds */
+    ngx_uint_t                       queue;     /* not told yet */
+    ngx_uint_t                       nodes;     /* this one included */
+    ngx_str_t                        server;    /* as configured */
+} ngx_http_graph_policy_fleet_status_t;
+
+void ngx_http_graph_policy_fleet_status(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fleet_status_t *status);
+
 /* this zone's id among the nodes, never 0 */
 uint64_t ngx_http_graph_policy_zone_node(ngx_http_graph_policy_zone_t *zone);
 
@@ -172,7 +186,7 @@ void ngx_http_graph_policy_fleet_tell(ngx_http_graph_policy_zone_t *zone,
 /*
  * Copies what is behind the cursor, under the mutex once, moves it, and
  * returns how many records that are, at most NGX_HTTP_GRAPH_POLICY_BATCH;
- * states that ended are among them.  cursor->limited is set for links, which
+ * states that ended are among them.  cursor->tree is set for links, which
  * come last.  NGX_ERROR if the zone has lost its states.
  */
 ngx_int_t ngx_http_graph_policy_record_batch(
@@ -201,6 +215,12 @@ ngx_uint_t ngx_http_graph_policy_fleet_is_over(
  */
 void ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor, uint64_t cut, uint64_t *digest);
+
+
+/* as users know the enumerations above */
+extern ngx_str_t  ngx_http_graph_policy_received_words[];
+extern ngx_str_t  ngx_http_graph_policy_sync_failure_words[];
+extern ngx_str_t  ngx_http_graph_policy_resync_words[];
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_FLEET_H_INCLUDED_ */
