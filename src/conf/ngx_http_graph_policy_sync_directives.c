@@ -376,7 +376,8 @@ ngx_http_graph_policy_sync_set_key_file(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return ngx_http_graph_policy_read_secret_file(cf, cmd, rest,
-                                    ngx_http_graph_policy_sync_read_keys, sync);
+                                         ngx_http_graph_policy_sync_read_keys,
+                                                  sync);
 }
 
 
@@ -487,7 +488,8 @@ ngx_http_graph_policy_sync_set_password(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     return ngx_http_graph_policy_read_secret_file(cf, cmd, rest,
-                                    ngx_http_graph_policy_sync_read_password, sync);
+                                     ngx_http_graph_policy_sync_read_password,
+                                                  sync);
 }
 
 

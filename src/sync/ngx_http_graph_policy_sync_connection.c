@@ -56,6 +56,10 @@ static void ngx_http_graph_policy_sync_conn_complain(
 static void ngx_http_graph_policy_sync_conn_handshake(
     ngx_http_graph_policy_sync_conn_t *conn);
 static void ngx_http_graph_policy_sync_conn_shaken(ngx_connection_t *c);
+static ngx_int_t ngx_http_graph_policy_sync_conn_check(ngx_connection_t *c,
+    ngx_str_t *name);
+static ngx_uint_t ngx_http_graph_policy_sync_conn_is_address(
+    ngx_str_t *name);
 static ngx_str_t *ngx_http_graph_policy_sync_conn_name(
     ngx_http_graph_policy_sync_conn_t *conn);
 #endif
@@ -249,8 +253,7 @@ ngx_http_graph_policy_sync_conn_handshake(
     /* an address isn't sent as a name (RFC 6066, section 3) */
 
     if (name->len != 0
-        && ngx_inet_addr(name->data, name->len) == INADDR_NONE
-        && ngx_strlchr(name->data, name->data + name->len, ':') == NULL)
+        && !ngx_http_graph_policy_sync_conn_is_address(name))
     {
         (void) SSL_set_tlsext_host_name(c->ssl->connection,
                                         (char *) name->data);
@@ -305,7 +308,7 @@ ngx_http_graph_policy_sync_conn_shaken(ngx_connection_t *c)
 
         name = ngx_http_graph_policy_sync_conn_name(conn);
 
-        if (ngx_ssl_check_host(c, name) != NGX_OK) {
+        if (ngx_http_graph_policy_sync_conn_check(c, name) != NGX_OK) {
             ngx_http_graph_policy_sync_conn_fail(conn,
                                              NGX_HTTP_GRAPH_POLICY_FAILURE_TLS,
                                        "its certificate isn't for", name);
@@ -317,6 +320,40 @@ ngx_http_graph_policy_sync_conn_shaken(ngx_connection_t *c)
     c->write->handler = ngx_http_graph_policy_sync_conn_write;
 
     ngx_http_graph_policy_sync_conn_begin(conn);
+}
+
+
+/* nginx compares names alone, and a certificate may be for an address */
+
+static ngx_int_t
+ngx_http_graph_policy_sync_conn_check(ngx_connection_t *c, ngx_str_t *name)
+{
+    int    rc;
+    X509  *cert;
+
+    if (!ngx_http_graph_policy_sync_conn_is_address(name)) {
+        return ngx_ssl_check_host(c, name);
+    }
+
+    cert = SSL_get_peer_certificate(c->ssl->connection);
+
+    if (cert == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = X509_check_ip_asc(cert, (char *) name->data, 0);
+
+    X509_free(cert);
+
+    return (rc == 1) ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_sync_conn_is_address(ngx_str_t *name)
+{
+    return ngx_inet_addr(name->data, name->len) != INADDR_NONE
+           || ngx_strlchr(name->data, name->data + name->len, ':') != NULL;
 }
 
 
@@ -354,8 +391,8 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
     /* a server without a password takes none, a cluster no other database */
 
     if (sync->password.len != 0) {
-        n = 0;
-        ngx_str_set(&args[n++], "AUTH");
+        n = 1;
+        ngx_str_set(&args[0], "AUTH");
 
         if (sync->user.len != 0) {
             args[n++] = sync->user;

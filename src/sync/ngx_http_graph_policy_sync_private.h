@@ -161,6 +161,7 @@ struct ngx_http_graph_policy_sync_run_s {
     uint64_t                             told_time;
     ngx_http_graph_policy_engine_clock_t  best;
     unsigned                             begun:1;   /* the first beat is in */
+    unsigned                             lost:1;    /* all is to be told */
     unsigned                             walking:1;
     unsigned                             scanning:1;
     unsigned                             scan_waits:1;  /* for an answer */

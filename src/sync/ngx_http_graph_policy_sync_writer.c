@@ -294,6 +294,12 @@ ngx_http_graph_policy_sync_writer_refused(
         ngx_http_graph_policy_sync_conn_send(conn);
     }
 
+    /* somebody has put something else where our hash was */
+
+    if (ngx_strncmp(error->data, "WRONGTYPE", 9) == 0) {
+        run->lost = 1;
+    }
+
     ngx_http_graph_policy_sync_conn_fail(conn,
                                         NGX_HTTP_GRAPH_POLICY_FAILURE_REFUSED,
                                          "it refuses", error);
@@ -432,6 +438,12 @@ ngx_http_graph_policy_sync_write(ngx_http_graph_policy_sync_run_t *run)
         fleet->walk = 0;
         run->walking = 1;
         ngx_memzero(&run->walk, sizeof(ngx_http_graph_policy_cursor_t));
+    }
+
+    if (run->begun && run->lost) {
+        run->lost = 0;
+        ngx_http_graph_policy_sync_resync(run,
+                                          NGX_HTTP_GRAPH_POLICY_RESYNC_LOST);
     }
 
     if (run->begun && fleet->scan) {
