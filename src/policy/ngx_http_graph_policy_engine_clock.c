@@ -64,7 +64,10 @@ ngx_http_graph_policy_engine_clock_set(
             ? (uint64_t) (clock->offset - best->offset)
             : (uint64_t) (best->offset - clock->offset);
 
-    if (clock->known && moved <= best->error + clock->error) {
+    /* that may be the measurement's own error, also of a clock that is right */
+
+    if (moved <= best->error + clock->error) {
+        clock->known = 1;
         return;
     }
 

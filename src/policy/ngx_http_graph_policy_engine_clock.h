@@ -35,8 +35,9 @@ void ngx_http_graph_policy_engine_clock_measure(
     uint64_t heard, uint64_t told);
 
 /*
- * Takes over what was measured.  One that is known isn't moved within the
- * error of the new one, as each move makes other versions of all states.
+ * Takes over what was measured, into "clock", which is zeroed before the first
+ * time.  It isn't moved within the error of the measurement, as each move
+ * makes other versions of all states.
  */
 void ngx_http_graph_policy_engine_clock_set(
     ngx_http_graph_policy_engine_clock_t *clock,
