@@ -275,6 +275,71 @@ OPTIONS /v25.0/77  500 131000 | 500 1 | 500 131000 | 200  =>  200 retried x4
 
 
 
+=== a send never is idempotent, whatever its method
+--- server
+graph_policy_send $http_x_send;
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- tries
+GET /v25.0/77 500 131000 | 500 1 {X-Send: 1}     =>  500 server-error retried x2
+PUT /v25.0/77 500 131000 | 500 1 {X-Send: 1}     =>  500 server-error retried x2
+DELETE /v25.0/77 500 131000 | 500 1 {X-Send: 1}  =>  500 server-error retried x2
+GET /v25.0/77 500 131000 | 500 1 | 200           =>  200 retried x3
+
+
+
+=== nor is what nginx sends as POST
+--- server
+proxy_method POST;
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- sent: POST
+--- tries
+GET /v25.0/77      500 131000 | 500 1   =>  500 server-error retried x2
+DELETE /v25.0/77   500 131000 | 500 1   =>  500 server-error retried x2
+GET /v25.0/77      500 131016 | 500 2 | 500 131016 | 200  =>  200 retried x4
+
+
+
+=== one that is sent with an idempotent method is
+--- server
+proxy_method DELETE;
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- sent: DELETE
+--- tries
+GET /v25.0/77      500 131000 | 500 1 | 500 1 | 200  =>  200 retried x4
+POST /v25.0/77     500 131000 | 500 1                =>  500 server-error retried x2
+
+
+
+=== nor is what names its method in the query, as Graph takes it from there
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- tries
+GET /v25.0/77?method=post          500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?a=b&method=delete&c  500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?%6dethod=POST        500 131000 | 500 1  =>  500 server-error retried x2
+PUT /v25.0/77?method               500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?method=get           500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?methods=post&a=method  500 131000 | 500 1 | 200  =>  200 retried x3
+GET /v25.0/method=post             500 131000 | 500 1 | 200    =>  200 retried x3
+
+
+
+=== nor if nginx is what adds it
+--- config
+        graph_policy zone=z;
+        graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+        location / {
+            proxy_pass http://127.0.0.1:$TEST_NGINX_UPSTREAM_PORT$request_uri?method=delete;
+        }
+--- sent: GET ?method=delete
+--- tries
+GET /v25.0/77  500 131000 | 500 1  =>  500 server-error retried x2
+
+
+
 === waits that no default deadline allows
 --- retry
 graph_policy_retry attempts=5 budget_min=1000;
