@@ -139,6 +139,10 @@ typedef struct {
     size_t                           size;
     size_t                           capacity;
 
+    /* the upstream's own callback, while its header is held */
+    void                           (*finalize_upstream)(ngx_http_request_t *r,
+                                        ngx_int_t rc);
+
     ngx_http_graph_policy_facts_t    facts;
     ngx_http_graph_policy_verdict_t  verdict;
 
@@ -310,6 +314,14 @@ void ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
     ngx_event_handler_pt handler, ngx_msec_t delay);
 void ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx);
 ngx_uint_t ngx_http_graph_policy_parked(void);
+
+/*
+ * Copies what "b" has of an error's body behind what there is.  NGX_DECLINED:
+ * the body isn't to be had whole in "bound" bytes, and "b" is untouched;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);
 
 /*
  * Parks the request if its classified answer, whose last buffer is "b", may be
