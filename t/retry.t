@@ -221,8 +221,12 @@ graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;
 --- retry
 graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;
 --- tries
-1001 500 131016 | 200 header=X-Graph-Policy:spoof header=X-Graph-Attempts:99 header=X-Graph-Error-Category:fatal header=X-Graph-State:x header=Retry-After:7
-    => 200 retried x2
+1001 500 131016 | 200 header=X-Graph-Policy:spoof header=X-Graph-Attempts:99 header=X-Graph-Error-Category:fatal header=X-Graph-State:x header=X-Graph-Hold:9 header=Retry-After:7
+    => 200 retried x2 !X-Graph-Hold
+1003 500 131016 | 400 100 header=Retry-After:7 header=X-Graph-Hold:9
+    => 400 request retried x2 Retry-After:7 !X-Graph-Hold
+1004 500 131016 | 400 131047 header=Retry-After:7 header=X-Graph-Hold:9
+    => 400 context-limited retried x2 !Retry-After !X-Graph-Hold
 1002 200 header=X-Graph-Policy:spoof header=X-Graph-Attempts:99
     => 200 X-Graph-Policy:spoof X-Graph-Attempts:99
 
@@ -275,7 +279,7 @@ OPTIONS /v25.0/77  500 131000 | 500 1 | 500 131000 | 200  =>  200 retried x4
 
 
 
-=== a send never is idempotent, whatever its method
+=== a send is never idempotent, whatever its method
 --- server
 graph_policy_send $http_x_send;
 --- retry
@@ -288,7 +292,7 @@ GET /v25.0/77 500 131000 | 500 1 | 200           =>  200 retried x3
 
 
 
-=== nor is what nginx sends as POST
+=== what nginx sends as POST is not idempotent
 --- server
 proxy_method POST;
 --- retry
@@ -301,7 +305,7 @@ GET /v25.0/77      500 131016 | 500 2 | 500 131016 | 200  =>  200 retried x4
 
 
 
-=== one that is sent with an idempotent method is
+=== what nginx sends with an idempotent method is
 --- server
 proxy_method DELETE;
 --- retry
@@ -313,7 +317,7 @@ POST /v25.0/77     500 131000 | 500 1                =>  500 server-error retrie
 
 
 
-=== nor is what names its method in the query, as Graph takes it from there
+=== what names its method in the query is not, as Graph takes it from there
 --- retry
 graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
 --- tries
@@ -327,7 +331,7 @@ GET /v25.0/method=post             500 131000 | 500 1 | 200    =>  200 retried x
 
 
 
-=== nor if nginx is what adds it
+=== not even if nginx adds it to the query
 --- config
         graph_policy zone=z;
         graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;

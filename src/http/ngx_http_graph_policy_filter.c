@@ -201,7 +201,7 @@ ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     if (ctx != NULL
         && (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE || ctx->attempts > 1))
     {
-        ngx_http_graph_policy_strip(r);
+        ngx_http_graph_policy_strip(r, 0);
 
         if (ngx_http_graph_policy_tag_accepted(r, ctx) != NGX_OK) {
             return NGX_ERROR;
@@ -565,7 +565,11 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                  verdict);
 
-    ngx_http_graph_policy_strip(r);
+    /* where we know nothing better */
+
+    ngx_http_graph_policy_strip(r,
+                  verdict->category == NGX_HTTP_GRAPH_POLICY_REQUEST
+                  || verdict->category == NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED);
 
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
         wait = ngx_http_graph_policy_backoff_row_wait(verdict,

@@ -150,7 +150,9 @@ typedef struct {
     ngx_http_graph_policy_view_t    *view;
     ngx_str_t                        code;
 
-    time_t                           retry_after;   /* seconds, 0: unknown */
+    /* seconds of the headers Retry-After and X-Graph-Hold, 0: none */
+    time_t                           retry_after;
+    time_t                           hold_left;
 
     /* of the location that has verified it as a webhook, or NULL */
     ngx_array_t                     *verified;
@@ -370,8 +372,12 @@ ngx_int_t ngx_http_graph_policy_tag(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
-/* what the upstream sent under our names isn't ours */
-void ngx_http_graph_policy_strip(ngx_http_request_t *r);
+/*
+ * Takes off what the upstream sent under our names, its Retry-After included
+ * unless that is to be kept.
+ */
+void ngx_http_graph_policy_strip(ngx_http_request_t *r,
+    ngx_uint_t keep_retry_after);
 
 /*
  * Adds a response header; the name, of "len" bytes, is a literal, and what the
