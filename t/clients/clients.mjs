@@ -5,6 +5,9 @@
 // entry   the file to import, below node_modules
 // make    (module, token, phone, dir) => the calls; a call a client hasn't got
 //         isn't there. dir is a directory for files.
+// proxy   how it is told to use the proxy instead of graph.facebook.com; null
+//         if there is no way but the name's
+// at      (module, token, phone, origin) => the same calls, told so
 // fails   what a refused call does: "throws" or "returns"
 // error   Graph's error object, in terms of "error", which was thrown, or of
 //         "result", which was returned, and "body"
@@ -52,14 +55,18 @@ function camel(value) {
 export const clients = [{
     name: '@kapso/whatsapp-cloud-api',
     entry: '@kapso/whatsapp-cloud-api/dist/index.js',
+    proxy: '`baseUrl`',
     fails: 'throws',
     error: 'error.raw.error',
     status: 'error.httpStatus',
     header: null,
     view: camel,
-    make({ WhatsAppClient }, accessToken, phoneNumberId) {
+    at(module, token, phone, baseUrl) {
+        return this.make(module, token, phone, null, { baseUrl });
+    },
+    make({ WhatsAppClient }, accessToken, phoneNumberId, dir, more) {
         const client = new WhatsAppClient({ accessToken,
-            graphVersion: VERSION });
+            graphVersion: VERSION, ...more });
 
         return {
             text: to => client.messages.sendText({ phoneNumberId, to,
@@ -88,12 +95,19 @@ export const clients = [{
     name: 'whatsapp-api-js',
     entry: 'whatsapp-api-js/lib/index.js',
     more: { messages: 'whatsapp-api-js/lib/messages/index.js' },
+    proxy: '`ponyfill.fetch`, a function that changes the URL',
     fails: 'returns',
     error: 'result.error',
     status: null,
     header: null,
-    make({ WhatsAppAPI, messages }, token, phone) {
-        const client = new WhatsAppAPI({ token, v: VERSION, secure: false });
+    at(module, token, phone, origin) {
+        return this.make(module, token, phone, null, { ponyfill: {
+            fetch: (url, options) => fetch(url.replace(
+                'https://graph.facebook.com', origin), options) } });
+    },
+    make({ WhatsAppAPI, messages }, token, phone, dir, more) {
+        const client = new WhatsAppAPI({ token, v: VERSION, secure: false,
+            ...more });
         const { Text, Template, Language } = messages;
 
         return {
@@ -118,14 +132,18 @@ export const clients = [{
 }, {
     name: '@great-detail/whatsapp',
     entry: '@great-detail/whatsapp/dist/index.js',
+    proxy: '`baseUrl`',
     fails: 'throws',
     error: 'error.data.error',
     status: 'error.response.status',
     header: "error.response.headers.get('Retry-After')",
-    make({ Client }, token, phoneNumberID) {
+    at(module, token, phone, baseUrl) {
+        return this.make(module, token, phone, null, { baseUrl });
+    },
+    make({ Client }, token, phoneNumberID, dir, more) {
         const headers = { Authorization: `Bearer ${token}` };
         const client = new Client({ graphVersion: VERSION,
-            request: { headers } });
+            request: { headers }, ...more });
 
         return {
             text: to => client.message.createMessage({ phoneNumberID, to,
@@ -147,13 +165,18 @@ export const clients = [{
 }, {
     name: '@microfox/whatsapp-business',
     entry: '@microfox/whatsapp-business/dist/index.mjs',
+    proxy: '`baseUrl`, with the version',
     fails: 'throws',
     error: 'error.originalError.error',
     status: null,
     header: null,
-    make({ WhatsAppBusinessSDK }, accessToken, phoneNumberId) {
+    at(module, token, phone, origin) {
+        return this.make(module, token, phone, null,
+            { baseUrl: `${origin}/${VERSION}` });
+    },
+    make({ WhatsAppBusinessSDK }, accessToken, phoneNumberId, dir, more) {
         const client = new WhatsAppBusinessSDK({ accessToken, phoneNumberId,
-            businessAccountId: '900001', version: VERSION });
+            businessAccountId: '900001', version: VERSION, ...more });
 
         return {
             text: to => client.sendTextMessage(to, TEXT),
@@ -169,11 +192,16 @@ export const clients = [{
 }, {
     name: 'whatsapp',
     entry: 'whatsapp/build/index.js',
+    proxy: '`WA_BASE_URL`, a host name: HTTPS and port 443 stay',
     fails: 'returns',
     error: 'body.error',
     read: result => result.responseBodyToJSON(),
     status: 'result.statusCode()',
     header: "result.headers()['retry-after']",
+    at(module, token, phone) {
+        process.env.WA_BASE_URL = 'proxy.internal';
+        return this.make(module, token, phone);
+    },
     make({ default: WhatsApp }, token, phone) {
         process.env.CLOUD_API_ACCESS_TOKEN = token;
         process.env.CLOUD_API_VERSION = VERSION;
@@ -189,6 +217,7 @@ export const clients = [{
 }, {
     name: 'whatsapp-business',
     entry: 'whatsapp-business/dist/src/index.js',
+    proxy: null,
     fails: 'throws',
     error: 'error',
     status: null,
@@ -227,6 +256,7 @@ export const clients = [{
 }, {
     name: 'whatsapp-cloud-api',
     entry: 'whatsapp-cloud-api/dist/index.js',
+    proxy: null,
     fails: 'throws',
     error: 'error.error',
     status: null,
@@ -242,6 +272,7 @@ export const clients = [{
 }, {
     name: 'whatsappcloudapi_wrapper',
     entry: 'whatsappcloudapi_wrapper/index.js',
+    proxy: null,
     fails: 'throws',
     error: 'error',
     status: null,
@@ -273,20 +304,25 @@ export const clients = [{
 }, {
     name: 'facebook-nodejs-business-sdk',
     entry: 'facebook-nodejs-business-sdk/dist/cjs.js',
+    proxy: '`urlOverride`, the last argument of `call()`',
     fails: 'throws',
     error: 'error.response',
     status: 'error.status',
     header: "error.headers['retry-after']",
-    make({ default: { FacebookAdsApi } }, token, phone) {
+    at(module, token, phone, origin) {
+        return this.make(module, token, phone, null, origin);
+    },
+    make({ default: { FacebookAdsApi } }, token, phone, dir, origin) {
         // no crash reports to Meta
         const client = new FacebookAdsApi(token, 'en_US', false);
 
         return plain((edge, fields) => client.call('POST', [phone, edge],
-            fields), fields => fields);
+            fields, {}, false, origin), fields => fields);
     },
 }, {
     name: 'fb',
     entry: 'fb/lib/index.js',
+    proxy: null,
     fails: 'throws',
     error: 'error.response.error',
     status: null,
@@ -301,11 +337,16 @@ export const clients = [{
 }, {
     name: 'fbgraph',
     entry: 'fbgraph/index.js',
+    proxy: '`setGraphUrl()`',
     fails: 'throws',
     error: 'error',
     status: null,
     header: null,
     form: true,
+    at(module, token, phone, origin) {
+        module.default.setGraphUrl(origin);
+        return this.make(module, token, phone);
+    },
     make({ default: client }, token, phone) {
         client.setVersion(VERSION.slice(1));
 

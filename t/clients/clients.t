@@ -39,7 +39,7 @@ my $tls = File::Temp->newdir('clients.XXXXXX', TMPDIR => 1);
 
 chmod 0755, "$tls" or die "chmod: $!";
 system("$here/../tools/make-cert", "$tls", 'graph.facebook.com',
-    'lookaside.fbsbx.com') == 0 or die "make-cert failed\n";
+    'lookaside.fbsbx.com', 'proxy.internal') == 0 or die "make-cert failed\n";
 
 my $graph_port = GraphPolicy::free_ports(1);
 my $nginx = GraphPolicy::Nginx->start(http => <<"END");
@@ -50,13 +50,14 @@ client_max_body_size 1m;
 server {
     listen 127.0.0.1:%PORT%;
     listen 127.0.0.1:%PORT2% ssl;
-    server_name graph.facebook.com;
+    server_name graph.facebook.com proxy.internal;
     location / {
         graph_policy              zone=clients;
         graph_policy_hold         1h;
         graph_policy_conversation on;
         graph_policy_cooldown     on;
         proxy_set_header          Host \$host;
+        proxy_set_header          X-Came-To \$scheme://\$http_host;
         proxy_pass                http://127.0.0.1:$graph_port;
     }
 }
@@ -110,6 +111,8 @@ for my $client (@clients) {
     is_deeply([@cells[0 .. 3]], [$client->{fails}, map { defined $client->{$_}
         ? "`$client->{$_}`" : '-' } qw(error status header)],
         "$name: the row says where errors are shown");
+    is($cells[4], $client->{proxy} // '-',
+        "$name: and how the client is told to use the proxy");
 }
 
 done_testing();
@@ -122,7 +125,8 @@ sub drive {
     my ($count, $failed, $plan) = (0, 0, 'none');
 
     open my $tap, '-|', 'node', '--require', "$here/redirect.cjs",
-        "$here/drive.mjs", $name, $modules, $graph_port or die "node: $!";
+        "$here/drive.mjs", $name, $modules, $graph_port,
+        'http://127.0.0.1:' . $nginx->port or die "node: $!";
 
     # whatever else a client prints is left out
     while (my $line = <$tap>) {

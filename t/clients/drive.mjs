@@ -1,4 +1,4 @@
-// node --require ./redirect.cjs drive.mjs NAME MODULES GRAPH_PORT:
+// node --require ./redirect.cjs drive.mjs NAME MODULES GRAPH_PORT ORIGIN:
 // drives one client through nginx and prints TAP.
 //
 // A round is: a message is refused by Graph, the same message is answered by
@@ -16,7 +16,7 @@ import { inspect } from 'node:util';
 import { clients } from './clients.mjs';
 import { Graph, IMAGE } from './graph.mjs';
 
-const [name, modules, graphPort] = process.argv.slice(2);
+const [name, modules, graphPort, origin] = process.argv.slice(2);
 const client = clients.find(one => one.name === name);
 const number = clients.indexOf(client);
 const dir = mkdtempSync(join(tmpdir(), 'client.'));
@@ -162,15 +162,13 @@ function header(outcome, key, value, what) {
 
 // -- the rounds ---------------------------------------------------------------
 
-const make = await (async () => {
-    const module = { ...await load(client.entry) };
+const module = { ...await load(client.entry) };
 
-    for (const [key, file] of Object.entries(client.more ?? {})) {
-        module[key] = await load(file);
-    }
+for (const [key, file] of Object.entries(client.more ?? {})) {
+    module[key] = await load(file);
+}
 
-    return (token, phone) => client.make(module, token, phone, dir);
-})();
+const make = (token, phone) => client.make(module, token, phone, dir);
 
 async function accepted() {
     const phone = `${1555000 + number}000`;
@@ -218,6 +216,18 @@ async function accepted() {
         ok(error === undefined && IMAGE.equals(Buffer.from(result)),
             'a download: byte for byte', inspect(error ?? result));
     }
+}
+
+// not by Meta's name, but in the client's own way
+async function told() {
+    const phone = `${1555000 + number}001`;
+    const calls = client.at(module, `EAAB${number}told`, phone, origin);
+    const { error, sent } = await attempt(() => calls.text('16505551234'));
+
+    is(error, undefined, 'told to use the proxy: a text is accepted');
+    is(sent.map(({ headers }) => headers['x-came-to']),
+        [client.name === 'whatsapp' ? 'https://proxy.internal' : origin],
+        'told to use the proxy: it does');
 }
 
 async function refused(error, at) {
@@ -311,6 +321,10 @@ try {
 
     for (const [at, error] of errors.entries()) {
         await refused(error, at);
+    }
+
+    if (client.at) {
+        await told();
     }
 
 } catch (error) {
