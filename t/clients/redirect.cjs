@@ -1,7 +1,8 @@
 // Loaded before a client: what it sends to Meta's hosts, or to a proxy by its
-// name, comes to nginx on CLIENTS_PORT of the loopback instead. Name resolution and port alone are
-// changed; TLS with Meta's names, requests and answers are the client's own. A
-// connection to anywhere else fails, so that no test reaches the network.
+// name, comes to nginx on CLIENTS_PORT of the loopback instead. Name resolution
+// and port alone are changed; TLS with those names, requests and answers are
+// the client's own. A connection to anywhere else fails, so that no test
+// reaches the network.
 
 'use strict';
 
