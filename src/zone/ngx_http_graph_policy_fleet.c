@@ -32,6 +32,8 @@ static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_state(
 static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_to(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record, uint64_t now);
+static void ngx_http_graph_policy_apply_until(
+    ngx_http_graph_policy_record_t *record, uint64_t now);
 static void ngx_http_graph_policy_apply_same(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record, uint64_t now);
@@ -300,7 +302,7 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
         received = NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
 
     } else {
-        ngx_http_graph_policy_record_bound(record, now);
+        ngx_http_graph_policy_apply_until(record, now);
 
         state = ngx_http_graph_policy_record_create(zone, &place, record, now);
 
@@ -354,12 +356,28 @@ ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
     }
 
-    ngx_http_graph_policy_record_bound(record, now);
+    ngx_http_graph_policy_apply_until(record, now);
     ngx_http_graph_policy_record_fill(zone, state, record);
     ngx_http_graph_policy_apply_lease(&state->breaker, record->lease_until,
                                       now);
 
     return NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED;
+}
+
+
+/* each host has a jitter of its own, so that one comes first and probes */
+
+static void
+ngx_http_graph_policy_apply_until(ngx_http_graph_policy_record_t *record,
+    uint64_t now)
+{
+    ngx_uint_t  plain;
+
+    record->until = ngx_http_graph_policy_merge_until(record,
+                                                      (uint32_t) ngx_random(),
+                                                      &plain);
+
+    ngx_http_graph_policy_record_bound(record, now);
 }
 
 
