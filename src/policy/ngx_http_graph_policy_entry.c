@@ -38,9 +38,16 @@ ngx_http_graph_policy_entry_write(u_char *p,
 {
     entry->head.data = p;
 
-    p = ngx_sprintf(p, "%d %016xL %uL %uL %uL",
-                    NGX_HTTP_GRAPH_POLICY_ENTRY_VERSION, entry->node,
-                    entry->seq, entry->sent, entry->lease);
+    p = ngx_http_graph_policy_record_number(p,
+                                         NGX_HTTP_GRAPH_POLICY_ENTRY_VERSION);
+    *p++ = ' ';
+    p = ngx_http_graph_policy_record_hex(p, entry->node);
+    *p++ = ' ';
+    p = ngx_http_graph_policy_record_number(p, entry->seq);
+    *p++ = ' ';
+    p = ngx_http_graph_policy_record_number(p, entry->sent);
+    *p++ = ' ';
+    p = ngx_http_graph_policy_record_number(p, entry->lease);
 
     entry->head.len = p - entry->head.data;
 
@@ -61,7 +68,9 @@ static ngx_int_t
 ngx_http_graph_policy_entry_mac(ngx_http_graph_policy_entry_t *entry,
     ngx_str_t *name, ngx_http_graph_policy_signature_t *sig, u_char *mac)
 {
-    u_char  digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
+    u_char      digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
+    uint64_t    word;
+    ngx_uint_t  i;
 
     /* no part before the last one can hold an LF */
 
@@ -83,7 +92,16 @@ ngx_http_graph_policy_entry_mac(ngx_http_graph_policy_entry_t *entry,
         return NGX_ERROR;
     }
 
-    ngx_hex_dump(mac, digest, NGX_HTTP_GRAPH_POLICY_ENTRY_MAC_LEN / 2);
+    word = 0;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_ENTRY_MAC_LEN / 2; i++) {
+        word = (word << 8) | digest[i];
+
+        if (i % 8 == 7) {
+            mac = ngx_http_graph_policy_record_hex(mac, word);
+            word = 0;
+        }
+    }
 
     return NGX_OK;
 }
@@ -179,33 +197,18 @@ ngx_http_graph_policy_entry_number(u_char *p, u_char *last, uint64_t *n)
 }
 
 
+/* 16 digits; what is behind them */
+
 static u_char *
 ngx_http_graph_policy_entry_hex(u_char *p, u_char *last, uint64_t *n)
 {
-    ngx_uint_t  i, digit;
+    *n = 0;
 
-    if (last - p < 16) {
+    if (last - p < 16 || !ngx_http_graph_policy_record_unhex(p, 16, n, 1)) {
         return NULL;
     }
 
-    *n = 0;
-
-    for (i = 0; i < 16; i++, p++) {
-
-        if (*p >= '0' && *p <= '9') {
-            digit = *p - '0';
-
-        } else if (*p >= 'a' && *p <= 'f') {
-            digit = *p - 'a' + 10;
-
-        } else {
-            return NULL;
-        }
-
-        *n = (*n << 4) | digit;
-    }
-
-    return p;
+    return p + 16;
 }
 
 
@@ -230,7 +233,12 @@ u_char *
 ngx_http_graph_policy_heartbeat_write(u_char *p,
     ngx_http_graph_policy_heartbeat_t *heartbeat)
 {
-    return ngx_sprintf(p, "h %uL %016xL", heartbeat->cut, heartbeat->digest);
+    *p++ = 'h';
+    *p++ = ' ';
+    p = ngx_http_graph_policy_record_number(p, heartbeat->cut);
+    *p++ = ' ';
+
+    return ngx_http_graph_policy_record_hex(p, heartbeat->digest);
 }
 
 

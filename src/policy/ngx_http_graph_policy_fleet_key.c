@@ -94,8 +94,9 @@ ngx_int_t
 ngx_http_graph_policy_fleet_key_derive(ngx_str_t *secret,
     ngx_http_graph_policy_fleet_key_t *key)
 {
-    u_char                              digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
-    ngx_int_t                           rc;
+    u_char       digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
+    ngx_int_t    rc;
+
     ngx_http_graph_policy_signature_t  *sig;
 
     key->signature = NULL;
@@ -123,7 +124,8 @@ ngx_http_graph_policy_fleet_key_derive(ngx_str_t *secret,
                                              NGX_HTTP_GRAPH_POLICY_DIGEST_LEN);
     }
 
-    ngx_explicit_memzero(digest, NGX_HTTP_GRAPH_POLICY_DIGEST_LEN);
+    ngx_http_graph_policy_signature_wipe(digest,
+                                         NGX_HTTP_GRAPH_POLICY_DIGEST_LEN);
 
     return (key->signature != NULL) ? NGX_OK : NGX_ERROR;
 }

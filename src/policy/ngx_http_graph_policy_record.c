@@ -25,8 +25,6 @@ static u_char *ngx_http_graph_policy_record_value(u_char *p,
     ngx_http_graph_policy_member_t *member, void *field);
 static u_char *ngx_http_graph_policy_record_put(u_char *p, u_char *data,
     size_t len);
-static u_char *ngx_http_graph_policy_record_number(u_char *p, uint64_t n);
-static u_char *ngx_http_graph_policy_record_hex(u_char *p, uint64_t n);
 static ngx_uint_t ngx_http_graph_policy_record_is_left_out(
     ngx_http_graph_policy_member_t *member, void *field);
 
@@ -252,7 +250,7 @@ ngx_http_graph_policy_record_put(u_char *p, u_char *data, size_t len)
 }
 
 
-static u_char *
+u_char *
 ngx_http_graph_policy_record_number(u_char *p, uint64_t n)
 {
     u_char  *q, digits[NGX_INT64_LEN];
@@ -268,7 +266,7 @@ ngx_http_graph_policy_record_number(u_char *p, uint64_t n)
 }
 
 
-static u_char *
+u_char *
 ngx_http_graph_policy_record_hex(u_char *p, uint64_t n)
 {
     ngx_int_t  shift;

@@ -124,5 +124,15 @@ u_char *ngx_http_graph_policy_record_write(u_char *p,
 ngx_int_t ngx_http_graph_policy_record_read(u_char *line, size_t len,
     void *arena, ngx_http_graph_policy_record_t *record);
 
+/*
+ * Parts of a line, for what is written beside lines: a decimal number, of at
+ * most NGX_INT64_LEN bytes, and 16 hexadecimal digits; "count" of the latter
+ * read, side by side, 1 if that is what the text is.
+ */
+u_char *ngx_http_graph_policy_record_number(u_char *p, uint64_t n);
+u_char *ngx_http_graph_policy_record_hex(u_char *p, uint64_t n);
+ngx_uint_t ngx_http_graph_policy_record_unhex(u_char *text, size_t len,
+    uint64_t *n, size_t count);
+
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_RECORD_H_INCLUDED_ */

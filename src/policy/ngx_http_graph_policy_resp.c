@@ -18,6 +18,7 @@
 #include <ngx_core.h>
 #include <hiredis/hiredis.h>
 #include <hiredis/read.h>
+#include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_resp.h"
 
 
@@ -312,10 +313,16 @@ ngx_http_graph_policy_resp_command(u_char *p, ngx_str_t *args, ngx_uint_t n)
 {
     ngx_uint_t  i;
 
-    p = ngx_sprintf(p, "*%ui\r\n", n);
+    *p++ = '*';
+    p = ngx_http_graph_policy_record_number(p, n);
+    *p++ = CR;
+    *p++ = LF;
 
     for (i = 0; i < n; i++) {
-        p = ngx_sprintf(p, "$%uz\r\n", args[i].len);
+        *p++ = '$';
+        p = ngx_http_graph_policy_record_number(p, args[i].len);
+        *p++ = CR;
+        *p++ = LF;
         p = ngx_cpymem(p, args[i].data, args[i].len);
         *p++ = CR;
         *p++ = LF;

@@ -721,8 +721,11 @@ test_extremes(void)
 
     memset(&b, 0, sizeof(breaker_t));
     is_int(trip(&b, 0, 0, HOLD, MAX, 0), SET, "at 0 again");
-    is_int(clear(&b, 0, 0), CLEARED, "and cleared at 0");
-    is_int(trip(&b, 0, 0, HOLD, MAX, 0), REARMED, "relapsed at 0");
+    is_int(b.changed, 1, "as the first change");
+    is_int(clear(&b, 1, 0), CLEARED, "and cleared in that millisecond");
+    is_int(b.changed, 2, "which is another change");
+    is_int(trip(&b, 2, 0, HOLD, MAX, 0), REARMED, "relapsed in it");
+    is_int(b.changed, 3, "and a third one");
     is_int(b.hold, 2 * HOLD, "is known as such");
 
     /* holds that only 32 bits unsigned can hold, nothing overflows */
@@ -752,7 +755,7 @@ test_extremes(void)
 
     b = armed(UINT32_MAX, UINT32_MAX);
     is_int(clear(&b, T, T), CLEARED, "cleared");
-    is_int(trip(&b, T, T + UINT32_MAX - 1ULL, HOLD, UINT32_MAX, 0), REARMED,
+    is_int(trip(&b, T + 1, T + UINT32_MAX - 1ULL, HOLD, UINT32_MAX, 0), REARMED,
            "it is remembered as long");
 
     /* a clock that is far ahead */
@@ -836,7 +839,8 @@ test_cool(void)
 
     b = armed(HOLD, MAX);
     is_int(clear(&b, T, T), CLEARED, "one that was of another kind");
-    is_int(cool(&b, 0, T, T, 1000), SET, "and now waits");
+    is_int(cool(&b, 0, T, T, 1000), NOTHING, "what left before says nothing");
+    is_int(cool(&b, 0, T + 1, T, 1000), SET, "and now waits");
     lease(&b, 11, T + 31000);
     is_int(settle(&b, 11, FAILURE, T + 1000, 0), REARMED, "and fails");
     is_int(b.hold, 1000, "is no exception");
