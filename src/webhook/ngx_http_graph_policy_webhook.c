@@ -10,18 +10,22 @@
  * paused.  Nothing unverified is read or goes on.
  *
  * Lock rule: none of its own.  Memory: what reading takes is freed before the
- * payload goes on; what is kept of it are fingerprints and ids.
+ * payload goes on, or by the cleanup of the request's pool; what is kept of it
+ * are fingerprints and ids.
  */
 
 
-#include "ngx_http_graph_policy_request.h"
-#include "ngx_http_graph_policy_webhook.h"
+#include "ngx_http_graph_policy_webhook_learning.h"
+
+
+/* milliseconds between two slices, in which others have their turn */
+#define NGX_HTTP_GRAPH_POLICY_PAUSE  1
 
 
 static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_uint_t error_page);
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
@@ -33,12 +37,15 @@ static ngx_int_t ngx_http_graph_policy_verified(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_trust_t *trust, ngx_str_t *body);
 static ngx_int_t ngx_http_graph_policy_read_payload(ngx_http_request_t *r,
-    ngx_str_t *body, ngx_http_graph_policy_payload_t *payload,
-    u_char **memory);
+    ngx_str_t *body, ngx_http_graph_policy_learning_t *learning);
+static void ngx_http_graph_policy_learning_cleanup(void *data);
 static ngx_int_t ngx_http_graph_policy_inspect(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_inspect_slice(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_int_t ngx_http_graph_policy_learnt(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
+static void ngx_http_graph_policy_next_slice(ngx_http_request_t *r);
 static void ngx_http_graph_policy_count(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_webhook_e kind,
     ngx_uint_t level, const char *what);
@@ -56,20 +63,26 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 
     /* an internal redirect, which may have made a GET of it */
 
-    if (ctx != NULL && ctx->verified == glcf->secrets) {
+    if (ctx != NULL && ctx->learning == NULL
+        && ctx->verified == glcf->secrets)
+    {
         return NGX_DECLINED;
     }
 
     /* an error_page may lead to the application, and takes the body along */
 
-    error_page = r->error_page;
+    error_page = (ctx != NULL && ctx->error_page_kept) ? ctx->error_page
+                                                       : r->error_page;
     r->error_page = 1;
 
     if (r != r->main) {
         rc = ngx_http_graph_policy_subrequest(r, glcf);
 
+    } else if (ctx != NULL && ctx->learning != NULL) {
+        rc = ngx_http_graph_policy_inspect(r, ctx, glcf);
+
     } else if (r->method == NGX_HTTP_POST) {
-        rc = ngx_http_graph_policy_post(r, glcf);
+        rc = ngx_http_graph_policy_post(r, glcf, error_page);
 
     } else if (r->method != NGX_HTTP_GET) {
         rc = NGX_HTTP_NOT_ALLOWED;
@@ -84,6 +97,12 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 
     if (rc == NGX_DECLINED) {
         r->error_page = error_page;
+
+        ctx = ngx_http_graph_policy_get_ctx(r->main);
+
+        if (ctx != NULL) {
+            ctx->error_page_kept = 0;
+        }
     }
 
     return rc;
@@ -111,7 +130,7 @@ ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_graph_policy_post(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf)
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_uint_t error_page)
 {
     u_char                          *allocated;
     u_char                           digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
@@ -130,6 +149,11 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    /* this comes here again when the body is there */
+
+    ctx->error_page = (error_page != 0);
+    ctx->error_page_kept = 1;
 
     rc = ngx_http_graph_policy_read_body(r, ctx);
 
@@ -270,9 +294,8 @@ ngx_http_graph_policy_verified(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_trust_t *trust, ngx_str_t *body)
 {
-    u_char                           *memory;
-    ngx_int_t                         rc;
-    ngx_http_graph_policy_payload_t   payload;
+    ngx_pool_cleanup_t                *cln;
+    ngx_http_graph_policy_learning_t  *learning;
 
     ngx_http_graph_policy_zone_count_webhook(glcf->webhook_zone,
                                       NGX_HTTP_GRAPH_POLICY_WEBHOOK_VERIFIED);
@@ -290,29 +313,40 @@ ngx_http_graph_policy_verified(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_graph_policy_read_payload(r, body, &payload, &memory);
+    cln = ngx_pool_cleanup_add(r->pool,
+                               sizeof(ngx_http_graph_policy_learning_t));
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    if (rc == NGX_OK) {
-        rc = ngx_http_graph_policy_inspect(r, ctx, glcf, trust, &payload);
+    learning = cln->data;
+    ngx_memzero(learning, sizeof(ngx_http_graph_policy_learning_t));
 
-    } else {
+    cln->handler = ngx_http_graph_policy_learning_cleanup;
+
+    learning->ctx = ctx;
+    learning->glcf = glcf;
+    learning->trust = *trust;
+
+    if (ngx_http_graph_policy_read_payload(r, body, learning) != NGX_OK) {
+        ngx_http_graph_policy_learning_cleanup(learning);
+
         ngx_http_graph_policy_count(r, glcf->webhook_zone,
                                     NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNREAD,
                                     NGX_LOG_WARN, "can't be read");
-        rc = NGX_DECLINED;
+        return NGX_DECLINED;
     }
 
-    if (memory != NULL) {
-        ngx_free(memory);
-    }
+    ngx_http_graph_policy_webhook_begin(learning);
+    ctx->learning = learning;
 
-    return rc;
+    return ngx_http_graph_policy_inspect(r, ctx, glcf);
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_read_payload(ngx_http_request_t *r, ngx_str_t *body,
-    ngx_http_graph_policy_payload_t *payload, u_char **memory)
+    ngx_http_graph_policy_learning_t *learning)
 {
     size_t  arena, tree;
 
@@ -320,45 +354,121 @@ ngx_http_graph_policy_read_payload(ngx_http_request_t *r, ngx_str_t *body,
                       NGX_ALIGNMENT);
     tree = ngx_http_graph_policy_payload_memory(body->len);
 
-    *memory = ngx_alloc(arena + tree, r->connection->log);
-    if (*memory == NULL) {
+    learning->memory = ngx_alloc(arena + tree, r->connection->log);
+    if (learning->memory == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_graph_policy_payload_read(body->data, body->len, *memory,
-                                              *memory + arena, payload);
+    return ngx_http_graph_policy_payload_read(body->data, body->len,
+                                              learning->memory,
+                                              learning->memory + arena,
+                                              &learning->payload);
+}
+
+
+static void
+ngx_http_graph_policy_learning_cleanup(void *data)
+{
+    ngx_http_graph_policy_learning_t *learning = data;
+
+    if (learning->memory != NULL) {
+        ngx_free(learning->memory);
+        learning->memory = NULL;
+    }
+}
+
+
+/* as ngx_http_graph_policy_webhook(), or NGX_AGAIN before another slice */
+
+static ngx_int_t
+ngx_http_graph_policy_inspect(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_int_t     rc;
+    ngx_event_t  *rev, *wev;
+
+    rc = ngx_http_graph_policy_inspect_slice(r, ctx, glcf);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_graph_policy_learning_cleanup(ctx->learning);
+        ctx->learning = NULL;
+
+        return rc;
+    }
+
+    rev = r->connection->read;
+    wev = r->connection->write;
+
+    if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_graph_policy_next_slice;
+
+    wev->delayed = 1;
+    ngx_add_timer(wev, NGX_HTTP_GRAPH_POLICY_PAUSE);
+
+    return NGX_AGAIN;
+}
+
+
+static void
+ngx_http_graph_policy_next_slice(ngx_http_request_t *r)
+{
+    if (r->connection->write->delayed) {
+
+        if (ngx_handle_write_event(r->connection->write, 0) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        }
+
+        return;
+    }
+
+    if (ngx_handle_read_event(r->connection->read, 0) != NGX_OK) {
+        ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+        return;
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+
+    ngx_http_core_run_phases(r);
 }
 
 
 static ngx_int_t
-ngx_http_graph_policy_inspect(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload)
+ngx_http_graph_policy_inspect_slice(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_http_graph_policy_webhook_result_t  result;
+    ngx_int_t                          rc;
+    ngx_http_graph_policy_learning_t  *learning;
 
-    ngx_http_graph_policy_webhook_learn(ctx, glcf, trust, payload, &result);
+    learning = ctx->learning;
 
-    if (result.errors != 0) {
-        ctx->facts = result.facts;
-        ctx->verdict = result.verdict;
-        ctx->classified = 1;
+    if (!learning->learnt) {
 
-        if (ngx_http_graph_policy_webhook_tag(r, &result) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        if (ngx_http_graph_policy_webhook_learn(learning) == NGX_AGAIN) {
+            return NGX_AGAIN;
         }
+
+        rc = ngx_http_graph_policy_learnt(r, ctx);
+
+        if (rc != NGX_OK || !glcf->webhook_pause) {
+            return (rc == NGX_OK) ? NGX_DECLINED : rc;
+        }
+
+        learning->learnt = 1;
+        ngx_http_graph_policy_learning_rewind(learning);
     }
 
-    if (!glcf->webhook_pause) {
-        return NGX_DECLINED;
-    }
+    switch (ngx_http_graph_policy_webhook_paused(learning)) {
 
-    switch (ngx_http_graph_policy_webhook_paused(ctx, trust, payload,
-                                                 &result))
-    {
     case NGX_OK:
         return NGX_DECLINED;
+
+    case NGX_AGAIN:
+        return NGX_AGAIN;
 
     case NGX_BUSY:
         break;
@@ -383,6 +493,27 @@ ngx_http_graph_policy_inspect(ngx_http_request_t *r,
     ngx_http_graph_policy_reply(r, ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
 
     return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_learnt(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_http_graph_policy_webhook_result_t  *result;
+
+    result = &ctx->learning->result;
+
+    if (result->errors == 0) {
+        return NGX_OK;
+    }
+
+    ctx->facts = result->facts;
+    ctx->verdict = result->verdict;
+    ctx->classified = 1;
+
+    return (ngx_http_graph_policy_webhook_tag(r, result) == NGX_OK)
+           ? NGX_OK : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 

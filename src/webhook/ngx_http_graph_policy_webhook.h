@@ -74,21 +74,22 @@ typedef struct {
 } ngx_http_graph_policy_webhook_result_t;
 
 
-/* learns from all of a payload */
-void ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_webhook_result_t *result);
+/*
+ * Learns from a payload that has been read, a slice a call: NGX_AGAIN until
+ * all of it is learnt, then NGX_OK.
+ */
+void ngx_http_graph_policy_webhook_begin(
+    ngx_http_graph_policy_learning_t *learning);
+ngx_int_t ngx_http_graph_policy_webhook_learn(
+    ngx_http_graph_policy_learning_t *learning);
 
 /*
- * Whether all of the payload is for phones that are paused; ctx->view is then
- * the state with the latest end.  NGX_BUSY, NGX_OK, or NGX_ERROR.
+ * Whether all of a payload that has been learnt from is for phones that are
+ * paused; ctx->view is then the state with the latest end.  A slice a call,
+ * too: NGX_AGAIN, NGX_BUSY, NGX_OK, or NGX_ERROR.
  */
 ngx_int_t ngx_http_graph_policy_webhook_paused(
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_webhook_result_t *result);
+    ngx_http_graph_policy_learning_t *learning);
 
 /*
  * Takes our names off the header of the request that goes on, and adds what

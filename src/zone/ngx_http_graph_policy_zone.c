@@ -25,7 +25,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   10
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   11
 
 /* free pages that a zone must have to keep an hour's history */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
@@ -269,6 +269,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_tree_init(&sh->conversations);
     ngx_http_graph_policy_tree_init(&sh->links);
     ngx_http_graph_policy_tree_init(&sh->link_members);
+    ngx_http_graph_policy_tree_init(&sh->link_numbers);
     ngx_queue_init(&sh->link_queue);
 
     for (i = 0; i < 2; i++) {

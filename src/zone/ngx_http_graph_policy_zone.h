@@ -105,6 +105,7 @@ typedef struct {
     uint64_t                         account_hash;
     uint64_t                         credential;    /* fingerprint */
     uint64_t                         conversation;  /* fingerprint, or 0 */
+    uint64_t                         number;    /* of the phone, likewise */
     uint64_t                         lease;     /* one it has already, or 0 */
     uint32_t                         gate;      /* of conversations: the
                                                    hold, or 0: off */
@@ -328,7 +329,8 @@ ngx_int_t ngx_http_graph_policy_zone_paused(
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Learns that the phone of "id" belongs to its account.  NGX_OK: it does now.
+ * Learns that the phone of "id" belongs to its account, and has its number,
+ * where "id" has one.  NGX_OK: it does now.
  * NGX_DECLINED: it is known to belong to another one, which is then in
  * "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless
  * "other" is NULL: it is then moved.  NGX_ABORT: the account has far too many
@@ -351,6 +353,14 @@ void ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
  */
 ngx_int_t ngx_http_graph_policy_zone_next_phone(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
+
+/*
+ * The phone of the account of "id" that has its number, in "phone" as above.
+ * NGX_DECLINED: none is known.
+ */
+ngx_int_t ngx_http_graph_policy_zone_numbered(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_str_t *phone);
 
 /*
  * What operators do.  "list" fills up to BATCH views of the states behind the
