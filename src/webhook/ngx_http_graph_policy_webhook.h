@@ -39,7 +39,7 @@ typedef struct {
 
 /*
  * What a webhook's location does before its upstream: NGX_DECLINED to go on,
- * NGX_DONE, or a status.
+ * NGX_DONE or NGX_AGAIN to wait, or a status.
  */
 ngx_int_t ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
@@ -73,6 +73,17 @@ typedef struct {
     ngx_http_graph_policy_ref_t        set[NGX_HTTP_GRAPH_POLICY_NSET];
 } ngx_http_graph_policy_webhook_result_t;
 
+
+/*
+ * What becomes of a verified body: reads it, and then inspects it, as far as
+ * one slice goes.  As webhook(), or NGX_AGAIN: inspect() is to be called again
+ * when the request comes back to its phase, as long as ctx->learning is there.
+ */
+ngx_int_t ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body);
+ngx_int_t ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
  * Learns from a payload that has been read, a slice a call: NGX_AGAIN until
