@@ -67,7 +67,7 @@ static yajl_callbacks  ngx_http_graph_policy_payload_callbacks = {
 size_t
 ngx_http_graph_policy_payload_memory(size_t len)
 {
-    return 2 * len + NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED;
+    return 3 * len + NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED;
 }
 
 

@@ -197,7 +197,8 @@ typedef struct {
 
 /*
  * The bytes of memory for the tree of a payload of "len" bytes.  A tree is
- * smaller than twice its text, unless that was made to be as short as can be.
+ * smaller than three times its text, unless that was made to be as short as
+ * can be.
  */
 size_t ngx_http_graph_policy_payload_memory(size_t len);
 

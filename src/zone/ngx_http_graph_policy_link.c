@@ -133,11 +133,15 @@ void
 ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link)
 {
+    uint64_t    account;
     ngx_uint_t  n;
 
     zone->sh->editing = 1;
 
-    n = ngx_http_graph_policy_link_count(zone->sh, link->member.key);
+    /* deleting a node forgets its key */
+
+    account = link->member.key;
+    n = ngx_http_graph_policy_link_count(zone->sh, account);
 
     ngx_rbtree_delete(&zone->sh->links.tree, &link->node);
     ngx_rbtree_delete(&zone->sh->link_members.tree, &link->member);
@@ -147,7 +151,7 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
         ngx_rbtree_delete(&zone->sh->link_numbers.tree, &link->by_number);
     }
 
-    ngx_http_graph_policy_link_set_count(zone->sh, link->member.key, n - 1);
+    ngx_http_graph_policy_link_set_count(zone->sh, account, n - 1);
 
     zone->sh->linked--;
     zone->sh->changes++;

@@ -1459,7 +1459,7 @@ test_edge(void)
     least = GUARD;
     wrong = 0;
 
-    for (n = 1; n <= 40; n++) {
+    for (n = 1; n <= 20; n++) {
         for (i = 50; i < 100; i++) {
 
             len = sprintf(text, "{\"entry\":[{\"changes\":[{\"value\":{"
@@ -1472,7 +1472,7 @@ test_edge(void)
 
             len += sprintf(text + len, "]}}]}]}");
 
-            for (blanks = 0; blanks < 8; blanks++) {
+            for (blanks = 0; blanks < 16; blanks++) {
 
                 if (read_payload(text, len, tree, &used) == NGX_OK) {
                     used = ngx_http_graph_policy_payload_memory(len) - used;
