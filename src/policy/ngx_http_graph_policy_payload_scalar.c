@@ -136,6 +136,8 @@ static ngx_int_t
 ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_uint_t scalar, ngx_http_graph_policy_payload_text_t *text)
 {
+    ngx_http_graph_policy_word_t  *words;
+
     switch (scalar) {
 
     case NGX_HTTP_GRAPH_POLICY_WH_NUMBER:
@@ -174,8 +176,9 @@ ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
         return NGX_OK;
 
     default: /* NGX_HTTP_GRAPH_POLICY_WH_DIRECTION */
-        ctx->outgoing = !ngx_http_graph_policy_payload_is(text,
-                                                          "USER_INITIATED");
+        words = ngx_http_graph_policy_shape_directions;
+        ctx->outgoing = ngx_http_graph_policy_shape_word(words, text->data,
+                                                         text->len);
         return NGX_OK;
     }
 }

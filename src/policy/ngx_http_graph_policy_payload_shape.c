@@ -212,6 +212,12 @@ ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[] = {
 };
 
 
+ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[] = {
+    { ngx_string("USER_INITIATED"), 0 },
+    { ngx_null_string, 1 }
+};
+
+
 ngx_uint_t
 ngx_http_graph_policy_shape_word(ngx_http_graph_policy_word_t *words,
     const u_char *text, size_t len)

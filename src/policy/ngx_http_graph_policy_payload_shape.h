@@ -105,6 +105,9 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_events[];
 /* words of event_e */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[];
 
+/* whether a call is another's than the customer's */
+extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
+
 
 /* the value of a word of "len" bytes */
 ngx_uint_t ngx_http_graph_policy_shape_word(
