@@ -277,6 +277,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     ngx_http_request_t               *r;
     ngx_http_graph_policy_view_t      view;
     ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_changes_t   changes;
     ngx_http_graph_policy_failure_t  *failure;
 
     r = call->request;
@@ -290,22 +291,16 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     failure->now = ngx_http_graph_policy_now();
     failure->sent = failure->now;
 
-    rc = ngx_http_graph_policy_zone_put(call->zone, &put->id, put->kind,
-                                        failure, put->frozen, &view);
+    ngx_http_graph_policy_changes_of(&changes, r, call->conf->log_level);
 
-    ngx_http_graph_policy_tell_state(r, call->zone, &failure->evicted,
-                                     call->conf->log_level);
+    rc = ngx_http_graph_policy_zone_put(call->zone, &put->id, put->kind,
+                                        failure, put->frozen, &changes, &view);
 
     if (rc != NGX_OK) {
-        ngx_http_graph_policy_log_no_room(r, call->zone);
-
         return ngx_http_graph_policy_api_error(r,
                                           NGX_HTTP_INSUFFICIENT_STORAGE,
                                           "the zone has no room for a state");
     }
-
-    ngx_http_graph_policy_tell_state(r, call->zone, &view,
-                                     call->conf->log_level);
 
     if (ngx_http_graph_policy_api_location(call, &view) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

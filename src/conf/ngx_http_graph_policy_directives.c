@@ -61,11 +61,12 @@ ngx_http_graph_policy_words_t  ngx_http_graph_policy_levels = {
 char *
 ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    u_char                        *p;
-    ssize_t                        size;
-    ngx_int_t                      rc;
-    ngx_str_t                     *value, name, s;
-    ngx_http_graph_policy_zone_t  *zone;
+    u_char                             *p;
+    ssize_t                             size;
+    ngx_int_t                           rc;
+    ngx_str_t                          *value, name, s;
+    ngx_http_graph_policy_zone_t       *zone;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
 
     value = cf->args->elts;
 
@@ -95,8 +96,11 @@ ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                    "\"zone=NAME:SIZE\" of at least 32k");
     }
 
-    rc = ngx_http_graph_policy_zone_add(cf, &name, size,
-                                        &ngx_http_graph_policy_module, &zone);
+    gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_graph_policy_module);
+
+    rc = ngx_http_graph_policy_zone_add(cf, &name, size, &ngx_http_graph_policy_module,
+                                        ngx_http_graph_policy_tell_changes, gmcf,
+                                        &zone);
 
     if (rc == NGX_DECLINED) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

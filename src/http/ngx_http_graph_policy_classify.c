@@ -213,6 +213,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 {
     ngx_int_t                         rc;
     ngx_http_graph_policy_view_t      view;
+    ngx_http_graph_policy_changes_t   changes;
     ngx_http_graph_policy_endpoint_t  endpoint;
     ngx_http_graph_policy_failure_t   failure;
 
@@ -253,21 +254,15 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
         ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
     }
 
-    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
-                                          &view);
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
 
-    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
+    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
+                                          &changes, &view);
 
     if (rc != NGX_OK) {
-
-        if (rc == NGX_ERROR) {
-            ngx_http_graph_policy_log_full(ctx);
-        }
-
         return;
     }
 
-    ngx_http_graph_policy_log_state(ctx, &view);
     ngx_http_graph_policy_spend(ctx, &view);
 
     /* a retry that comes before the state is due would be blocked by it */

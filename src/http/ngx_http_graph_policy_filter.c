@@ -231,7 +231,7 @@ ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
 
     warned = 1;
 
-    ngx_http_graph_policy_plain_log(r, &log);
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
     ngx_log_error(NGX_LOG_WARN, &log, 0,
                   "graph policy doesn't see errors that "
@@ -245,9 +245,9 @@ static void
 ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    uint64_t                      now, sent;
-    ngx_uint_t                    i;
-    ngx_http_graph_policy_view_t  view;
+    uint64_t                         now, sent;
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_changes_t  changes;
 
     ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_ACCEPTED);
 
@@ -269,6 +269,8 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     now = ngx_http_graph_policy_now();
     sent = ngx_http_graph_policy_sent(r);
 
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+
     for (i = 0; i < ctx->nrefs; i++) {
 
         /* an accepted upload says nothing of messages */
@@ -280,8 +282,7 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
         }
 
         ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], sent, now,
-                                         &view);
-        ngx_http_graph_policy_log_state(ctx, &view);
+                                         &changes);
     }
 }
 

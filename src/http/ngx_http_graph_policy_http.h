@@ -13,6 +13,7 @@
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_event_log.h"
 
@@ -254,20 +255,16 @@ ngx_int_t ngx_http_graph_policy_start_renewal(
 ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(
     ngx_http_graph_policy_ctx_t *ctx);
 
-/* the connection's log without the handler that appends the request line */
-void ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log);
+/* a connection's log without the handler that appends the request line */
+void ngx_http_graph_policy_plain_log(ngx_log_t *log, ngx_log_t *plain);
 
-/*
- * Tells of a change of state, view->transition, once: in the error log at
- * "level", and in the event log.  NOTHING tells nothing.
- */
-void ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
-    ngx_uint_t level);
-/* the same where a context has the zone and the level */
-void ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_view_t *view);
-/* tells, likewise, that the request is the probe of the leases it holds */
+/* an empty list of the changes that "r" makes, told in the log at "level" */
+void ngx_http_graph_policy_changes_of(ngx_http_graph_policy_changes_t *changes,
+    ngx_http_request_t *r, ngx_uint_t level);
+/* the teller of all zones; their data is the ngx_http_graph_policy_main_conf_t */
+void ngx_http_graph_policy_tell_changes(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+/* tells that the request is the probe of the leases it holds */
 void ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
 
@@ -283,10 +280,6 @@ u_char *ngx_http_graph_policy_write_state(u_char *p,
 /* logs at info what a state does to the request */
 void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
-/* logs that the zone had no room for a state */
-void ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx);
-void ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone);
 
 /*
  * Looks the states up again before another try.  NGX_BUSY if one blocks now;

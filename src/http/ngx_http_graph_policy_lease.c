@@ -26,7 +26,7 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     uint64_t                         now;
     ngx_uint_t                       i;
     ngx_http_graph_policy_ref_t     *ref;
-    ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_changes_t  changes;
     ngx_http_graph_policy_failure_t  failure;
     ngx_http_graph_policy_outcome_e  each;
 
@@ -39,6 +39,8 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     now = ngx_http_graph_policy_now();
+
+    ngx_http_graph_policy_changes_of(&changes, ctx->request, ctx->log_level);
 
     if (verdict != NULL) {
         failure.verdict = verdict;
@@ -76,18 +78,7 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
 
         ngx_http_graph_policy_zone_settle(ctx->zone, ref, each,
                                           (verdict != NULL) ? &failure : NULL,
-                                          now, &view);
-        ngx_http_graph_policy_log_state(ctx, &view);
-
-        /* what came of it, not what was meant: somebody may have been faster */
-
-        ngx_http_graph_policy_zone_count_probe(ctx->zone,
-                         (view.transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
-                         ? NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED
-                         : (view.transition == NGX_HTTP_GRAPH_POLICY_REARMED)
-                         ? NGX_HTTP_GRAPH_POLICY_PROBE_REARMED
-                         : NGX_HTTP_GRAPH_POLICY_PROBE_INCONCLUSIVE);
-
+                                          now, &changes);
         ref->lease = 0;
     }
 

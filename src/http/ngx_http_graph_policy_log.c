@@ -5,11 +5,9 @@
 
 
 /*
- * The module's lines in the error log, and what is told of each change of a
- * state.  All changes come through here, whoever made them.
+ * Lines of the error log, and how a state is written there.
  *
- * Lock rule: none; called when the zone is unlocked, with copies.  Memory: the
- * stack's.
+ * Lock rule: none; views are copies.  Memory: the stack's.
  */
 
 
@@ -22,33 +20,12 @@
  */
 
 void
-ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log)
+ngx_http_graph_policy_plain_log(ngx_log_t *log, ngx_log_t *plain)
 {
-    *log = *r->connection->log;
+    *plain = *log;
 
-    log->handler = NULL;
-    log->action = NULL;
-}
-
-
-void
-ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_http_graph_policy_log_no_room(ctx->request, ctx->zone);
-}
-
-
-void
-ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone)
-{
-    ngx_log_t  log;
-
-    ngx_http_graph_policy_plain_log(r, &log);
-
-    ngx_log_error(NGX_LOG_ERR, &log, 0,
-                  "graph_policy_zone \"%V\" has no room for a state",
-                  &zone->name);
+    plain->handler = NULL;
+    plain->action = NULL;
 }
 
 
@@ -63,7 +40,7 @@ ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
         return;
     }
 
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
+    ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
 
     p = ngx_http_graph_policy_write_state(text, view);
 

@@ -344,7 +344,7 @@ ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
 {
     ngx_log_t  log;
 
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
+    ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
 
     ngx_log_error(level, &log, 0, "graph policy %s, code: %L, attempts: %ui",
                   what, ctx->facts.code, ctx->attempts);

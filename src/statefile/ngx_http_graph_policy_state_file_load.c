@@ -39,6 +39,7 @@ struct ngx_http_graph_policy_load_s {
     void                            *arena;
     uint64_t                         generation;
     ngx_http_graph_policy_record_t   record;
+    ngx_http_graph_policy_changes_t  changes;   /* of no request */
     unsigned                         fresh:1;   /* the zone is new */
     unsigned                         eof:1;
     unsigned                         ended:1;   /* the last line was there */
@@ -155,6 +156,8 @@ ngx_http_graph_policy_load_alloc(ngx_log_t *log)
     }
 
     load->log = log;
+    load->changes.log = log;
+    load->changes.level = NGX_LOG_WARN;
     load->pos = load->buffer;
     load->last = load->buffer;
 
@@ -305,7 +308,8 @@ ngx_http_graph_policy_load_record(ngx_http_graph_policy_state_file_t *file,
         return (record->lines == load->line - 1) ? NGX_OK : NGX_DECLINED;
 
     default:
-        rc = ngx_http_graph_policy_record_restore(file->zone, record, now);
+        rc = ngx_http_graph_policy_record_restore(file->zone, record, now,
+                                                  &load->changes);
         break;
     }
 

@@ -102,7 +102,8 @@ ngx_int_t ngx_http_graph_policy_record_batch(
 /* NGX_OK, NGX_DECLINED if it is over or known already, NGX_ERROR: no room */
 ngx_int_t ngx_http_graph_policy_record_restore(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 
 /* logs that "call" failed, unless it was logged within the last minute */

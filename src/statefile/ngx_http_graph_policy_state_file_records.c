@@ -32,13 +32,16 @@ static void ngx_http_graph_policy_record_copy(
 
 static ngx_int_t ngx_http_graph_policy_restore_link(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_restore_state(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_restore_at(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static void ngx_http_graph_policy_restore_breaker(
     ngx_http_graph_policy_breaker_t *b,
     ngx_http_graph_policy_record_t *record);
@@ -167,10 +170,11 @@ ngx_http_graph_policy_record_copy(ngx_http_graph_policy_record_text_t *text,
 
 ngx_int_t
 ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     if (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK) {
-        return ngx_http_graph_policy_restore_link(zone, record, now);
+        return ngx_http_graph_policy_restore_link(zone, record, now, changes);
     }
 
     ngx_http_graph_policy_restore_bound(record, now);
@@ -179,13 +183,14 @@ ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
         return NGX_DECLINED;
     }
 
-    return ngx_http_graph_policy_restore_state(zone, record, now);
+    return ngx_http_graph_policy_restore_state(zone, record, now, changes);
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_identity_t  id;
 
@@ -205,13 +210,15 @@ ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
     id.account_hash = 0;
 
     return ngx_http_graph_policy_zone_link(zone, &id, NULL,
-                                           ngx_min(record->confirmed, now));
+                                           ngx_min(record->confirmed, now),
+                                           changes);
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_int_t                          rc;
     ngx_http_graph_policy_place_t      place;
@@ -233,7 +240,7 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
     rc = NGX_DECLINED;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ngx_http_graph_policy_state_place(zone->sh, &id, record->kind,
                                           record->credential != 0, &place)
@@ -245,10 +252,10 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
-    state = ngx_http_graph_policy_restore_at(zone, &place, record, now);
+    state = ngx_http_graph_policy_restore_at(zone, &place, record, now, changes);
 
     if (state == NULL) {
-        zone->sh->counters.lost++;
+        changes->refused = 1;
         rc = NGX_ERROR;
         goto done;
     }
@@ -259,7 +266,7 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -268,7 +275,8 @@ done:
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_facts_t     facts;
     ngx_http_graph_policy_state_t    *state;
@@ -296,7 +304,8 @@ ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
     failure.status = record->status;
     failure.now = now;
 
-    state = ngx_http_graph_policy_state_create(zone, place, &failure);
+    state = ngx_http_graph_policy_state_create(zone, place, verdict.reason,
+                                               facts.trace_len, now, changes);
 
     if (state == NULL) {
         return NULL;

@@ -254,7 +254,7 @@ ngx_http_graph_policy_refuse(ngx_http_request_t *r,
 
     ngx_http_graph_policy_zone_count_webhook(glcf->webhook_zone, kind);
 
-    ngx_http_graph_policy_plain_log(r, &log);
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
     ngx_log_error(NGX_LOG_WARN, &log, 0,
                   "graph policy refuses a webhook %s, client: %V, "
@@ -395,7 +395,7 @@ ngx_http_graph_policy_count(ngx_http_request_t *r,
 
     ngx_http_graph_policy_zone_count_webhook(zone, kind);
 
-    ngx_http_graph_policy_plain_log(r, &log);
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
     ngx_log_error(level, &log, 0,
                   "graph policy lets a webhook pass that %s, zone: \"%V\"",

@@ -38,6 +38,7 @@ typedef struct {
     time_t                                   time;        /* entry's, or 0 */
     ngx_uint_t                               trusted;
     ngx_uint_t                               marked;      /* by events */
+    ngx_http_graph_policy_changes_t          changes;
 } ngx_http_graph_policy_learning_t;
 
 
@@ -105,6 +106,9 @@ ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
     learning.result = result;
     learning.marked = 0;
     learning.now = ngx_http_graph_policy_now();
+
+    ngx_http_graph_policy_changes_of(&learning.changes, ctx->request,
+                                     ctx->log_level);
 
     for (entry = payload->entries; entry != NULL; entry = entry->next) {
 
@@ -180,7 +184,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
     other.data = data;
 
     rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, &other,
-                                         learning->now);
+                                         learning->now, &learning->changes);
 
     if (rc == NGX_DECLINED) {
 
@@ -197,11 +201,8 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
         }
 
         rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, NULL,
-                                             learning->now);
-    }
-
-    if (rc == NGX_ERROR) {
-        ngx_http_graph_policy_log_full(learning->ctx);
+                                             learning->now,
+                                             &learning->changes);
     }
 
     return rc != NGX_ABORT;
@@ -262,7 +263,6 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
 {
     ngx_uint_t                         i;
     ngx_http_graph_policy_ctx_t       *ctx;
-    ngx_http_graph_policy_view_t       view;
     ngx_http_graph_policy_identity_t  *id;
 
     ctx = learning->ctx;
@@ -282,8 +282,8 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
 
         ngx_http_graph_policy_zone_inbound(ctx->zone, id,
                          ngx_http_graph_policy_cause_time(time, learning->now),
-                                           learning->now, &view);
-        ngx_http_graph_policy_log_state(ctx, &view);
+                                           learning->now,
+                                           &learning->changes);
     }
 }
 
@@ -475,21 +475,10 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     failure.max = (uint32_t) ngx_max(failure.hold, learning->glcf->hold_max);
 
     rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
-                                          &learning->identity, &failure, &view);
+                                          &learning->identity, &failure,
+                                          &learning->changes, &view);
 
-    ngx_http_graph_policy_log_state(learning->ctx, &failure.evicted);
-
-    if (rc == NGX_ERROR) {
-        ngx_http_graph_policy_log_full(learning->ctx);
-    }
-
-    if (rc != NGX_OK) {
-        return;
-    }
-
-    ngx_http_graph_policy_log_state(learning->ctx, &view);
-
-    if (view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+    if (rc != NGX_OK || view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
         return;
     }
 
@@ -542,8 +531,7 @@ static void
 ngx_http_graph_policy_learn_resolved(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason)
 {
-    uint64_t                      when;
-    ngx_http_graph_policy_view_t  view;
+    uint64_t  when;
 
     /* however late it comes, only what is newer than itself withstands it */
 
@@ -555,8 +543,7 @@ ngx_http_graph_policy_learn_resolved(ngx_http_graph_policy_learning_t *learning,
 
     ngx_http_graph_policy_zone_resolve(learning->ctx->zone,
                                        &learning->identity, kind, reason, when,
-                                       learning->now, &view);
-    ngx_http_graph_policy_log_state(learning->ctx, &view);
+                                       learning->now, &learning->changes);
 }
 
 

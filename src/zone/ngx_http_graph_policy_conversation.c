@@ -192,3 +192,20 @@ ngx_http_graph_policy_conversation_view(
     view->stored_reason = conversation->reason;
     view->reason = conversation->reason;
 }
+
+
+void
+ngx_http_graph_policy_conversation_note(
+    ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_view_t  *view;
+
+    view = ngx_http_graph_policy_change(changes);
+
+    if (view != NULL) {
+        ngx_http_graph_policy_conversation_view(conversation, end, view);
+        view->transition = transition;
+    }
+}

@@ -127,6 +127,28 @@ ngx_http_graph_policy_zone_count_probe(ngx_http_graph_policy_zone_t *zone,
 
 
 void
+ngx_http_graph_policy_zone_count_changes(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_counters_t  *counters;
+
+    counters = &zone->sh->counters;
+
+    if (changes->evicted != 0) {
+        (void) ngx_atomic_fetch_add(&counters->evicted, changes->evicted);
+    }
+
+    if (changes->refused != 0) {
+        (void) ngx_atomic_fetch_add(&counters->lost, changes->refused);
+    }
+
+    if (changes->probe != NGX_HTTP_GRAPH_POLICY_NPROBES) {
+        ngx_http_graph_policy_zone_count_probe(zone, changes->probe);
+    }
+}
+
+
+void
 ngx_http_graph_policy_zone_count_parked(ngx_http_graph_policy_zone_t *zone,
     ngx_int_t more)
 {

@@ -20,6 +20,7 @@
 static ngx_int_t ngx_http_graph_policy_learn_state(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view);
 static ngx_http_graph_policy_transition_e ngx_http_graph_policy_trip(
     ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_identity_t *id,
@@ -34,7 +35,7 @@ static ngx_int_t ngx_http_graph_policy_key_of(
 static void ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_transition_e transition, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 
 
 /* an event tells the second, so it may have been at the end of that */
@@ -48,12 +49,12 @@ ngx_int_t
 ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_int_t  rc;
 
     view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-    failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
 
     /* who can't be told apart mustn't change a state */
 
@@ -63,19 +64,21 @@ ngx_http_graph_policy_zone_learn(ngx_http_graph_policy_zone_t *zone,
         return NGX_DECLINED;
     }
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     ngx_http_graph_policy_expire(zone, failure->now);
 
     rc = (failure->verdict->category == NGX_HTTP_GRAPH_POLICY_CONTEXT)
-         ? ngx_http_graph_policy_conversation_learn(zone, id, failure, view)
-         : ngx_http_graph_policy_learn_state(zone, id, failure, view);
+         ? ngx_http_graph_policy_conversation_learn(zone, id, failure, changes,
+                                                    view)
+         : ngx_http_graph_policy_learn_state(zone, id, failure, changes, view);
 
     if (rc == NGX_ERROR) {
-        zone->sh->counters.lost++;
+        changes->refused = 1;
+        changes->full = 1;
     }
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -85,6 +88,7 @@ static ngx_int_t
 ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_uint_t                           was_armed;
@@ -104,7 +108,10 @@ ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
                                              failure->verdict->reason);
 
     if (state == NULL) {
-        state = ngx_http_graph_policy_state_create(zone, &place, failure);
+        state = ngx_http_graph_policy_state_create(zone, &place,
+                                                   failure->verdict->reason,
+                                                   failure->facts->trace_len,
+                                                   failure->now, changes);
 
     } else if (!ngx_http_graph_policy_state_is_at(state, &place)) {
 
@@ -131,6 +138,8 @@ ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_group_join(zone->sh, state, id);
     }
 
+    ngx_http_graph_policy_state_note(zone->sh, state, failure->now, transition,
+                                     changes);
     ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
     view->transition = transition;
 
@@ -272,14 +281,14 @@ void
 ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
     ngx_http_graph_policy_failure_t *failure, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
-    ngx_http_graph_policy_zone_lock(zone);
+    transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
 
     state = ngx_http_graph_policy_state_find(zone->sh, ref->hash, ref->reason);
 
@@ -294,27 +303,34 @@ ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
             ngx_http_graph_policy_state_describe(state, failure);
         }
 
-        ngx_http_graph_policy_settled(zone, state, transition, now, view);
+        ngx_http_graph_policy_settled(zone, state, transition, now, changes);
     }
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    /* what came of it, not what was meant: somebody may have been faster */
+
+    changes->probe = (transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
+                     ? NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED
+                     : (transition == NGX_HTTP_GRAPH_POLICY_REARMED)
+                     ? NGX_HTTP_GRAPH_POLICY_PROBE_REARMED
+                     : NGX_HTTP_GRAPH_POLICY_PROBE_INCONCLUSIVE;
+
+    ngx_http_graph_policy_zone_publish(zone, changes);
 }
 
 
 void
 ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_state_t       *state;
     ngx_http_graph_policy_transition_e   transition;
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED) {
-        ngx_http_graph_policy_conversation_clear(zone, ref->hash, sent, view);
+        ngx_http_graph_policy_conversation_clear(zone, ref->hash, sent,
+                                                 changes);
         goto done;
     }
 
@@ -323,12 +339,12 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     if (state != NULL) {
         transition = ngx_http_graph_policy_breaker_clear(&state->breaker, sent,
                                                          now);
-        ngx_http_graph_policy_settled(zone, state, transition, now, view);
+        ngx_http_graph_policy_settled(zone, state, transition, now, changes);
     }
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 }
 
 
@@ -336,15 +352,13 @@ static void
 ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_transition_e transition, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     if (transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
         return;
     }
 
-    ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-    view->transition = transition;
-
+    ngx_http_graph_policy_state_note(zone->sh, state, now, transition, changes);
     ngx_http_graph_policy_state_update(zone, state, 1);
 }
 

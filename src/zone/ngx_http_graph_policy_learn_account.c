@@ -34,12 +34,14 @@ static void ngx_http_graph_policy_link_regroup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason);
+    ngx_http_graph_policy_reason_e reason, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 
 ngx_int_t
 ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now)
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_int_t                      rc;
     ngx_http_graph_policy_link_t  *link;
@@ -54,7 +56,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
     rc = NGX_OK;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     link = ngx_http_graph_policy_link_find(zone->sh, &id->phone,
                                            &id->phone_hash);
@@ -75,16 +77,17 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
-        zone->sh->counters.lost++;
+        changes->refused = 1;
         rc = NGX_ABORT;
         goto done;
     }
 
     if (link == NULL) {
-        link = ngx_http_graph_policy_link_create(zone, id, now);
+        link = ngx_http_graph_policy_link_create(zone, id, now, changes);
 
         if (link == NULL) {
-            zone->sh->counters.lost++;
+            changes->refused = 1;
+            changes->full = 1;
             rc = NGX_ERROR;
             goto done;
         }
@@ -100,7 +103,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -163,21 +166,19 @@ void
 ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_uint_t                      was_armed;
     ngx_http_graph_policy_place_t   place;
     ngx_http_graph_policy_state_t  *state;
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ngx_http_graph_policy_state_place(zone->sh, id, kind, 0, &place)
         != NGX_OK)
     {
-        return;
+        goto done;
     }
-
-    ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, now);
 
@@ -188,7 +189,7 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
         && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
     {
-        state = ngx_http_graph_policy_note(zone, &place, reason);
+        state = ngx_http_graph_policy_note(zone, &place, reason, now, changes);
     }
 
     if (state == NULL
@@ -205,8 +206,8 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
                                             state->breaker.changed, now)
         == NGX_HTTP_GRAPH_POLICY_CLEARED)
     {
-        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-        view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+        ngx_http_graph_policy_state_note(zone->sh, state, now,
+                                         NGX_HTTP_GRAPH_POLICY_CLEARED, changes);
     }
 
     state->breaker.changed = when;
@@ -215,7 +216,7 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 }
 
 
@@ -224,23 +225,13 @@ done:
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_note(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason)
+    ngx_http_graph_policy_reason_e reason, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_http_graph_policy_facts_t    facts;
-    ngx_http_graph_policy_failure_t  failure;
-    ngx_http_graph_policy_verdict_t  verdict;
-
     if (zone->shpool->pfree < 4) {
         return NULL;
     }
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    verdict.reason = (uint8_t) reason;
-    failure.verdict = &verdict;
-    failure.facts = &facts;
-
-    return ngx_http_graph_policy_state_create(zone, place, &failure);
+    return ngx_http_graph_policy_state_create(zone, place, reason, 0, now,
+                                              changes);
 }

@@ -39,6 +39,7 @@ ngx_int_t
 ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view)
 {
     uint64_t                               hash, start, until;
@@ -61,7 +62,7 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
 
     if (conversation == NULL) {
         conversation = ngx_http_graph_policy_conversation_create(zone, hash,
-                                                                 1);
+                                                                 1, changes);
         if (conversation == NULL) {
             return NGX_ERROR;
         }
@@ -94,6 +95,9 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
 
     view->transition = was_live ? NGX_HTTP_GRAPH_POLICY_REARMED
                                 : NGX_HTTP_GRAPH_POLICY_SET;
+
+    ngx_http_graph_policy_conversation_note(conversation, until,
+                                            view->transition, changes);
 
     return NGX_OK;
 }
@@ -149,12 +153,10 @@ ngx_http_graph_policy_conversation_describe(
 void
 ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     uint64_t                               hash, until;
     ngx_http_graph_policy_conversation_t  *conversation;
-
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
 
     hash = ngx_http_graph_policy_conversation_hash(id);
 
@@ -167,7 +169,7 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     ngx_http_graph_policy_expire(zone, now);
 
@@ -177,7 +179,7 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 
         if (until > now) {
             conversation = ngx_http_graph_policy_conversation_create(zone,
-                                                                     hash, 0);
+                                                             hash, 0, changes);
         }
 
     } else if (ngx_http_graph_policy_second(when)
@@ -191,9 +193,10 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (conversation->live && now < conversation->order.key) {
-        ngx_http_graph_policy_conversation_view(conversation,
-                                                conversation->order.key, view);
-        view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+        ngx_http_graph_policy_conversation_note(conversation,
+                                                conversation->order.key,
+                                                NGX_HTTP_GRAPH_POLICY_CLEARED,
+                                                changes);
     }
 
     conversation->changed = when;
@@ -204,13 +207,14 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 }
 
 
 void
 ngx_http_graph_policy_conversation_clear(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, uint64_t sent, ngx_http_graph_policy_view_t *view)
+    uint64_t hash, uint64_t sent,
+    ngx_http_graph_policy_changes_t *changes)
 {
     uint64_t                               until;
     ngx_http_graph_policy_conversation_t  *conversation;
@@ -223,9 +227,10 @@ ngx_http_graph_policy_conversation_clear(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
-    ngx_http_graph_policy_conversation_view(conversation,
-                                            conversation->order.key, view);
-    view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+    ngx_http_graph_policy_conversation_note(conversation,
+                                            conversation->order.key,
+                                            NGX_HTTP_GRAPH_POLICY_CLEARED,
+                                            changes);
 
     conversation->changed = sent;
     conversation->inbound = 0;

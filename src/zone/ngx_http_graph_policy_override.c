@@ -26,6 +26,7 @@ ngx_int_t
 ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_failure_t *failure, ngx_uint_t frozen,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_int_t                           rc;
@@ -34,11 +35,9 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
 
-    failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
     rc = NGX_ERROR;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     ngx_http_graph_policy_expire(zone, failure->now);
     ngx_http_graph_policy_link_account(zone->sh, id);
@@ -54,11 +53,14 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
                                              failure->verdict->reason);
 
     if (state == NULL) {
-        state = ngx_http_graph_policy_state_create(zone, &place, failure);
+        state = ngx_http_graph_policy_state_create(zone, &place,
+                                                   failure->verdict->reason,
+                                                   failure->facts->trace_len,
+                                                   failure->now, changes);
     }
 
     if (state == NULL || !ngx_http_graph_policy_state_is_at(state, &place)) {
-        zone->sh->counters.lost++;
+        changes->refused = 1;
         goto done;
     }
 
@@ -76,14 +78,17 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_update(zone, state, was_armed);
     ngx_http_graph_policy_group_join(zone->sh, state, id);
 
+    ngx_http_graph_policy_state_note(zone->sh, state, failure->now, transition,
+                                     changes);
     ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
-    view->transition = transition;
 
     rc = NGX_OK;
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    changes->full = (rc == NGX_ERROR);
+
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -92,21 +97,19 @@ done:
 ngx_int_t
 ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_state_t         *state;
     ngx_http_graph_policy_conversation_t  *conversation;
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     state = ngx_http_graph_policy_state_find(zone->sh, hash, reason);
 
     if (state != NULL && state->breaker.armed) {
-        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-        view->transition = ngx_http_graph_policy_breaker_end(&state->breaker,
-                                                             now);
+        ngx_http_graph_policy_state_note(zone->sh, state, now,
+                                         NGX_HTTP_GRAPH_POLICY_CLEARED, changes);
+        (void) ngx_http_graph_policy_breaker_end(&state->breaker, now);
         ngx_http_graph_policy_state_update(zone, state, 1);
 
         goto done;
@@ -117,15 +120,14 @@ ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
     if (conversation != NULL && conversation->reason == reason) {
         ngx_http_graph_policy_conversation_clear(zone, hash,
                                         ngx_max(now, conversation->changed),
-                                                 view);
+                                                 changes);
     }
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
-    return (view->transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
-           ? NGX_OK : NGX_DECLINED;
+    return (changes->n != 0) ? NGX_OK : NGX_DECLINED;
 }
 
 

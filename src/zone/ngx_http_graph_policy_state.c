@@ -343,6 +343,39 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
+ngx_http_graph_policy_view_t *
+ngx_http_graph_policy_change(ngx_http_graph_policy_changes_t *changes)
+{
+    if (changes->n == NGX_HTTP_GRAPH_POLICY_NCHANGES) {
+        changes->lost++;
+        return NULL;
+    }
+
+    return &changes->views[changes->n++];
+}
+
+
+void
+ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_view_t  *view;
+
+    if (transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        return;
+    }
+
+    view = ngx_http_graph_policy_change(changes);
+
+    if (view != NULL) {
+        ngx_http_graph_policy_state_view(sh, state, now, view);
+        view->transition = transition;
+    }
+}
+
+
 static void
 ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
     ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)

@@ -13,6 +13,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_zone.h"
 
@@ -200,8 +201,18 @@ ngx_int_t ngx_http_graph_policy_zone_reset(
 void ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone);
 void ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone);
 
+/* the same around what changes states: an empty list; and all is told */
+void ngx_http_graph_policy_zone_edit(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+void ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+
 
 /* all that follows is called with the mutex held */
+
+/* a place in the list for what becomes "transition", or NULL */
+ngx_http_graph_policy_view_t *ngx_http_graph_policy_change(
+    ngx_http_graph_policy_changes_t *changes);
 
 /*
  * Where states of "kind" lie that cover "id".  NGX_DECLINED if what it takes
@@ -225,12 +236,13 @@ ngx_uint_t ngx_http_graph_policy_state_is_at(
     ngx_http_graph_policy_place_t *place);
 
 /*
- * A closed state, with room made for it if need be; what left is in
- * failure->evicted.  NULL if there is no room.
+ * A closed state with room for a trace of "trace_len" bytes, if possible;
+ * what left for it is in "changes".  NULL if there is no memory.
  */
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_failure_t *failure);
+    ngx_uint_t reason, size_t trace_len, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 /* fills in a closed one in "size" bytes, and puts it into its trees */
 void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
@@ -255,6 +267,11 @@ uint64_t ngx_http_graph_policy_state_end(
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
+/* puts what becomes of the state into the list; NOTHING is no news */
+void ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes);
 
 /* the keyed hash of a text, made once; 0 of an empty one */
 uint64_t ngx_http_graph_policy_key_hash(ngx_http_graph_policy_shctx_t *sh,
@@ -309,7 +326,8 @@ uint64_t ngx_http_graph_policy_conversation_hash(
 /* likewise; one that is "live" may take the place of the oldest other one */
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_create(
-    ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live);
+    ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live,
+    ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_conversation_init(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t hash);
@@ -334,21 +352,27 @@ ngx_http_graph_policy_conversation_t *
 ngx_int_t ngx_http_graph_policy_conversation_learn(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view);
 void ngx_http_graph_policy_conversation_clear(
     ngx_http_graph_policy_zone_t *zone, uint64_t hash, uint64_t sent,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 
 void ngx_http_graph_policy_conversation_view(
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_view_t *view);
+/* as state_note() */
+void ngx_http_graph_policy_conversation_note(
+    ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes);
 
 
 ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_find(
     ngx_http_graph_policy_shctx_t *sh, ngx_str_t *phone, uint64_t *hash);
 ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    uint64_t now);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id);
 ngx_uint_t ngx_http_graph_policy_link_is_of(

@@ -42,7 +42,8 @@ static ngx_int_t ngx_http_graph_policy_zone_format(
 
 ngx_int_t
 ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
-    void *tag, ngx_http_graph_policy_zone_t **zonep)
+    void *tag, ngx_http_graph_policy_tell_pt tell, void *data,
+    ngx_http_graph_policy_zone_t **zonep)
 {
     ngx_shm_zone_t                *shm_zone;
     ngx_http_graph_policy_zone_t  *zone;
@@ -63,6 +64,8 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
     zone->name = *name;
     zone->shm_zone = shm_zone;
+    zone->tell = tell;
+    zone->data = data;
 
     shm_zone->init = ngx_http_graph_policy_zone_init_handler;
     shm_zone->data = zone;
@@ -341,6 +344,31 @@ ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone)
                       (zone->file != NULL) ? "from its state file"
                                            : "without its states");
     }
+}
+
+
+void
+ngx_http_graph_policy_zone_edit(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    changes->n = 0;
+    changes->lost = 0;
+    changes->evicted = 0;
+    changes->refused = 0;
+    changes->full = 0;
+    changes->probe = NGX_HTTP_GRAPH_POLICY_NPROBES;
+
+    ngx_http_graph_policy_zone_lock(zone);
+}
+
+
+void
+ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    zone->tell(zone, changes);
 }
 
 

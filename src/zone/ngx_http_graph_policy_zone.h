@@ -78,7 +78,15 @@ typedef struct ngx_http_graph_policy_state_file_s
     ngx_http_graph_policy_state_file_t;
 
 
-typedef struct {
+typedef struct ngx_http_graph_policy_changes_s  ngx_http_graph_policy_changes_t;
+typedef struct ngx_http_graph_policy_zone_s  ngx_http_graph_policy_zone_t;
+
+/* tells what has changed, once, without the mutex; see change.h */
+typedef void (*ngx_http_graph_policy_tell_pt)(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+
+
+struct ngx_http_graph_policy_zone_s {
     ngx_str_t                        name;
     ngx_shm_zone_t                  *shm_zone;
     ngx_http_graph_policy_shctx_t   *sh;
@@ -90,7 +98,10 @@ typedef struct {
     /* of the configuration: what locations that use the zone do */
     uint32_t                         conversation_hold;  /* ms, 0: no gate */
     uint32_t                         memory;    /* ms, at least, of an end */
-} ngx_http_graph_policy_zone_t;
+
+    ngx_http_graph_policy_tell_pt    tell;
+    void                            *data;      /* the teller's */
+};
 
 
 /*
@@ -205,18 +216,17 @@ typedef struct {
     ngx_uint_t                       status;
     uint32_t                         hold;      /* temporary: the wait */
     uint32_t                         max;
-
-    /* what had to leave for it; the last one, if there were several */
-    ngx_http_graph_policy_view_t     evicted;
 } ngx_http_graph_policy_failure_t;
 
 
 /*
- * Defines the zone "name", which "zone" is set to.  Returns NGX_OK,
- * NGX_DECLINED if it is defined already, or NGX_ERROR with the reason logged.
+ * Defines the zone "name", which "zone" is set to; "tell" and its "data" tell
+ * of its changes.  Returns NGX_OK, NGX_DECLINED if it is defined already, or
+ * NGX_ERROR with the reason logged.
  */
 ngx_int_t ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name,
-    size_t size, void *tag, ngx_http_graph_policy_zone_t **zone);
+    size_t size, void *tag, ngx_http_graph_policy_tell_pt tell, void *data,
+    ngx_http_graph_policy_zone_t **zone);
 
 /*
  * The number of armed states, one load without the lock.  0 says that no
@@ -263,27 +273,30 @@ ngx_int_t ngx_http_graph_policy_zone_admit(
  * conversation.  view->transition says what came of it, NOTHING included.
  * Returns NGX_DECLINED if it sets no state (whom it would cover is unknown),
  * NGX_ERROR if there is no memory for it; the state is then lost.  "view" is
- * filled for NGX_OK alone.
+ * filled for NGX_OK alone: what is told of it is in "changes".
  */
 ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view);
 
 /*
  * Settles the lease of one state, "failure" being what the probe found, or
  * NULL; likewise clears without lease what was set before "sent".
- * view->transition says what came of it.
  */
 void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
     ngx_http_graph_policy_failure_t *failure, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 
-/* Keeps the leases of "refs" for another NGX_HTTP_GRAPH_POLICY_LEASE. */
+/*
+ * Keeps the leases of "refs" for another NGX_HTTP_GRAPH_POLICY_LEASE, which is
+ * no news.
+ */
 void ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now);
 
@@ -295,27 +308,30 @@ void ngx_http_graph_policy_zone_try(ngx_http_graph_policy_zone_t *zone);
 ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t percent, ngx_uint_t floor);
 
-/* The phone was registered anew: its next message send is the probe. */
+/*
+ * The phone was registered anew: its next message send is the probe.  What is
+ * due is told when it is probed.
+ */
 void ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t now);
 
 /*
  * A signed event says that the cause of "reason" is gone, for everyone, at
  * "kind" of "id"; it happened at "when".  It is remembered, so that an older
- * event doesn't bring the state back.  view->transition is CLEARED or NOTHING.
+ * event doesn't bring the state back.
  */
 void ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 
 /*
  * The customer of id->conversation wrote at "when", which ends its limit and
- * is remembered.  view->transition is CLEARED or NOTHING.
+ * is remembered.
  */
 void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 
 /*
  * Whether fatal states block the phone of "id" for everyone before their hold
@@ -335,7 +351,8 @@ ngx_int_t ngx_http_graph_policy_zone_paused(
  * phones already.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now);
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 /*
  * Fills in the account of the phone of "id" if that is known and the account
@@ -367,10 +384,11 @@ ngx_int_t ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_view_t *view);
 ngx_int_t ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 ngx_int_t ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_failure_t *failure, ngx_uint_t frozen,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view);
 
 /*
@@ -421,6 +439,10 @@ void ngx_http_graph_policy_zone_count_denied(
 void ngx_http_graph_policy_zone_count_probe(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_probe_e result);
+/* what left a full zone, and what wasn't remembered */
+void ngx_http_graph_policy_zone_count_changes(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
 /* how many requests more, or less, of this worker wait */
 void ngx_http_graph_policy_zone_count_parked(
     ngx_http_graph_policy_zone_t *zone, ngx_int_t more);
