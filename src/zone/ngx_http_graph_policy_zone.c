@@ -27,6 +27,19 @@
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
 #define NGX_HTTP_GRAPH_POLICY_LAYOUT   10
 
+/*
+ * A zone that another version of the module has made isn't walked.  Whoever
+ * changes the meaning of a member counts up the layout; where members come or
+ * go, the sizes say it by themselves.
+ */
+#define NGX_HTTP_GRAPH_POLICY_SIZES                                           \
+    (sizeof(ngx_http_graph_policy_shctx_t)                                    \
+     + sizeof(ngx_http_graph_policy_state_t)                                  \
+     + sizeof(ngx_http_graph_policy_conversation_t)                           \
+     + sizeof(ngx_http_graph_policy_link_t)                                   \
+     + sizeof(ngx_http_graph_policy_counters_t)                               \
+     + sizeof(ngx_http_graph_policy_history_t))
+
 /* free pages that a zone must have to keep an hour's history */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
 
@@ -101,7 +114,7 @@ ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         if (sh->magic != NGX_HTTP_GRAPH_POLICY_MAGIC
             || sh->layout != NGX_HTTP_GRAPH_POLICY_LAYOUT
-            || sh->size != sizeof(ngx_http_graph_policy_state_t))
+            || sh->size != NGX_HTTP_GRAPH_POLICY_SIZES)
         {
             ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                           "graph_policy_zone \"%V\" was laid out by another "
@@ -253,7 +266,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
 
     sh->magic = NGX_HTTP_GRAPH_POLICY_MAGIC;
     sh->layout = NGX_HTTP_GRAPH_POLICY_LAYOUT;
-    sh->size = sizeof(ngx_http_graph_policy_state_t);
+    sh->size = NGX_HTTP_GRAPH_POLICY_SIZES;
     sh->key[0] = key[0];
     sh->key[1] = key[1];
     sh->keep.generation = ngx_http_graph_policy_siphash(key, zone->name.data,

@@ -191,10 +191,14 @@ typedef struct {
 #define NGX_HTTP_GRAPH_POLICY_BATCH  16
 
 
-/* states of one identity, as many as can cover one request */
+/*
+ * States of one identity, as many as can cover one request: of each reason
+ * one in each place.  A place is everyone's or bound to a credential, but for
+ * that of the credential itself.
+ */
 
 #define NGX_HTTP_GRAPH_POLICY_NREFS                                           \
-    (8 * NGX_HTTP_GRAPH_POLICY_NREASONS)
+    ((2 * NGX_HTTP_GRAPH_POLICY_NKEYS - 1) * NGX_HTTP_GRAPH_POLICY_NREASONS)
 
 typedef struct {
     ngx_uint_t                       n;
