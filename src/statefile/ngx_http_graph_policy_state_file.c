@@ -13,7 +13,10 @@
  * written by its own generation, and by the one that has read it, so that a
  * new binary takes the file over from the old one, which then leaves it alone.
  * If the new one dies first, the old one reads what that has learnt, and takes
- * the file back.
+ * the file back.  It may do so while another new binary starts, which has read
+ * the file of the dead one: the head of a file names its writer's predecessor,
+ * so that this binary knows the old one's generation, too, and takes over from
+ * it after all.
  *
  * Where a worker that died has taken the zone's states along, they are read
  * from the file, which nobody writes until then.
@@ -405,10 +408,11 @@ ngx_http_graph_policy_state_file_whose(
         return NGX_OK;
     }
 
-    /* nor does a worker that is leaving know more than who came after it */
+    /* a worker that is leaving knows no more than who came after it */
 
     if (ngx_exiting
-        || ngx_http_graph_policy_state_file_is_alive(head.master))
+        || (head.generation != keep->ancestor
+            && ngx_http_graph_policy_state_file_is_alive(head.master)))
     {
         if (!ngx_exiting && !file->foreign) {
             file->foreign = 1;
@@ -421,7 +425,9 @@ ngx_http_graph_policy_state_file_whose(
         return NGX_DECLINED;
     }
 
+    file->foreign = 0;
     keep->predecessor = head.generation;
+    keep->ancestor = head.predecessor;
 
     return NGX_DONE;
 }

@@ -37,7 +37,8 @@ struct ngx_http_graph_policy_load_s {
     u_char                          *pos;
     u_char                          *last;
     void                            *arena;
-    uint64_t                         generation;
+    uint64_t                         generation;    /* the head's */
+    uint64_t                         predecessor;   /* likewise */
     ngx_http_graph_policy_record_t   record;
     ngx_http_graph_policy_changes_t  changes;   /* of no request */
     unsigned                         fresh:1;   /* the zone is new */
@@ -338,6 +339,7 @@ ngx_http_graph_policy_load_take_head(ngx_http_graph_policy_state_file_t *file)
     record = &load->record;
 
     load->generation = record->generation;
+    load->predecessor = record->predecessor;
 
     if (load->fresh) {
         sh->key[0] = record->fingerprint_key[0];
@@ -374,6 +376,7 @@ ngx_http_graph_policy_load_end(ngx_http_graph_policy_state_file_t *file,
         }
 
         file->zone->sh->keep.predecessor = load->generation;
+        file->zone->sh->keep.ancestor = load->predecessor;
         break;
 
     case NGX_DECLINED:

@@ -116,6 +116,7 @@ typedef struct {
 typedef struct {
     uint64_t                         generation;    /* whose file it is */
     uint64_t                         predecessor;   /* whose it was, or 0 */
+    uint64_t                         ancestor;      /* before that one, or 0 */
     ngx_atomic_t                     saved;     /* changes that it has */
     ngx_atomic_t                     owned;     /* has been saved ever */
     ngx_atomic_t                     lost;      /* states may be in it only */
