@@ -220,7 +220,7 @@ ngx_int_t ngx_http_graph_policy_gate(ngx_http_request_t *r,
  * verdict is NULL where no classified error came.  Settles only once.
  */
 void ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_outcome_e outcome,
+    ngx_http_graph_policy_probe_outcome_e outcome,
     ngx_http_graph_policy_verdict_t *verdict);
 
 /*
@@ -321,6 +321,13 @@ void ngx_http_graph_policy_classify(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 void ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+
+/*
+ * The holds of a location, "conversation_hold" being the longest of its zone,
+ * or 0 if none of its locations gates conversations.
+ */
+void ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_msec_t conversation_hold, ngx_http_graph_policy_limits_t *limits);
 
 /* when the request that is being answered left for the upstream, in ms */
 uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);

@@ -20,15 +20,15 @@ static void ngx_http_graph_policy_renew(ngx_event_t *ev);
 
 void
 ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_outcome_e outcome,
+    ngx_http_graph_policy_probe_outcome_e outcome,
     ngx_http_graph_policy_verdict_t *verdict)
 {
-    uint64_t                         now;
-    ngx_uint_t                       i;
-    ngx_http_graph_policy_ref_t     *ref;
-    ngx_http_graph_policy_changes_t  changes;
-    ngx_http_graph_policy_failure_t  failure;
-    ngx_http_graph_policy_outcome_e  each;
+    uint64_t                               now;
+    ngx_uint_t                             i;
+    ngx_http_graph_policy_ref_t           *ref;
+    ngx_http_graph_policy_changes_t        changes;
+    ngx_http_graph_policy_failure_t        failure;
+    ngx_http_graph_policy_probe_outcome_e  each;
 
     if (ctx->renewal != NULL && ctx->renewal->timer_set) {
         ngx_del_timer(ctx->renewal);
@@ -56,25 +56,9 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
             continue;
         }
 
-        each = outcome;
-
-        if (verdict != NULL && verdict->matched) {
-
-            if (verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL
-                && verdict->reason == ref->reason)
-            {
-                each = NGX_HTTP_GRAPH_POLICY_FAILURE;
-
-            } else if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL
-                       && verdict->category
-                          < NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED)
-            {
-
-                /* whatever else is wrong, the token works */
-
-                each = NGX_HTTP_GRAPH_POLICY_SUCCESS;
-            }
-        }
+        each = (verdict == NULL) ? outcome
+               : ngx_http_graph_policy_outcome_of_probe(verdict, ref->kind,
+                                                        ref->reason);
 
         ngx_http_graph_policy_zone_settle(ctx->zone, ref, each,
                                           (verdict != NULL) ? &failure : NULL,

@@ -72,9 +72,6 @@ static void ngx_http_graph_policy_learn_failure(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict, time_t time);
-static uint32_t ngx_http_graph_policy_learn_hold(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_verdict_t *verdict);
 static void ngx_http_graph_policy_learn_resolved(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind,
@@ -455,12 +452,18 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     ngx_int_t                                rc;
     ngx_http_graph_policy_ref_t             *ref;
     ngx_http_graph_policy_view_t             view;
-    ngx_http_graph_policy_webhook_result_t  *result;
+    ngx_http_graph_policy_limits_t           limits;
+    ngx_http_graph_policy_outcome_t          outcome;
     ngx_http_graph_policy_failure_t          failure;
+    ngx_http_graph_policy_webhook_result_t  *result;
 
-    failure.hold = ngx_http_graph_policy_learn_hold(learning, verdict);
+    ngx_http_graph_policy_limits(learning->glcf,
+                                 learning->ctx->zone->conversation_hold,
+                                 &limits);
 
-    if (failure.hold == 0
+    if (!ngx_http_graph_policy_outcome(verdict,
+                                       NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
+                                       0, &limits, &outcome)
         || !ngx_http_graph_policy_is_recent(time, learning->now))
     {
         return;
@@ -472,7 +475,8 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     failure.status = NGX_HTTP_BAD_REQUEST;
     failure.now = learning->now;
     failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
-    failure.max = (uint32_t) ngx_max(failure.hold, learning->glcf->hold_max);
+    failure.hold = outcome.hold;
+    failure.max = outcome.max;
 
     rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
                                           &learning->identity, &failure,
@@ -488,41 +492,6 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
         ref = &result->set[result->nset - 1];
         ref->hash = view.hash;
         ref->reason = view.stored_reason;
-    }
-}
-
-
-/* as that of an answer: 0 if the error sets no state */
-
-static uint32_t
-ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_verdict_t *verdict)
-{
-    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
-        || verdict->messages)
-    {
-        return 0;
-    }
-
-    switch (verdict->category) {
-
-    case NGX_HTTP_GRAPH_POLICY_FATAL:
-        return (uint32_t) ((verdict->hold != 0) ? verdict->hold
-                                                : learning->glcf->hold);
-
-    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
-
-        if (verdict->scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
-            || learning->ctx->zone->conversation_hold == 0)
-        {
-            return 0;
-        }
-
-        return (verdict->hold != 0) ? (uint32_t) verdict->hold
-                                    : learning->ctx->zone->conversation_hold;
-
-    default:
-        return 0;
     }
 }
 

@@ -55,8 +55,8 @@ static ngx_int_t ngx_http_graph_policy_evict_page(
 static ngx_uint_t ngx_http_graph_policy_evict_link(
     ngx_http_graph_policy_zone_t *zone, u_char *p);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_victim(
-    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t all,
-    uint64_t now);
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, uint64_t now,
+    ngx_http_graph_policy_rank_e *rank);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_oldest(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
 static ngx_http_graph_policy_conversation_t *
@@ -235,12 +235,14 @@ ngx_http_graph_policy_evict_like(ngx_http_graph_policy_zone_t *zone,
 {
     ngx_queue_t                    *q;
     ngx_http_graph_policy_link_t   *link;
+    ngx_http_graph_policy_rank_e    rank;
     ngx_http_graph_policy_state_t  *state;
 
-    state = ngx_http_graph_policy_oldest(zone->sh, large,
-                                         NGX_HTTP_GRAPH_POLICY_COOLING);
+    state = ngx_http_graph_policy_victim(zone->sh, large, now, &rank);
 
-    if (state == NULL && !large && !ngx_queue_empty(&zone->sh->link_queue)) {
+    if (!large && rank > NGX_HTTP_GRAPH_POLICY_LEAVES_LINK
+        && !ngx_queue_empty(&zone->sh->link_queue))
+    {
         q = ngx_queue_head(&zone->sh->link_queue);
         link = ngx_queue_data(q, ngx_http_graph_policy_link_t, queue);
 
@@ -250,11 +252,11 @@ ngx_http_graph_policy_evict_like(ngx_http_graph_policy_zone_t *zone,
         return NGX_OK;
     }
 
-    if (state == NULL) {
-        state = ngx_http_graph_policy_victim(zone->sh, large, all, now);
-    }
+    /* for a link nothing leaves that says more than another link */
 
-    if (state == NULL) {
+    if (state == NULL
+        || (!all && rank > NGX_HTTP_GRAPH_POLICY_LEAVES_LINK))
+    {
         return NGX_DECLINED;
     }
 
@@ -285,14 +287,10 @@ ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
 {
     u_char                         *p, *last;
     size_t                          slot;
+    ngx_http_graph_policy_rank_e    rank;
     ngx_http_graph_policy_state_t  *state, *mate;
 
-    state = ngx_http_graph_policy_oldest(zone->sh, large,
-                                         NGX_HTTP_GRAPH_POLICY_COOLING);
-
-    if (state == NULL) {
-        state = ngx_http_graph_policy_victim(zone->sh, large, 1, now);
-    }
+    state = ngx_http_graph_policy_victim(zone->sh, large, now, &rank);
 
     if (state == NULL) {
         return NGX_DECLINED;
@@ -348,45 +346,36 @@ ngx_http_graph_policy_evict_link(ngx_http_graph_policy_zone_t *zone, u_char *p)
 }
 
 
-/* of the states that aren't cool-downs, which leave only if "all" may */
+/* returns the state that leaves first of its size, NULL if there is none */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
-    ngx_uint_t large, ngx_uint_t all, uint64_t now)
+    ngx_uint_t large, uint64_t now, ngx_http_graph_policy_rank_e *rank)
 {
-    ngx_uint_t                      i, due;
-    ngx_http_graph_policy_state_t  *state;
+    ngx_uint_t                      order;
+    ngx_http_graph_policy_rank_e    each;
+    ngx_http_graph_policy_state_t  *state, *victim;
 
-    static const ngx_uint_t  armed[] = {
-        NGX_HTTP_GRAPH_POLICY_ARMED,
-        NGX_HTTP_GRAPH_POLICY_BY_EVENT
-    };
+    victim = NULL;
+    *rank = NGX_HTTP_GRAPH_POLICY_LEAVES_NEVER;
 
-    if (!all) {
-        return NULL;
-    }
+    for (order = 0; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
 
-    state = ngx_http_graph_policy_oldest(sh, large,
-                                         NGX_HTTP_GRAPH_POLICY_IDLE);
+        state = ngx_http_graph_policy_oldest(sh, large, order);
 
-    if (state != NULL) {
-        return state;
-    }
-
-    for (due = 1; /* void */ ; due = 0) {
-
-        for (i = 0; i < sizeof(armed) / sizeof(armed[0]); i++) {
-            state = ngx_http_graph_policy_oldest(sh, large, armed[i]);
-
-            if (state != NULL && (!due || now >= state->breaker.until)) {
-                return state;
-            }
+        if (state == NULL) {
+            continue;
         }
 
-        if (!due) {
-            return NULL;
+        each = ngx_http_graph_policy_breaker_rank(order, state->breaker.until,
+                                                  now);
+        if (each < *rank) {
+            victim = state;
+            *rank = each;
         }
     }
+
+    return victim;
 }
 
 
@@ -454,13 +443,6 @@ ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now)
     ngx_uint_t                      large, order, n;
     ngx_http_graph_policy_state_t  *state;
 
-    static const uint64_t  grace[NGX_HTTP_GRAPH_POLICY_NORDERS] = {
-        0,
-        NGX_HTTP_GRAPH_POLICY_COOLED,
-        NGX_HTTP_GRAPH_POLICY_ABANDONED,
-        NGX_HTTP_GRAPH_POLICY_ABANDONED
-    };
-
     ngx_http_graph_policy_expire_conversations(zone, now);
 
     /* now and then, and a few at a time, as others wait for the lock */
@@ -479,7 +461,10 @@ ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now)
 
                 state = ngx_http_graph_policy_oldest(zone->sh, large, order);
 
-                if (state == NULL || state->order.key + grace[order] > now) {
+                if (state == NULL
+                    || !ngx_http_graph_policy_breaker_is_over(order,
+                                                    state->order.key, now))
+                {
                     break;
                 }
 

@@ -192,25 +192,20 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
         state = ngx_http_graph_policy_note(zone, &place, reason, now, changes);
     }
 
-    if (state == NULL
-        || !ngx_http_graph_policy_state_is_at(state, &place)
-        || when / 1000 < state->breaker.changed / 1000
-        || state->breaker.until == NGX_HTTP_GRAPH_POLICY_NEVER)
-    {
+    if (state == NULL || !ngx_http_graph_policy_state_is_at(state, &place)) {
         goto done;
     }
 
     was_armed = state->breaker.armed;
 
-    if (ngx_http_graph_policy_breaker_clear(&state->breaker,
-                                            state->breaker.changed, now)
-        == NGX_HTTP_GRAPH_POLICY_CLEARED)
-    {
+    if (!ngx_http_graph_policy_breaker_resolve(&state->breaker, when, now)) {
+        goto done;
+    }
+
+    if (was_armed) {
         ngx_http_graph_policy_state_note(zone->sh, state, now,
                                          NGX_HTTP_GRAPH_POLICY_CLEARED, changes);
     }
-
-    state->breaker.changed = when;
 
     ngx_http_graph_policy_state_update(zone, state, was_armed);
 

@@ -117,9 +117,9 @@ ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
-    if (conversation != NULL && conversation->reason == reason) {
+    if (conversation != NULL && conversation->limit.reason == reason) {
         ngx_http_graph_policy_conversation_clear(zone, hash,
-                                        ngx_max(now, conversation->changed),
+                                   ngx_max(now, conversation->limit.changed),
                                                  changes);
     }
 
@@ -176,7 +176,7 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
         }
 
         rc = (rc == NGX_OK
-              && limit->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
+              && limit->limit.reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
              ? NGX_ABORT : NGX_BUSY;
     }
 
@@ -213,8 +213,10 @@ ngx_http_graph_policy_lookup_states(ngx_http_graph_policy_shctx_t *sh,
                == NGX_HTTP_GRAPH_POLICY_OPEN
             && ngx_http_graph_policy_state_is_at(state, &place)
             && (*shown == NULL
-                || ngx_http_graph_policy_state_end(*shown, now)
-                   < ngx_http_graph_policy_state_end(state, now)))
+                || ngx_http_graph_policy_breaker_blocked_until(
+                                                   &(*shown)->breaker, now)
+                   < ngx_http_graph_policy_breaker_blocked_until(
+                                                   &state->breaker, now)))
         {
             *shown = state;
         }

@@ -25,17 +25,6 @@
 #define NGX_HTTP_GRAPH_POLICY_SMALL_SLOT  128
 
 
-/* in which order states leave */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_IDLE = 0,     /* cleared, by the end of memory */
-    NGX_HTTP_GRAPH_POLICY_COOLING,      /* temporary, by the end of the wait */
-    NGX_HTTP_GRAPH_POLICY_ARMED,        /* fatal, by the end of the hold */
-    NGX_HTTP_GRAPH_POLICY_BY_EVENT,     /* likewise, but not by an answer */
-    NGX_HTTP_GRAPH_POLICY_NORDERS
-} ngx_http_graph_policy_order_e;
-
-
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash, then reason */
     ngx_rbtree_node_t                order;
@@ -75,17 +64,11 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash */
     ngx_rbtree_node_t                order;     /* by the end of its hold */
-    uint64_t                         since;     /* or when it was told of */
-    uint64_t                         changed;   /* when its cause was */
+    ngx_http_graph_policy_limit_t    limit;
     int64_t                          code;      /* -1: none */
     int64_t                          subcode;   /* likewise */
-    uint32_t                         hold;      /* that until has in it */
     uint32_t                         blocked;   /* sends */
     uint16_t                         status;
-    uint8_t                          reason;
-    unsigned                         live:1;    /* or remembered only */
-    unsigned                         fixed:1;   /* the hold is the rule's */
-    unsigned                         inbound:1; /* the last change was one */
     unsigned                         dry_run:1;
     unsigned                         source:2;
 } ngx_http_graph_policy_conversation_t;
@@ -262,9 +245,6 @@ void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
 void ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state);
 
-/* when it ends to block: the end of its hold, or of the probe's lease */
-uint64_t ngx_http_graph_policy_state_end(
-    ngx_http_graph_policy_state_t *state, uint64_t now);
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
@@ -332,10 +312,11 @@ ngx_http_graph_policy_conversation_t *
 void ngx_http_graph_policy_conversation_init(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t hash);
+/* sets what limits it, and brings counts and order in line with that */
 void ngx_http_graph_policy_conversation_update(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
-    uint64_t until);
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_limit_t *limit, uint64_t until);
 void ngx_http_graph_policy_conversation_remove(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation);

@@ -12,6 +12,8 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 
 
@@ -25,52 +27,9 @@
 /* a state's id: its key's hash and its reason, hexadecimal */
 #define NGX_HTTP_GRAPH_POLICY_ID_LEN       18
 
-/*
- * Milliseconds after which an event says nothing more of the present.  What
- * ended a state is remembered for as long, where events are received.
- */
-#define NGX_HTTP_GRAPH_POLICY_FRESH        600000
-
 /* milliseconds that a probe may stay silent; it renews its lease meanwhile */
 #define NGX_HTTP_GRAPH_POLICY_LEASE        30000
 #define NGX_HTTP_GRAPH_POLICY_RENEW        10000
-
-
-/*
- * Whom a state covers.  An account's state covers the one phone that got it
- * while the account is unknown; a bound one only the credential that got it.
- */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL = 0,
-    NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
-    NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
-    NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
-    NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION,
-    NGX_HTTP_GRAPH_POLICY_NKEYS,
-
-    /* a context-limited conversation: a record without breaker or probe */
-    NGX_HTTP_GRAPH_POLICY_KEY_LIMITED = NGX_HTTP_GRAPH_POLICY_NKEYS
-} ngx_http_graph_policy_key_e;
-
-
-/* what set a state; values are stored in shared memory */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
-    NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
-    NGX_HTTP_GRAPH_POLICY_SOURCE_API
-} ngx_http_graph_policy_source_e;
-
-
-/* how a request meets the states */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_READ = 0, /* passes once a state is due */
-    NGX_HTTP_GRAPH_POLICY_ANONYMOUS,    /* a send that mustn't probe */
-    NGX_HTTP_GRAPH_POLICY_SEND,     /* probes credentials */
-    NGX_HTTP_GRAPH_POLICY_MESSAGE   /* probes credentials, accounts, phones */
-} ngx_http_graph_policy_kind_e;
 
 
 typedef struct ngx_http_graph_policy_shctx_s  ngx_http_graph_policy_shctx_t;
@@ -290,7 +249,8 @@ ngx_int_t ngx_http_graph_policy_zone_learn(
  * NULL; likewise clears without lease what was set before "sent".
  */
 void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_outcome_e outcome,
+    ngx_http_graph_policy_ref_t *ref,
+    ngx_http_graph_policy_probe_outcome_e outcome,
     ngx_http_graph_policy_failure_t *failure, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
