@@ -14,8 +14,22 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_classify.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_form.h"
+#include "ngx_http_graph_policy_gen.h"
+#include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_message.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_override.h"
 
 
 static void ngx_http_graph_policy_api_row(ngx_http_graph_policy_gen_t *gen,

@@ -14,9 +14,26 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_classify.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_inflate.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static void ngx_http_graph_policy_hints(ngx_http_request_t *r,
@@ -256,8 +273,8 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
 
-    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->query.identity, &failure,
-                                          &changes, &view);
+    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->query.identity,
+                                          &failure, &changes, &view);
 
     if (rc != NGX_OK) {
         return;

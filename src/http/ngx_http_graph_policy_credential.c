@@ -14,7 +14,13 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 static ngx_uint_t ngx_http_graph_policy_header_credential(

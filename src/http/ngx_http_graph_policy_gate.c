@@ -12,8 +12,25 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_gate.h"
+#include "ngx_http_graph_policy_lease.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_park.h"
+#include "ngx_http_graph_policy_reply.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_request_body.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 static ngx_int_t ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,

@@ -13,8 +13,15 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* bytes of a message's body that is read for its recipient */
@@ -58,8 +65,9 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
         recipient.len = message.recipient.len;
 
         ctx->query.gate.template = message.template;
-        ctx->query.identity.conversation = ngx_http_graph_policy_conversation_of(
-                             glcf->zone, &ctx->query.identity.phone, &recipient);
+        ctx->query.identity.conversation =
+                     ngx_http_graph_policy_conversation_of(glcf->zone,
+                               &ctx->query.identity.phone, &recipient);
     }
 
     ngx_memzero(&message, sizeof(ngx_http_graph_policy_message_t));

@@ -8,7 +8,10 @@
 #define _NGX_HTTP_GRAPH_POLICY_REQUEST_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* scratch memory on the stack, enough for bodies of the usual size */

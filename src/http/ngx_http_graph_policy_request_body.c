@@ -13,7 +13,12 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_request_body.h"
 
 
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);

@@ -18,8 +18,21 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
-#include "ngx_http_graph_policy_request.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_gate.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_park.h"
+#include "ngx_http_graph_policy_reply.h"
+#include "ngx_http_graph_policy_retry.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 /* milliseconds between looks at somebody's probe, at least */

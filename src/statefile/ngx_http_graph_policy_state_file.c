@@ -28,7 +28,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_state_file.h"
 #include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* milliseconds: between two looks at a zone, after a failure, and a step */

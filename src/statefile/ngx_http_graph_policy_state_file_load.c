@@ -15,8 +15,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_LOAD_BUFFER                                     \

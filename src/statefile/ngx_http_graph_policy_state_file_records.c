@@ -14,7 +14,17 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* milliseconds; no hold is longer, see graph_policy_hold */
@@ -254,7 +264,8 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
-    state = ngx_http_graph_policy_restore_at(zone, &place, record, now, changes);
+    state = ngx_http_graph_policy_restore_at(zone, &place, record, now,
+                                             changes);
 
     if (state == NULL) {
         changes->refused = 1;

@@ -29,7 +29,8 @@
  * 4k holds 16 states, so that all of them have a place here; of larger pages
  * the rest is counted as lost.
  */
-#define NGX_HTTP_GRAPH_POLICY_NCHANGES   (NGX_HTTP_GRAPH_POLICY_EVICTIONS * 16 + 1)
+#define NGX_HTTP_GRAPH_POLICY_NCHANGES                                        \
+    (NGX_HTTP_GRAPH_POLICY_EVICTIONS * 16 + 1)
 
 
 struct ngx_http_graph_policy_changes_s {

@@ -14,7 +14,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 #define ngx_http_graph_policy_counter_add(counter)                            \

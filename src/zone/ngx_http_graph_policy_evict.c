@@ -20,7 +20,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* milliseconds between sweeps, and states that one drops of each order */
@@ -42,7 +45,8 @@ static void *ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone,
     size_t size, ngx_uint_t all, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_evict_conversations(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_changes_t *changes);
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_evict_like(
     ngx_http_graph_policy_zone_t *zone, ngx_uint_t large, ngx_uint_t all,
     uint64_t now, ngx_http_graph_policy_changes_t *changes);
@@ -274,7 +278,8 @@ ngx_http_graph_policy_evict_state(ngx_http_graph_policy_zone_t *zone,
     if (state->breaker.armed) {
         changes->evicted++;
         ngx_http_graph_policy_state_note(zone->sh, state, now,
-                                         NGX_HTTP_GRAPH_POLICY_EVICTED, changes);
+                                         NGX_HTTP_GRAPH_POLICY_EVICTED,
+                                         changes);
     }
 
     ngx_http_graph_policy_state_remove(zone, state);

@@ -14,7 +14,14 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /* milliseconds for which nobody else may take a phone from its account */
@@ -204,7 +211,8 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
 
     if (was_armed) {
         ngx_http_graph_policy_state_note(zone->sh, state, now,
-                                         NGX_HTTP_GRAPH_POLICY_CLEARED, changes);
+                                         NGX_HTTP_GRAPH_POLICY_CLEARED,
+                                         changes);
     }
 
     ngx_http_graph_policy_state_update(zone, state, was_armed);

@@ -17,7 +17,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 static ngx_uint_t ngx_http_graph_policy_list_node(
@@ -176,7 +179,9 @@ ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
-    if (!found && conversation != NULL && conversation->limit.reason == reason) {
+    if (!found && conversation != NULL
+        && conversation->limit.reason == reason)
+    {
         found = ngx_http_graph_policy_list_node(zone->sh, &conversation->node,
                                                 1, now, view);
     }

@@ -14,7 +14,15 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_override.h"
 
 
 static void ngx_http_graph_policy_lookup_states(
@@ -108,7 +116,8 @@ ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
 
     if (state != NULL && state->breaker.armed) {
         ngx_http_graph_policy_state_note(zone->sh, state, now,
-                                         NGX_HTTP_GRAPH_POLICY_CLEARED, changes);
+                                         NGX_HTTP_GRAPH_POLICY_CLEARED,
+                                         changes);
         (void) ngx_http_graph_policy_breaker_end(&state->breaker, now);
         ngx_http_graph_policy_state_update(zone, state, 1);
 

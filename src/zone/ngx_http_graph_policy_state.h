@@ -13,9 +13,14 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* the slab class of a state with the key of a phone, and of a link */

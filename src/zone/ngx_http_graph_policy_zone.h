@@ -4,17 +4,14 @@
  */
 
 
-#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_
-#define _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_
+#ifndef _GP_ZONE_H_INCLUDED_
+#define _GP_ZONE_H_INCLUDED_
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
-#include "ngx_http_graph_policy_counters.h"
-#include "ngx_http_graph_policy_limit.h"
-#include "ngx_http_graph_policy_outcome.h"
-#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_json.h"
 
 
 /* Graph's ids are decimal; 20 digits hold any of 64 bits */
@@ -27,10 +24,6 @@
 /* a state's id: its key's hash and its reason, hexadecimal */
 #define NGX_HTTP_GRAPH_POLICY_ID_LEN       18
 
-/* milliseconds that a probe may stay silent; it renews its lease meanwhile */
-#define NGX_HTTP_GRAPH_POLICY_LEASE        30000
-#define NGX_HTTP_GRAPH_POLICY_RENEW        10000
-
 
 typedef struct ngx_http_graph_policy_shctx_s  ngx_http_graph_policy_shctx_t;
 typedef struct ngx_http_graph_policy_state_file_s
@@ -41,8 +34,8 @@ typedef struct ngx_http_graph_policy_changes_s  ngx_http_graph_policy_changes_t;
 typedef struct ngx_http_graph_policy_zone_s  ngx_http_graph_policy_zone_t;
 
 /* tells what has changed, once, without the mutex; see change.h */
-typedef void (*ngx_http_graph_policy_tell_pt)(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_changes_t *changes);
+typedef void (*ngx_http_graph_policy_tell_pt)(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_changes_t *changes);
 
 
 struct ngx_http_graph_policy_zone_s {
@@ -78,18 +71,6 @@ typedef struct {
     u_char                           learnt[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
                                                 /* what account may be in */
 } ngx_http_graph_policy_identity_t;
-
-
-/* whether somebody may pass */
-
-typedef struct {
-    ngx_http_graph_policy_identity_t  identity;
-    ngx_http_graph_policy_kind_e      kind;
-    ngx_http_graph_policy_gate_t      gate;      /* of conversations */
-    uint64_t                         lease;     /* one it has already, or 0 */
-    unsigned                         cooldown:1;    /* temporary ones count */
-    unsigned                         uncounted:1;   /* among the blocked */
-} ngx_http_graph_policy_query_t;
 
 
 /* names a state without pointing at it, for use after the unlock */
@@ -130,65 +111,6 @@ typedef struct {
 } ngx_http_graph_policy_view_t;
 
 
-/* how many states there are, by what users know as scope, and category */
-
-typedef struct {
-    size_t                           size;
-    size_t                           used;
-    ngx_uint_t                       links;
-    ngx_uint_t                       states[NGX_HTTP_GRAPH_POLICY_NSCOPES]
-                                           [NGX_HTTP_GRAPH_POLICY_CONTEXT + 1];
-} ngx_http_graph_policy_stats_t;
-
-
-/* where a listing is; all zero at its beginning */
-
-typedef struct {
-    uint64_t                         hash;
-    uint8_t                          reason;
-    unsigned                         begun:1;
-    unsigned                         tree:1;        /* the second one */
-    unsigned                         done:1;
-} ngx_http_graph_policy_cursor_t;
-
-
-/* how many views one call lists, and nodes it looks at, under the mutex */
-#define NGX_HTTP_GRAPH_POLICY_BATCH  16
-
-
-/*
- * States of one identity, as many as can cover one request: of each reason
- * one in each place.  A place is everyone's or bound to a credential, but for
- * that of the credential itself.
- */
-
-#define NGX_HTTP_GRAPH_POLICY_NREFS                                           \
-    ((2 * NGX_HTTP_GRAPH_POLICY_NKEYS - 1) * NGX_HTTP_GRAPH_POLICY_NREASONS)
-
-typedef struct {
-    ngx_uint_t                       n;
-    ngx_http_graph_policy_ref_t      refs[NGX_HTTP_GRAPH_POLICY_NREFS];
-} ngx_http_graph_policy_cover_t;
-
-
-/*
- * A failure to be learnt.  "sent" is when what failed left; of an event that
- * Meta reports in seconds, the start of the second in which it happened.
- */
-
-typedef struct {
-    ngx_http_graph_policy_verdict_t *verdict;
-    ngx_http_graph_policy_facts_t   *facts;
-    ngx_http_graph_policy_source_e   source;
-    uint64_t                         sent;
-    uint64_t                         now;
-    ngx_uint_t                       status;
-    uint64_t                         lease;     /* the request's, or 0 */
-    uint32_t                         hold;      /* temporary: the wait */
-    uint32_t                         max;
-} ngx_http_graph_policy_failure_t;
-
-
 /*
  * Defines the zone "name", which "zone" is set to; "tell" and its "data" tell
  * of its changes.  Returns NGX_OK, NGX_DECLINED if it is defined already, or
@@ -198,244 +120,13 @@ ngx_int_t ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name,
     size_t size, void *tag, ngx_http_graph_policy_tell_pt tell, void *data,
     ngx_http_graph_policy_zone_t **zone);
 
-/*
- * The number of armed states, one load without the lock.  0 says that no
- * request can be covered.
- */
-ngx_uint_t ngx_http_graph_policy_zone_armed(
-    ngx_http_graph_policy_zone_t *zone);
-
-/* The same of those that bear a credential: is it worth finding out? */
-ngx_uint_t ngx_http_graph_policy_zone_armed_bound(
-    ngx_http_graph_policy_zone_t *zone);
-
-/* The same of conversations: is the body worth reading? */
-ngx_uint_t ngx_http_graph_policy_zone_armed_conversations(
-    ngx_http_graph_policy_zone_t *zone);
-
-/* How many conversations are limited: is the body worth reading? */
-ngx_uint_t ngx_http_graph_policy_zone_limited(
-    ngx_http_graph_policy_zone_t *zone);
-
 /* A keyed fingerprint of a secret, never 0. */
 uint64_t ngx_http_graph_policy_zone_fingerprint(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *text);
-
-/*
- * Looks up the states that cover who asks; a send without a credential mustn't
- * change a state, so it never probes.  Returns
- *   ADMIT_PASS     nothing covers, or nothing blocks a READ; "cover" may name a
- *                  conversation that this location's hold has let go;
- *   ADMIT_PROBE    the request is the probe: "cover" names the states whose
- *                  lease it took, to be settled under their tokens;
- *   ADMIT_BLOCK    blocked; "view" is the state with the latest end, "cover"
- *                  names all, without leases;
- *   ADMIT_DRY_RUN  as ADMIT_BLOCK, but only states of rules in dry run block.
- * "now" is in milliseconds.
- */
-ngx_http_graph_policy_admission_e ngx_http_graph_policy_zone_admit(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_query_t *query,
-    uint64_t now, ngx_http_graph_policy_cover_t *cover,
-    ngx_http_graph_policy_view_t *view);
-
-/*
- * Learns a failure: a fatal or temporary one, or a context-limited one of a
- * conversation.  view->transition says what came of it, NOTHING included.
- * Returns NGX_DECLINED if it sets no state (whom it would cover is unknown),
- * NGX_ERROR if there is no memory for it; the state is then lost.  "view" is
- * filled for NGX_OK alone: what is told of it is in "changes".
- */
-ngx_int_t ngx_http_graph_policy_zone_learn(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_failure_t *failure,
-    ngx_http_graph_policy_changes_t *changes,
-    ngx_http_graph_policy_view_t *view);
-
-/*
- * Settles the lease of one state, "failure" being what the probe found, or
- * NULL; likewise clears without lease what was set before "sent".
- */
-void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *ref,
-    ngx_http_graph_policy_probe_outcome_e outcome,
-    ngx_http_graph_policy_failure_t *failure, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
-void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
-
-/*
- * Keeps the leases of "refs" for another NGX_HTTP_GRAPH_POLICY_LEASE, which is
- * no news.
- */
-void ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now);
-
-/*
- * The retry budget of the zone: counts a first try; takes one retry, or
- * NGX_DECLINED if it is used up.  Neither takes the mutex.
- */
-void ngx_http_graph_policy_zone_try(ngx_http_graph_policy_zone_t *zone);
-ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
-    ngx_uint_t percent, ngx_uint_t floor);
-
-/*
- * The phone was registered anew: its next message send is the probe.  What is
- * due is told when it is probed.
- */
-void ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, uint64_t now);
-
-/*
- * A signed event says that the cause of "reason" is gone, for everyone, at
- * "kind" of "id"; it happened at "when".  It is remembered, so that an older
- * event doesn't bring the state back.
- */
-void ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
-    ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
-
-/*
- * The customer of id->conversation wrote at "when", which ends its limit and
- * is remembered.
- */
-void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
-
-/*
- * Whether fatal states block the phone of "id" for everyone before their hold
- * is over, and none of them is one of the "n" that "refs" names; "view" is the
- * one with the latest end if so.
- */
-ngx_uint_t ngx_http_graph_policy_zone_is_paused(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
-
-/*
- * Learns that the phone of "id" belongs to its account.  LINK_OTHER: it is
- * known to belong to another one, which is then in "other" (in its data of
- * NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless "other" is NULL: it is then moved.
- * LINK_TOO_MANY: the account has far too many phones already.  LINK_NO_ROOM: no
- * memory.
- */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_LINK_KNOWN = 0,
-    NGX_HTTP_GRAPH_POLICY_LINK_OTHER,
-    NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY,
-    NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM
-} ngx_http_graph_policy_link_e;
-
-ngx_http_graph_policy_link_e ngx_http_graph_policy_zone_link(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    ngx_str_t *other, uint64_t now, ngx_http_graph_policy_changes_t *changes);
-
-/*
- * Fills in the account of the phone of "id" if that is known and the account
- * isn't; a word is read without the lock where no phone is known.
- */
-void ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id);
-
-/*
- * The phones that are known of an account, one a call: the one behind "phone",
- * which has room for NGX_HTTP_GRAPH_POLICY_PHONE_LEN bytes; empty at first.
- * NGX_DONE at the end.
- */
-ngx_int_t ngx_http_graph_policy_zone_next_phone(
-    ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
-
-/*
- * What operators do.  "list" fills up to BATCH views of the states behind the
- * cursor, and moves it; it may find none and not be done.  "find" and "end"
- * take a state's id; NGX_DECLINED if there is none.  "put" sets a state by
- * hand, at "kind" of "id", for everyone or, with its credential, bound to
- * that; NGX_ERROR: no memory.
- */
-ngx_uint_t ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor, uint64_t now,
-    ngx_http_graph_policy_view_t *views);
-ngx_int_t ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t reason, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
-ngx_int_t ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t reason, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
-ngx_int_t ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
-    ngx_http_graph_policy_failure_t *failure, ngx_uint_t frozen,
-    ngx_http_graph_policy_changes_t *changes,
-    ngx_http_graph_policy_view_t *view);
-
-/*
- * Whether the phone of "id" may write to its conversation now; "view" is why
- * not, if that isn't so of any message.
- */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_MAY_WRITE = 0,
-    NGX_HTTP_GRAPH_POLICY_MAY_SEND_TEMPLATES,
-    NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE
-} ngx_http_graph_policy_may_write_e;
-
-ngx_http_graph_policy_may_write_e ngx_http_graph_policy_zone_lookup(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    uint64_t now, ngx_http_graph_policy_view_t *view);
-
-/*
- * Since when the conversation is limited whose limit ends first, as the oldest
- * one isn't known.  NGX_DECLINED: none is; NGX_AGAIN: BATCH of them were over
- * and are dropped, call again.  Other states that are over are swept, too.
- */
-ngx_int_t ngx_http_graph_policy_zone_oldest_limit(
-    ngx_http_graph_policy_zone_t *zone, uint64_t now, uint64_t *since);
-
-void ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_stats_t *stats);
-
-/* the counters themselves, to be read without the lock, one word each */
-ngx_http_graph_policy_counters_t *ngx_http_graph_policy_zone_counters(
-    ngx_http_graph_policy_zone_t *zone);
-/* NULL where the zone is too small to keep one */
-ngx_http_graph_policy_history_t *ngx_http_graph_policy_zone_history(
-    ngx_http_graph_policy_zone_t *zone);
-
-/*
- * Counting; none of these takes the mutex.  "reason" is NREASONS where no row
- * matched.
- */
-void ngx_http_graph_policy_zone_count_webhook(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_webhook_e kind);
-void ngx_http_graph_policy_zone_count_answer(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t category,
-    ngx_uint_t reason);
-void ngx_http_graph_policy_zone_count_blocked(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason);
-/* "result" is ACCEPTED or REFUSED */
-void ngx_http_graph_policy_zone_count_dry_run(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason, ngx_uint_t result);
-void ngx_http_graph_policy_zone_count_resent(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason, ngx_uint_t result);
-void ngx_http_graph_policy_zone_count_denied(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_denied_e why);
-void ngx_http_graph_policy_zone_count_probe(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_probe_e result);
-/* what left a full zone, and what wasn't remembered */
-void ngx_http_graph_policy_zone_count_changes(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_changes_t *changes);
-/* how many requests more, or less, of this worker wait */
-void ngx_http_graph_policy_zone_count_parked(
-    ngx_http_graph_policy_zone_t *zone, ngx_int_t more);
 
 
 /* the scope that users know, by ngx_http_graph_policy_key_e */
 extern const uint8_t  ngx_http_graph_policy_key_scopes[];
 
 
-#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_ */
+#endif /* _GP_ZONE_H_INCLUDED_ */
