@@ -45,7 +45,7 @@ typedef struct {
 } ngx_http_graph_policy_limit_t;
 
 
-/* an answer or an event that says that messages are refused */
+/* An answer or an event says that messages are refused. */
 
 typedef struct {
     uint64_t      sent;         /* when the message left; of an event, the
@@ -58,11 +58,11 @@ typedef struct {
 } ngx_http_graph_policy_refusal_t;
 
 
-/* a message send, and the location that it's for */
+/* A message comes to the gate of a location. */
 
 typedef struct {
-    uint32_t      hold;         /* 0: the location blocks no conversation */
-    unsigned      template:1;   /* a template, or may be one */
+    uint32_t      hold;         /* 0: the location has no gate */
+    unsigned      template:1;   /* the message is a template */
 } ngx_http_graph_policy_gate_t;
 
 
@@ -86,8 +86,8 @@ uint64_t ngx_http_graph_policy_limit_until(
 /*
  * A refusal: SET, REARMED, or NOTHING if something newer is known or it has
  * been told before.  Events come in any order: what counts is when the cause
- * was.  In the same second an inbound message is newer than the event of a
- * refusal, and so it is than the answer to a message that left before it came.
+ * was.  Within one second an inbound message is newer than a refusal that an
+ * event tells, and than one of a message that had left when it came.
  * "until" is the end so far, and for SET and REARMED the new one afterwards.
  */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_limit_refuse(

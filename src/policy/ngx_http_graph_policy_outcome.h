@@ -33,7 +33,7 @@ typedef enum {
 } ngx_http_graph_policy_key_e;
 
 
-/* what set a state; values are stored in shared memory */
+/* A state is set by one of these; values are stored in shared memory. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
@@ -42,7 +42,7 @@ typedef enum {
 } ngx_http_graph_policy_source_e;
 
 
-/* a request whose answer is an error; all zero: it isn't a send */
+/* A request got an error; all zero: it isn't a send. */
 
 typedef struct {
     unsigned                         send:1;
@@ -51,7 +51,7 @@ typedef struct {
 } ngx_http_graph_policy_asked_t;
 
 
-/* what the location and the zone have configured, in milliseconds */
+/* A location and its zone have these holds, in milliseconds. */
 
 typedef struct {
     ngx_msec_t                       hold;          /* of fatal states */
@@ -62,7 +62,7 @@ typedef struct {
 } ngx_http_graph_policy_limits_t;
 
 
-/* what is known of whom an error concerns */
+/* Each bit says that this is known of the request or event. */
 
 typedef struct {
     unsigned                         credential:1;
@@ -72,7 +72,7 @@ typedef struct {
 } ngx_http_graph_policy_known_t;
 
 
-/* how long the state of an error lasts, in milliseconds */
+/* The state of an error lasts as long, in milliseconds. */
 
 typedef struct {
     uint32_t                         hold;      /* temporary: the wait */
@@ -80,7 +80,7 @@ typedef struct {
 } ngx_http_graph_policy_outcome_t;
 
 
-/* whom the state of an error covers */
+/* The state of an error covers whatever has this key. */
 
 typedef struct {
     ngx_http_graph_policy_key_e      kind;
@@ -118,8 +118,8 @@ ngx_int_t ngx_http_graph_policy_outcome_covered(
     ngx_http_graph_policy_covered_t *covered);
 
 /*
- * What the answer with this verdict says of a state that its request probed,
- * which lies at "kind" and has "reason".
+ * Says what the answer with this verdict proves of a state that its request has
+ * probed, and which lies at "kind" and has "reason".
  */
 ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_probe(
     ngx_http_graph_policy_verdict_t *verdict,

@@ -176,7 +176,9 @@ ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
-    if (!found && conversation != NULL && conversation->limit.reason == reason) {
+    if (!found && conversation != NULL
+        && conversation->limit.reason == reason)
+    {
         found = ngx_http_graph_policy_list_node(zone->sh, &conversation->node,
                                                 1, now, view);
     }

@@ -5,7 +5,7 @@
 
 
 /*
- * Tests of the breaker room, on a clock of their own.  Each begins with what
+ * Tests of the breaker, on a clock of their own.  Each begins with what
  * the service's answers would be and says when the next send goes through.
  */
 
@@ -871,7 +871,7 @@ test_cool(void)
 }
 
 
-/* of two changes the later one has the later time, whatever the clock says */
+/* The later of two changes has the later time, whatever the clock says. */
 
 static void
 test_changed(void)
@@ -1255,7 +1255,7 @@ test_admit(void)
 }
 
 
-/* conversations, cool-downs, links, the past, answers' states, the others */
+/* The order in which things leave is what docs/directives.md promises. */
 
 static void
 test_rank(void)
