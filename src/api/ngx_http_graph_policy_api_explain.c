@@ -322,6 +322,7 @@ ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
     ngx_http_graph_policy_form_t       form;
     ngx_http_graph_policy_answer_t     answer;
     ngx_http_graph_policy_identity_t   id;
+    ngx_http_graph_policy_may_write_e  may;
 
     ngx_http_graph_policy_field_t  fields[] = {
         ngx_http_graph_policy_field("phone", 0),
@@ -345,16 +346,18 @@ ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
         return rc;
     }
 
-    rc = ngx_http_graph_policy_zone_lookup(call->zone, &id,
-                                           ngx_http_graph_policy_now(), &view);
+    may = ngx_http_graph_policy_zone_lookup(call->zone, &id,
+                                            ngx_http_graph_policy_now(), &view);
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
 
     ngx_http_graph_policy_gen_object(&answer.gen, NULL);
-    ngx_http_graph_policy_gen_bool(&answer.gen, "free_form", rc == NGX_OK);
-    ngx_http_graph_policy_gen_bool(&answer.gen, "template", rc != NGX_BUSY);
+    ngx_http_graph_policy_gen_bool(&answer.gen, "free_form",
+                                   may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE);
+    ngx_http_graph_policy_gen_bool(&answer.gen, "template",
+                                   may != NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE);
 
-    if (rc == NGX_OK) {
+    if (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE) {
         ngx_http_graph_policy_gen_null(&answer.gen, "reason");
         ngx_http_graph_policy_gen_null(&answer.gen, "until");
 

@@ -288,6 +288,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     failure->facts = &put->facts;
     failure->source = NGX_HTTP_GRAPH_POLICY_SOURCE_API;
     failure->status = NGX_HTTP_BAD_REQUEST;
+    failure->lease = 0;
     failure->now = ngx_http_graph_policy_now();
     failure->sent = failure->now;
 

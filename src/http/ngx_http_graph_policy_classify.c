@@ -244,6 +244,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     failure.facts = &ctx->facts;
     failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
     failure.status = r->upstream->headers_in.status_n;
+    failure.lease = ctx->query.lease;
     failure.now = ngx_http_graph_policy_now();
     failure.sent = ngx_http_graph_policy_sent(r);
     failure.hold = outcome.hold;
@@ -255,7 +256,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
 
-    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
+    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->query.identity, &failure,
                                           &changes, &view);
 
     if (rc != NGX_OK) {

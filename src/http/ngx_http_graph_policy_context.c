@@ -106,7 +106,7 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                  NULL);
 
-    ngx_memzero(&ctx->identity, sizeof(ngx_http_graph_policy_identity_t));
+    ngx_memzero(&ctx->query, sizeof(ngx_http_graph_policy_query_t));
     ctx->identified = 0;
     ctx->credentialed = 0;
     ctx->conversed = 0;

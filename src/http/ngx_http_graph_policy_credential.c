@@ -47,7 +47,7 @@ ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
         && ngx_http_graph_policy_value(r, glcf->credential, &value) == NGX_OK
         && value.len != 0)
     {
-        ctx->identity.credential =
+        ctx->query.identity.credential =
                       ngx_http_graph_policy_zone_fingerprint(glcf->zone,
                                                              &value);
         return;
@@ -59,7 +59,7 @@ ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
         && ngx_http_graph_policy_argument_credential(r, glcf->zone,
                                                      &credential))
     {
-        ctx->identity.credential = credential;
+        ctx->query.identity.credential = credential;
     }
 }
 

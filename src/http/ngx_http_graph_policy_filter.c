@@ -256,13 +256,13 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
         return;
     }
 
-    if (ctx->nrefs == 0 || ctx->kind == NGX_HTTP_GRAPH_POLICY_READ) {
+    if (ctx->nrefs == 0 || ctx->query.kind == NGX_HTTP_GRAPH_POLICY_READ) {
         return;
     }
 
     ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
-    if (ctx->identity.credential == 0) {
+    if (ctx->query.identity.credential == 0) {
         return;
     }
 
@@ -275,7 +275,7 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
 
         /* an accepted upload says nothing of messages */
 
-        if (ctx->kind == NGX_HTTP_GRAPH_POLICY_SEND
+        if (ctx->query.kind == NGX_HTTP_GRAPH_POLICY_SEND
             && ctx->refs[i].kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL)
         {
             continue;
@@ -312,11 +312,11 @@ ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
     ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
-    if (ctx->identity.credential == 0) {
+    if (ctx->query.identity.credential == 0) {
         return;
     }
 
-    ngx_http_graph_policy_zone_make_due(glcf->zone, &ctx->identity,
+    ngx_http_graph_policy_zone_make_due(glcf->zone, &ctx->query.identity,
                                         ngx_http_graph_policy_now());
 }
 

@@ -126,9 +126,8 @@ typedef struct {
     ngx_http_graph_policy_zone_t    *zone;
     ngx_uint_t                       log_level;
 
-    ngx_http_graph_policy_identity_t  identity;
+    ngx_http_graph_policy_query_t    query;     /* of the zone */
     ngx_http_graph_policy_status_e   status;
-    ngx_http_graph_policy_kind_e     kind;      /* valid where gated */
 
     /* leases taken, or states that would have blocked, by status */
     ngx_http_graph_policy_ref_t     *refs;
@@ -282,10 +281,10 @@ void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
 
 /*
- * Looks the states up again before another try.  NGX_BUSY if one blocks now;
- * it is in ctx->view then.
+ * Looks the states up again before another try: whether one blocks now, which
+ * is in ctx->view then.
  */
-ngx_int_t ngx_http_graph_policy_check_again(ngx_http_request_t *r,
+ngx_uint_t ngx_http_graph_policy_is_blocked_again(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /* Keeps what the content phase will change.  NGX_ERROR: no memory. */

@@ -66,7 +66,7 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
         ref->lease = 0;
     }
 
-    ctx->identity.lease = 0;
+    ctx->query.lease = 0;
 }
 
 

@@ -237,7 +237,7 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
 
     ctx->identified = 1;
 
-    id = &ctx->identity;
+    id = &ctx->query.identity;
     id->phone = endpoint->phone;
 
     if (endpoint->read && r->args.len != 0) {

@@ -312,7 +312,7 @@ ngx_http_graph_policy_fire(ngx_event_t *ev)
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
-    if (ngx_http_graph_policy_check_again(r, ctx, glcf) == NGX_BUSY) {
+    if (ngx_http_graph_policy_is_blocked_again(r, ctx, glcf)) {
 
         if (ngx_http_graph_policy_wait_longer(r, ctx, glcf)) {
             return;

@@ -309,7 +309,7 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    id = &ctx->identity;
+    id = &ctx->query.identity;
 
     if (data == NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL) {
         ngx_http_graph_policy_identify_credential(r, ctx, glcf);

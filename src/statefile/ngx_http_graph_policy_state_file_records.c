@@ -209,9 +209,11 @@ ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
     id.account.len = record->account.len;
     id.account_hash = 0;
 
-    return ngx_http_graph_policy_zone_link(zone, &id, NULL,
-                                           ngx_min(record->confirmed, now),
-                                           changes);
+    return (ngx_http_graph_policy_zone_link(zone, &id, NULL,
+                                            ngx_min(record->confirmed, now),
+                                            changes)
+            == NGX_HTTP_GRAPH_POLICY_LINK_KNOWN)
+           ? NGX_OK : NGX_ERROR;
 }
 
 

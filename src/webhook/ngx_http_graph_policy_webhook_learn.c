@@ -168,7 +168,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_trust_t *trust, time_t time)
 {
     u_char                            data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
-    ngx_int_t                         rc;
+    ngx_http_graph_policy_link_e          rc;
     ngx_str_t                         other;
     ngx_http_graph_policy_identity_t  *id;
 
@@ -183,7 +183,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
     rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, &other,
                                          learning->now, &learning->changes);
 
-    if (rc == NGX_DECLINED) {
+    if (rc == NGX_HTTP_GRAPH_POLICY_LINK_OTHER) {
 
         if (!ngx_http_graph_policy_is_trusted(trust, &other)) {
             ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
@@ -202,7 +202,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
                                              &learning->changes);
     }
 
-    return rc != NGX_ABORT;
+    return rc != NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
 }
 
 
@@ -473,6 +473,7 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     failure.facts = facts;
     failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
     failure.status = NGX_HTTP_BAD_REQUEST;
+    failure.lease = 0;
     failure.now = learning->now;
     failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
     failure.hold = outcome.hold;

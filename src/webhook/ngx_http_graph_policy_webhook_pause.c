@@ -59,9 +59,9 @@ ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
                 return NGX_OK;
             }
 
-            if (ngx_http_graph_policy_zone_paused(ctx->zone, &id, result->set,
-                                                  result->nset, now, &view)
-                != NGX_BUSY)
+            if (!ngx_http_graph_policy_zone_is_paused(ctx->zone, &id, result->set,
+                                                      result->nset, now,
+                                                      &view))
             {
                 return NGX_OK;
             }

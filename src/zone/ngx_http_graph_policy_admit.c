@@ -19,7 +19,7 @@
 
 static ngx_uint_t ngx_http_graph_policy_collect_states(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_state_t **states);
+    ngx_uint_t cooldown, ngx_http_graph_policy_state_t **states);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_weigh(
     ngx_http_graph_policy_state_t **states, ngx_uint_t n,
     ngx_http_graph_policy_asker_t *asker, uint64_t now,
@@ -29,41 +29,38 @@ static ngx_uint_t ngx_http_graph_policy_blocks(
     ngx_http_graph_policy_asker_t *asker, uint64_t now);
 
 
-ngx_int_t
+ngx_http_graph_policy_admission_e
 ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_kind_e kind,
-    uint64_t now, ngx_http_graph_policy_cover_t *cover,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_query_t *query, uint64_t now,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
 {
     uint64_t                               lease, end;
-    ngx_int_t                              rc;
-    ngx_uint_t                             i, n;
+    ngx_uint_t                             i, n, counted;
     ngx_http_graph_policy_ref_t           *ref;
     ngx_http_graph_policy_asker_t          asker;
     ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
     ngx_http_graph_policy_scales_t         scales;
+    ngx_http_graph_policy_identity_t      *id;
+    ngx_http_graph_policy_admission_e      admission;
     ngx_http_graph_policy_conversation_t  *limit;
 
-    static const ngx_int_t  codes[] = {
-        NGX_OK,         /* NGX_HTTP_GRAPH_POLICY_ADMIT_PASS */
-        NGX_DONE,       /* NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE */
-        NGX_BUSY,       /* NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK */
-        NGX_ABORT       /* NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN */
-    };
+    id = &query->identity;
 
-    asker.kind = kind;
+    asker.kind = query->kind;
     asker.credential = id->credential;
-    asker.lease = id->lease;
+    asker.lease = query->lease;
 
     ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, now);
 
-    n = ngx_http_graph_policy_collect_states(zone->sh, id, states);
+    n = ngx_http_graph_policy_collect_states(zone->sh, id, query->cooldown,
+                                             states);
     shown = ngx_http_graph_policy_weigh(states, n, &asker, now, &scales);
 
-    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &end);
+    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id,
+                                                      &query->gate, &end);
 
     if (limit != NULL && now < end
         && ngx_http_graph_policy_breaker_weigh(&scales, end, limit->dry_run))
@@ -72,9 +69,12 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_conversation_view(limit, end, view);
     }
 
-    rc = codes[ngx_http_graph_policy_breaker_admit(&scales, &asker)];
+    admission = ngx_http_graph_policy_breaker_admit(&scales, &asker);
 
-    lease = (rc == NGX_DONE) ? ++zone->sh->lease : 0;
+    lease = (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE)
+            ? ++zone->sh->lease : 0;
+    counted = (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
+               && !query->uncounted);
     cover->n = 0;
 
     for (i = 0; i < n; i++) {
@@ -114,18 +114,18 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
         /* who is unknown while a state is due asks once more by name */
 
-        shown->blocked += (rc == NGX_BUSY && !id->uncounted
+        shown->blocked += (counted
                            && (id->credential != 0
                                || now < shown->breaker.until));
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
 
     } else if (limit != NULL) {
-        limit->blocked += (rc == NGX_BUSY && !id->uncounted);
+        limit->blocked += counted;
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    return rc;
+    return admission;
 }
 
 
@@ -133,7 +133,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
 static ngx_uint_t
 ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_identity_t *id, ngx_uint_t cooldown,
     ngx_http_graph_policy_state_t **states)
 {
     ngx_uint_t                      n, kind, bound;
@@ -169,7 +169,7 @@ ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
             while (state != NULL && n < NGX_HTTP_GRAPH_POLICY_NREFS) {
 
                 if (state->breaker.armed
-                    && (id->cooldown
+                    && (cooldown
                         || state->category != NGX_HTTP_GRAPH_POLICY_TEMPORARY)
                     && ngx_http_graph_policy_state_is_at(state, &place))
                 {
@@ -234,8 +234,8 @@ ngx_http_graph_policy_blocks(ngx_http_graph_policy_state_t *state,
 }
 
 
-ngx_int_t
-ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
+ngx_uint_t
+ngx_http_graph_policy_zone_is_paused(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_ref_t *refs,
     ngx_uint_t n, uint64_t now, ngx_http_graph_policy_view_t *view)
 {
@@ -247,7 +247,7 @@ ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    nstates = ngx_http_graph_policy_collect_states(zone->sh, id, states);
+    nstates = ngx_http_graph_policy_collect_states(zone->sh, id, 0, states);
 
     for (i = 0; i < nstates; i++) {
         state = states[i];
@@ -281,5 +281,5 @@ done:
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    return (shown != NULL) ? NGX_BUSY : NGX_OK;
+    return shown != NULL;
 }

@@ -128,12 +128,12 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
 
 ngx_http_graph_policy_conversation_t *
 ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id, uint64_t *end)
+    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_gate_t *gate,
+    uint64_t *end)
 {
-    ngx_http_graph_policy_gate_t           gate;
     ngx_http_graph_policy_conversation_t  *conversation;
 
-    if (id->gate == 0 || id->conversation == 0 || sh->limited == 0) {
+    if (gate->hold == 0 || id->conversation == 0 || sh->limited == 0) {
         return NULL;
     }
 
@@ -144,11 +144,8 @@ ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
         return NULL;
     }
 
-    gate.hold = id->gate;
-    gate.template = id->template;
-
     *end = ngx_http_graph_policy_limit_end(&conversation->limit,
-                                           conversation->order.key, &gate);
+                                           conversation->order.key, gate);
 
     return (*end != 0) ? conversation : NULL;
 }

@@ -166,7 +166,7 @@ ngx_http_graph_policy_trip(ngx_http_graph_policy_state_t *state,
 
     trip.sent = failure->sent;
     trip.now = failure->now;
-    trip.lease = id->lease;
+    trip.lease = failure->lease;
     trip.hold = failure->hold;
     trip.max = failure->max;
     trip.fatal = (failure->verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL);

@@ -38,12 +38,12 @@ static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
     ngx_http_graph_policy_changes_t *changes);
 
 
-ngx_int_t
+ngx_http_graph_policy_link_e
 ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now,
     ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_int_t                      rc;
+    ngx_http_graph_policy_link_e   rc;
     ngx_http_graph_policy_link_t  *link;
 
     if (id->phone.len == 0
@@ -51,10 +51,10 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         || id->account.len == 0
         || id->account.len > NGX_HTTP_GRAPH_POLICY_KEY_LEN)
     {
-        return NGX_ERROR;
+        return NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM;
     }
 
-    rc = NGX_OK;
+    rc = NGX_HTTP_GRAPH_POLICY_LINK_KNOWN;
 
     ngx_http_graph_policy_zone_edit(zone, changes);
 
@@ -68,7 +68,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         {
             ngx_memcpy(other->data, link->account, link->account_len);
             other->len = link->account_len;
-            rc = NGX_DECLINED;
+            rc = NGX_HTTP_GRAPH_POLICY_LINK_OTHER;
             goto done;
         }
 
@@ -78,7 +78,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
     if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
         changes->refused = 1;
-        rc = NGX_ABORT;
+        rc = NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
         goto done;
     }
 
@@ -88,7 +88,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         if (link == NULL) {
             changes->refused = 1;
             changes->full = 1;
-            rc = NGX_ERROR;
+            rc = NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM;
             goto done;
         }
 

@@ -131,18 +131,19 @@ done:
 }
 
 
-ngx_int_t
+ngx_http_graph_policy_may_write_e
 ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t now,
     ngx_http_graph_policy_view_t *view)
 {
     uint64_t                               end;
-    ngx_int_t                              rc;
     ngx_uint_t                             kind;
+    ngx_http_graph_policy_gate_t           gate;
     ngx_http_graph_policy_state_t         *shown;
+    ngx_http_graph_policy_may_write_e      may;
     ngx_http_graph_policy_conversation_t  *limit;
 
-    rc = NGX_OK;
+    may = NGX_HTTP_GRAPH_POLICY_MAY_WRITE;
     shown = NULL;
 
     ngx_http_graph_policy_zone_lock(zone);
@@ -158,31 +159,33 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-        rc = NGX_BUSY;
+        may = NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE;
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
     }
 
     /* as free text, at the gate with the longest hold */
 
-    id->template = 0;
-    id->gate = zone->conversation_hold;
+    gate.template = 0;
+    gate.hold = zone->conversation_hold;
 
-    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &end);
+    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &gate,
+                                                      &end);
 
     if (limit != NULL && now < end && !limit->dry_run) {
 
-        if (rc == NGX_OK || view->until < end) {
+        if (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE || view->until < end) {
             ngx_http_graph_policy_conversation_view(limit, end, view);
         }
 
-        rc = (rc == NGX_OK
-              && limit->limit.reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
-             ? NGX_ABORT : NGX_BUSY;
+        may = (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE
+               && limit->limit.reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
+              ? NGX_HTTP_GRAPH_POLICY_MAY_SEND_TEMPLATES
+              : NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE;
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    return rc;
+    return may;
 }
 
 

@@ -75,15 +75,21 @@ typedef struct {
     uint64_t                         account_hash;
     uint64_t                         credential;    /* fingerprint */
     uint64_t                         conversation;  /* fingerprint, or 0 */
-    uint64_t                         lease;     /* one it has already, or 0 */
-    uint32_t                         gate;      /* of conversations: the
-                                                   hold, or 0: off */
-    unsigned                         cooldown:1;    /* temporary ones count */
-    unsigned                         template:1;    /* opens a window */
-    unsigned                         uncounted:1;   /* among the blocked */
     u_char                           learnt[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
                                                 /* what account may be in */
 } ngx_http_graph_policy_identity_t;
+
+
+/* whether somebody may pass */
+
+typedef struct {
+    ngx_http_graph_policy_identity_t  identity;
+    ngx_http_graph_policy_kind_e      kind;
+    ngx_http_graph_policy_gate_t      gate;      /* of conversations */
+    uint64_t                         lease;     /* one it has already, or 0 */
+    unsigned                         cooldown:1;    /* temporary ones count */
+    unsigned                         uncounted:1;   /* among the blocked */
+} ngx_http_graph_policy_query_t;
 
 
 /* names a state without pointing at it, for use after the unlock */
@@ -177,6 +183,7 @@ typedef struct {
     uint64_t                         sent;
     uint64_t                         now;
     ngx_uint_t                       status;
+    uint64_t                         lease;     /* the request's, or 0 */
     uint32_t                         hold;      /* temporary: the wait */
     uint32_t                         max;
 } ngx_http_graph_policy_failure_t;
@@ -215,21 +222,21 @@ uint64_t ngx_http_graph_policy_zone_fingerprint(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *text);
 
 /*
- * Looks up the states that cover "id"; a send without a credential, which
- * mustn't change a state, is anonymous.  Returns
- *   NGX_OK      nothing covers, or nothing blocks a READ; "cover" may name a
- *               conversation that this location's hold has let go;
- *   NGX_DONE    the request is the probe: "cover" names the states whose
- *               lease it took, to be settled under their tokens;
- *   NGX_BUSY    blocked; "view" is the state with the latest end, "cover"
- *               names all, without leases;
- *   NGX_ABORT   as NGX_BUSY, but only states of rules in dry run block.
+ * Looks up the states that cover who asks; a send without a credential mustn't
+ * change a state, so it never probes.  Returns
+ *   ADMIT_PASS     nothing covers, or nothing blocks a READ; "cover" may name a
+ *                  conversation that this location's hold has let go;
+ *   ADMIT_PROBE    the request is the probe: "cover" names the states whose
+ *                  lease it took, to be settled under their tokens;
+ *   ADMIT_BLOCK    blocked; "view" is the state with the latest end, "cover"
+ *                  names all, without leases;
+ *   ADMIT_DRY_RUN  as ADMIT_BLOCK, but only states of rules in dry run block.
  * "now" is in milliseconds.
  */
-ngx_int_t ngx_http_graph_policy_zone_admit(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_kind_e kind, uint64_t now,
-    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
+ngx_http_graph_policy_admission_e ngx_http_graph_policy_zone_admit(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_query_t *query,
+    uint64_t now, ngx_http_graph_policy_cover_t *cover,
+    ngx_http_graph_policy_view_t *view);
 
 /*
  * Learns a failure: a fatal or temporary one, or a context-limited one of a
@@ -300,23 +307,31 @@ void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 /*
  * Whether fatal states block the phone of "id" for everyone before their hold
  * is over, and none of them is one of the "n" that "refs" names; "view" is the
- * one with the latest end.  NGX_BUSY or NGX_OK.
+ * one with the latest end if so.
  */
-ngx_int_t ngx_http_graph_policy_zone_paused(
+ngx_uint_t ngx_http_graph_policy_zone_is_paused(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now,
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Learns that the phone of "id" belongs to its account.  NGX_OK: it does now.
- * NGX_DECLINED: it is known to belong to another one, which is then in
- * "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless
- * "other" is NULL: it is then moved.  NGX_ABORT: the account has far too many
- * phones already.  NGX_ERROR: no memory.
+ * Learns that the phone of "id" belongs to its account.  LINK_OTHER: it is
+ * known to belong to another one, which is then in "other" (in its data of
+ * NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless "other" is NULL: it is then moved.
+ * LINK_TOO_MANY: the account has far too many phones already.  LINK_NO_ROOM: no
+ * memory.
  */
-ngx_int_t ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_LINK_KNOWN = 0,
+    NGX_HTTP_GRAPH_POLICY_LINK_OTHER,
+    NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY,
+    NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM
+} ngx_http_graph_policy_link_e;
+
+ngx_http_graph_policy_link_e ngx_http_graph_policy_zone_link(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_str_t *other, uint64_t now, ngx_http_graph_policy_changes_t *changes);
 
 /*
  * Fills in the account of the phone of "id" if that is known and the account
@@ -356,10 +371,17 @@ ngx_int_t ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Whether the phone of "id" may write to its conversation now.  NGX_OK: yes;
- * NGX_ABORT: a template alone; NGX_BUSY: no.  "view" is why, if not NGX_OK.
+ * Whether the phone of "id" may write to its conversation now; "view" is why
+ * not, if that isn't so of any message.
  */
-ngx_int_t ngx_http_graph_policy_zone_lookup(
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_MAY_WRITE = 0,
+    NGX_HTTP_GRAPH_POLICY_MAY_SEND_TEMPLATES,
+    NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE
+} ngx_http_graph_policy_may_write_e;
+
+ngx_http_graph_policy_may_write_e ngx_http_graph_policy_zone_lookup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     uint64_t now, ngx_http_graph_policy_view_t *view);
 
