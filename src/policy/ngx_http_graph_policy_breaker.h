@@ -98,12 +98,12 @@ typedef struct {
     uint64_t      sent;             /* when what failed left; of an event, the
                                        start of the second that it names */
     uint64_t      now;
-    uint64_t      lease;            /* of the probe that failed so, or 0 */
+    uint64_t      lease;            /* the failing probe's, or 0 */
     uint32_t      hold;             /* temporary: the wait */
-    uint32_t      max;              /* what that may grow to */
+    uint32_t      max;              /* the hold grows up to it */
     uint32_t      random;           /* for the jitter of a fatal one */
     unsigned      fatal:1;          /* or temporary */
-    unsigned      was_fatal:1;      /* what the state is, or was at its end */
+    unsigned      was_fatal:1;      /* the state is, or was at its end */
     unsigned      grows:1;          /* temporary: four times with each */
     unsigned      event:1;          /* told by a webhook, not an answer */
 } ngx_http_graph_policy_trip_t;
@@ -112,9 +112,9 @@ typedef struct {
 /* The states that cover a request are weighed together; zeroed at first. */
 
 typedef struct {
-    uint64_t      end;              /* of the one that is shown */
-    unsigned      due:1;            /* one waits for a probe */
-    unsigned      blocked:1;        /* one blocks */
+    uint64_t      end;              /* until when the shown one blocks */
+    unsigned      due:1;            /* a state waits for a probe */
+    unsigned      blocked:1;        /* a state or a limit blocks */
     unsigned      dry_run:1;        /* all that block do so in dry run only */
 } ngx_http_graph_policy_scales_t;
 
@@ -173,22 +173,22 @@ void ngx_http_graph_policy_breaker_renew(ngx_http_graph_policy_breaker_t *b,
     uint64_t token, uint64_t until);
 
 /*
- * Until when it blocks: the end of its hold or, where that is over, of the
- * lease of a probe.
+ * Returns the time until which it blocks: the end of its hold or, where that is
+ * over, of a probe's lease.
  */
 uint64_t ngx_http_graph_policy_breaker_blocked_until(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
 
 /*
- * Whether it blocks the asker now; otherwise it lets the asker probe, or pass
- * where that is a READ.  "needs_message" says that only a message can prove it
- * over.  A parked request goes on with the lease that it has.
+ * Says whether it blocks the asker now; otherwise it lets the asker probe, or
+ * pass where that is a READ.  "needs_message" says that only a message can
+ * prove it over.  A parked request goes on with the lease that it has.
  */
 ngx_uint_t ngx_http_graph_policy_breaker_blocks(
     ngx_http_graph_policy_breaker_t *b, ngx_uint_t needs_message,
     ngx_http_graph_policy_asker_t *asker, uint64_t now);
 
-/* Whether the asker may be the probe of a state, leases apart. */
+/* Says whether the asker may be the probe of a state, leases apart. */
 ngx_uint_t ngx_http_graph_policy_breaker_may_probe(ngx_uint_t needs_message,
     ngx_http_graph_policy_asker_t *asker);
 
@@ -199,7 +199,7 @@ ngx_uint_t ngx_http_graph_policy_breaker_may_probe(ngx_uint_t needs_message,
 ngx_uint_t ngx_http_graph_policy_breaker_weigh(
     ngx_http_graph_policy_scales_t *scales, uint64_t end, ngx_uint_t dry_run);
 
-/* What becomes of the asker: it passes only if each of them lets it. */
+/* Decides on the asker, who passes only if each of them says so. */
 ngx_http_graph_policy_admission_e ngx_http_graph_policy_breaker_admit(
     ngx_http_graph_policy_scales_t *scales,
     ngx_http_graph_policy_asker_t *asker);
@@ -283,7 +283,7 @@ ngx_http_graph_policy_order_e ngx_http_graph_policy_breaker_order(
 uint64_t ngx_http_graph_policy_breaker_order_key(
     ngx_http_graph_policy_breaker_t *b, uint32_t memory);
 
-/* Whether it is to be forgotten: nobody has probed it for long. */
+/* Says whether it is to be forgotten, as nobody has probed it for long. */
 ngx_uint_t ngx_http_graph_policy_breaker_is_over(
     ngx_http_graph_policy_order_e order, uint64_t key, uint64_t now);
 

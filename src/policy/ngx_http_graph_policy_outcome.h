@@ -15,8 +15,9 @@
 
 
 /*
- * Whom a state covers.  An account's state covers the one phone that got it
- * while the account is unknown; a bound one only the credential that got it.
+ * A state covers all sends with this in common.  An account's covers the one
+ * phone that got it while the account is unknown; a bound one only the
+ * credential that got it.
  * Values are stored in shared memory.
  */
 
@@ -47,14 +48,14 @@ typedef enum {
 typedef struct {
     unsigned                         send:1;
     unsigned                         message:1;     /* a message send */
-    unsigned                         messages:1;    /* one of "messages" */
+    unsigned                         messages:1;    /* to "messages" */
 } ngx_http_graph_policy_asked_t;
 
 
 /* A location and its zone have these holds, in milliseconds. */
 
 typedef struct {
-    ngx_msec_t                       hold;          /* of fatal states */
+    ngx_msec_t                       hold;          /* for fatal states */
     ngx_msec_t                       hold_max;
     ngx_msec_t                       conversation_hold; /* the longest of the
                                                        zone, 0: no gate */
@@ -76,7 +77,7 @@ typedef struct {
 
 typedef struct {
     uint32_t                         hold;      /* temporary: the wait */
-    uint32_t                         max;       /* what it may grow to */
+    uint32_t                         max;       /* it grows up to this */
 } ngx_http_graph_policy_outcome_t;
 
 
@@ -126,8 +127,8 @@ ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_probe(
     ngx_http_graph_policy_key_e kind, ngx_uint_t reason);
 
 /*
- * Whether only a message can prove that a state is over: an accepted upload
- * says nothing of an account or a phone.
+ * Says whether only a message can prove that a state is over: an accepted
+ * upload says nothing of an account or a phone.
  */
 ngx_uint_t ngx_http_graph_policy_outcome_needs_message(ngx_uint_t category,
     ngx_uint_t kind);
