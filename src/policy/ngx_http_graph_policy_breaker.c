@@ -181,13 +181,13 @@ ngx_http_graph_policy_breaker_fail_fatal(ngx_http_graph_policy_breaker_t *b,
 
     if (trip->event) {
 
-        /* Meta delivers an event more than once; it is one failure */
+        /* Meta delivers an event more than once, and it is one failure */
 
         if (b->armed && sent / 1000 == changed / 1000) {
             return NGX_HTTP_GRAPH_POLICY_NOTHING;
         }
 
-        /* it tells the second, and may have been at the end of that */
+        /* an event tells the second, and may have been at the end of it */
 
         sent += 999;
     }
@@ -443,7 +443,7 @@ ngx_http_graph_policy_breaker_resolve(ngx_http_graph_policy_breaker_t *b,
 
 ngx_http_graph_policy_order_e
 ngx_http_graph_policy_breaker_order(ngx_http_graph_policy_breaker_t *b,
-    ngx_uint_t temporary, ngx_uint_t told)
+    ngx_uint_t temporary, ngx_uint_t by_event)
 {
     if (!b->armed) {
         return NGX_HTTP_GRAPH_POLICY_IDLE;
@@ -453,7 +453,8 @@ ngx_http_graph_policy_breaker_order(ngx_http_graph_policy_breaker_t *b,
         return NGX_HTTP_GRAPH_POLICY_COOLING;
     }
 
-    return told ? NGX_HTTP_GRAPH_POLICY_BY_EVENT : NGX_HTTP_GRAPH_POLICY_ARMED;
+    return by_event ? NGX_HTTP_GRAPH_POLICY_BY_EVENT
+                    : NGX_HTTP_GRAPH_POLICY_ARMED;
 }
 
 
@@ -522,7 +523,7 @@ ngx_http_graph_policy_breaker_arm(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* a change is later than the one of "changed", whatever its clock says */
+/* the change is later than the one before, which was at "changed" */
 
 static void
 ngx_http_graph_policy_breaker_date(ngx_http_graph_policy_breaker_t *b,

@@ -23,7 +23,7 @@
 #define NGX_HTTP_GRAPH_POLICY_NEVER        253402300799000ULL
 
 
-/* the right to probe a state, which one request has at a time */
+/* A lease is the right to probe a state, which one request has at a time. */
 
 typedef struct {
     uint64_t      token;            /* 0: nobody has it */
@@ -36,8 +36,9 @@ typedef struct {
     uint64_t      until;            /* armed: blocks before, cleared: known */
 
     /*
-     * Last set, re-armed or cleared; of an event, when its cause was.  It never
-     * stands still, so that of two changes the later one can be told.
+     * The time of the last set, re-arming or clearing; if that was an event's,
+     * the time of its cause.  Each of these raises it, so that the later of two
+     * changes can be told, whatever the clock says.
      */
     uint64_t      changed;
 
@@ -73,7 +74,7 @@ typedef enum {
 } ngx_http_graph_policy_probe_outcome_e;
 
 
-/* how a request meets the states */
+/* A request meets the states as one of these. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_READ = 0, /* passes once a state is due */
@@ -82,7 +83,7 @@ typedef enum {
 } ngx_http_graph_policy_kind_e;
 
 
-/* the one that asks whether it may pass */
+/* A request asks whether it may pass. */
 
 typedef struct {
     ngx_http_graph_policy_kind_e  kind;
@@ -91,30 +92,30 @@ typedef struct {
 } ngx_http_graph_policy_asker_t;
 
 
-/* a failure that is to set or re-arm a state */
+/* A failure is to set or re-arm a state. */
 
 typedef struct {
     uint64_t      sent;             /* when what failed left; of an event, the
                                        start of the second that it names */
     uint64_t      now;
-    uint64_t      lease;            /* of the probe that failed so, or 0 */
+    uint64_t      lease;            /* the failing probe's, or 0 */
     uint32_t      hold;             /* temporary: the wait */
-    uint32_t      max;              /* what that may grow to */
+    uint32_t      max;              /* the hold grows up to it */
     uint32_t      random;           /* for the jitter of a fatal one */
     unsigned      fatal:1;          /* or temporary */
-    unsigned      was_fatal:1;      /* what the state is, or was at its end */
+    unsigned      was_fatal:1;      /* the state is, or was at its end */
     unsigned      grows:1;          /* temporary: four times with each */
     unsigned      event:1;          /* told by a webhook, not an answer */
 } ngx_http_graph_policy_trip_t;
 
 
-/* what the states that cover a request say together; zeroed at first */
+/* The states that cover a request are weighed together; zeroed at first. */
 
 typedef struct {
-    uint64_t      end;              /* of the one that is shown */
-    unsigned      due:1;            /* one waits for a probe */
-    unsigned      blocked:1;        /* one blocks, */
-    unsigned      dry_run:1;        /* but none of those is in force */
+    uint64_t      end;              /* until when the shown one blocks */
+    unsigned      due:1;            /* a state waits for a probe */
+    unsigned      blocked:1;        /* a state or a limit blocks */
+    unsigned      dry_run:1;        /* all that block do so in dry run only */
 } ngx_http_graph_policy_scales_t;
 
 
@@ -135,23 +136,23 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_IDLE = 0,     /* cleared, by the end of memory */
     NGX_HTTP_GRAPH_POLICY_COOLING,      /* temporary, by the end of the wait */
     NGX_HTTP_GRAPH_POLICY_ARMED,        /* fatal, by the end of the hold */
-    NGX_HTTP_GRAPH_POLICY_BY_EVENT,         /* likewise, but not by an answer */
+    NGX_HTTP_GRAPH_POLICY_BY_EVENT,     /* likewise, set by no answer */
     NGX_HTTP_GRAPH_POLICY_NORDERS
 } ngx_http_graph_policy_order_e;
 
 
-/* who leaves a full zone for somebody new, the first first */
+/* A full zone makes room by what has the lowest rank in it. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_LEAVES_CONVERSATION = 0,
     NGX_HTTP_GRAPH_POLICY_LEAVES_COOLING,
-    NGX_HTTP_GRAPH_POLICY_LEAVES_LINK,      /* of a phone to its account */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_LINK,          /* a phone's to its account */
     NGX_HTTP_GRAPH_POLICY_LEAVES_IDLE,
-    NGX_HTTP_GRAPH_POLICY_LEAVES_DUE,       /* set by an answer, */
-    NGX_HTTP_GRAPH_POLICY_LEAVES_DUE_BY_EVENT,   /* by others */
-    NGX_HTTP_GRAPH_POLICY_LEAVES_ARMED,     /* set by an answer, */
-    NGX_HTTP_GRAPH_POLICY_LEAVES_BY_EVENT,      /* by others */
-    NGX_HTTP_GRAPH_POLICY_LEAVES_NEVER
+    NGX_HTTP_GRAPH_POLICY_LEAVES_DUE,           /* set by an answer */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_DUE_BY_EVENT,  /* set by a webhook, the API */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_ARMED,         /* likewise, not due */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_BY_EVENT,
+    NGX_HTTP_GRAPH_POLICY_LEAVES_NEVER          /* there is nothing */
 } ngx_http_graph_policy_rank_e;
 
 
@@ -172,22 +173,22 @@ void ngx_http_graph_policy_breaker_renew(ngx_http_graph_policy_breaker_t *b,
     uint64_t token, uint64_t until);
 
 /*
- * Until when it blocks: the end of its hold or, where that is over, of the
- * lease of a probe.
+ * Returns the time until which it blocks: the end of its hold or, where that is
+ * over, of a probe's lease.
  */
 uint64_t ngx_http_graph_policy_breaker_blocked_until(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
 
 /*
- * Whether it blocks the asker now; otherwise it lets the asker probe, or pass
- * where that is a READ.  "needs_message" says that only a message can prove it
- * over.  A parked request goes on with the lease that it has.
+ * Says whether it blocks the asker now; otherwise it lets the asker probe, or
+ * pass where that is a READ.  "needs_message" says that only a message can
+ * prove it over.  A parked request goes on with the lease that it has.
  */
 ngx_uint_t ngx_http_graph_policy_breaker_blocks(
     ngx_http_graph_policy_breaker_t *b, ngx_uint_t needs_message,
     ngx_http_graph_policy_asker_t *asker, uint64_t now);
 
-/* Whether the asker may be the probe of a state, leases apart. */
+/* Says whether the asker may be the probe of a state, leases apart. */
 ngx_uint_t ngx_http_graph_policy_breaker_may_probe(ngx_uint_t needs_message,
     ngx_http_graph_policy_asker_t *asker);
 
@@ -198,7 +199,7 @@ ngx_uint_t ngx_http_graph_policy_breaker_may_probe(ngx_uint_t needs_message,
 ngx_uint_t ngx_http_graph_policy_breaker_weigh(
     ngx_http_graph_policy_scales_t *scales, uint64_t end, ngx_uint_t dry_run);
 
-/* What becomes of the asker: it passes only if each of them lets it. */
+/* Decides on the asker, who passes only if each of them says so. */
 ngx_http_graph_policy_admission_e ngx_http_graph_policy_breaker_admit(
     ngx_http_graph_policy_scales_t *scales,
     ngx_http_graph_policy_asker_t *asker);
@@ -214,10 +215,10 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_fail(
     ngx_http_graph_policy_breaker_t *b, ngx_http_graph_policy_trip_t *trip);
 
 /*
- * A fatal failure that no probe found, of a request sent at "sent".  SET: it was
- * closed.  REARMED: it was closed lately, or armed and due: since is kept and
- * the hold doubled, up to max.  NOTHING: it blocks already, a probe is on its
- * way, or the request is older than the last change.
+ * A fatal failure that no probe found, of a request sent at "sent".  SET: it
+ * was closed.  REARMED: it was closed lately, or armed and due: since is kept
+ * and the hold doubled, up to max.  NOTHING: it blocks already, a probe is on
+ * its way, or the request is older than the last change.
  */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_trip(
     ngx_http_graph_policy_breaker_t *b, uint64_t sent, uint64_t now,
@@ -266,18 +267,23 @@ ngx_uint_t ngx_http_graph_policy_breaker_make_due(
 ngx_uint_t ngx_http_graph_policy_breaker_resolve(
     ngx_http_graph_policy_breaker_t *b, uint64_t when, uint64_t now);
 
-/* In which order it is kept: "told" is one that no answer has set. */
+/*
+ * Says in which order it is kept; "by_event" is one that a webhook or the API
+ * has set.
+ */
 ngx_http_graph_policy_order_e ngx_http_graph_policy_breaker_order(
-    ngx_http_graph_policy_breaker_t *b, ngx_uint_t temporary, ngx_uint_t told);
+    ngx_http_graph_policy_breaker_t *b, ngx_uint_t temporary,
+    ngx_uint_t by_event);
 
 /*
- * By when it is kept there: its end or, where it isn't armed, the end of its
- * memory, which is "memory" after the last change at least.
+ * Returns the time that it is sorted by in there: its end or, where it isn't
+ * armed, the end of its memory, which lasts for "memory" after the last change
+ * at least.
  */
 uint64_t ngx_http_graph_policy_breaker_order_key(
     ngx_http_graph_policy_breaker_t *b, uint32_t memory);
 
-/* Whether one with that key is to be forgotten, as nobody has probed it. */
+/* Says whether it is to be forgotten, as nobody has probed it for long. */
 ngx_uint_t ngx_http_graph_policy_breaker_is_over(
     ngx_http_graph_policy_order_e order, uint64_t key, uint64_t now);
 

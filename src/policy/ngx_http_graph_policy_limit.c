@@ -121,7 +121,7 @@ ngx_http_graph_policy_limit_is_newer(ngx_http_graph_policy_limit_t *limit,
         return sent >= changed;
     }
 
-    /* what left after the message came is newer, even within one second */
+    /* a message that left after it came is newer, even within one second */
 
     return !refusal->event && refusal->sent >= limit->since;
 }

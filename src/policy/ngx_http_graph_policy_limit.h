@@ -37,7 +37,7 @@ typedef struct {
                                    message: when that was received */
     uint64_t      changed;      /* when the last cause was; an event tells the
                                    second, and this is then its start */
-    uint32_t      hold;         /* what the end has in it */
+    uint32_t      hold;         /* the end has it in it */
     uint8_t       reason;
     unsigned      live:1;       /* messages are refused, or it's remembered */
     unsigned      fixed:1;      /* the hold is a rule's, for all locations */
@@ -45,7 +45,7 @@ typedef struct {
 } ngx_http_graph_policy_limit_t;
 
 
-/* an answer or an event that says that messages are refused */
+/* An answer or an event says that messages are refused. */
 
 typedef struct {
     uint64_t      sent;         /* when the message left; of an event, the
@@ -58,36 +58,36 @@ typedef struct {
 } ngx_http_graph_policy_refusal_t;
 
 
-/* a message send, and the location that it's for */
+/* A message comes to the gate of a location. */
 
 typedef struct {
-    uint32_t      hold;         /* 0: the location blocks no conversation */
-    unsigned      template:1;   /* a template, or may be one */
+    uint32_t      hold;         /* 0: the location has no gate */
+    unsigned      template:1;   /* the message is a template */
 } ngx_http_graph_policy_gate_t;
 
 
-/* Whether messages are refused now. */
+/* Says whether messages are refused now. */
 ngx_uint_t ngx_http_graph_policy_limit_is_live(
     ngx_http_graph_policy_limit_t *limit, uint64_t until, uint64_t now);
 
 /*
- * Until when the limit blocks a message at the gate, given that it ends at
- * "until", which is the end of the longest hold in the zone: a location with a
- * shorter one lets pass earlier.  0 if it doesn't block that message at all.
+ * Returns the time until which the limit blocks a message at the gate, given
+ * that it ends at "until", the end of the longest hold in the zone: a location
+ * with a shorter one lets pass earlier.  0: it doesn't block that message.
  */
 uint64_t ngx_http_graph_policy_limit_end(
     ngx_http_graph_policy_limit_t *limit, uint64_t until,
     ngx_http_graph_policy_gate_t *gate);
 
-/* When the limit that a refusal makes ends; not after "now" if it's over. */
+/* Returns the end of a refusal's limit; "now" or before if it is over. */
 uint64_t ngx_http_graph_policy_limit_until(
     ngx_http_graph_policy_refusal_t *refusal);
 
 /*
  * A refusal: SET, REARMED, or NOTHING if something newer is known or it has
  * been told before.  Events come in any order: what counts is when the cause
- * was.  In the same second an inbound message is newer than the event of a
- * refusal, and so it is than the answer to a message that left before it came.
+ * was.  Within one second an inbound message is newer than a refusal that an
+ * event tells, and than one of a message that had left when it came.
  * "until" is the end so far, and for SET and REARMED the new one afterwards.
  */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_limit_refuse(
@@ -95,13 +95,13 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_limit_refuse(
     ngx_http_graph_policy_refusal_t *refusal);
 
 /*
- * Whether an inbound message of "when" ends what is known, which is so unless
- * that is of a later second.
+ * Says whether an inbound message of "when" ends the last that is known, which
+ * is so unless that is of a later second.
  */
 ngx_uint_t ngx_http_graph_policy_limit_yields(
     ngx_http_graph_policy_limit_t *limit, uint64_t when);
 
-/* How long an inbound message is remembered, "hold" being the zone's. */
+/* Returns the end of its memory, "hold" being the zone's longest. */
 uint64_t ngx_http_graph_policy_limit_memory(uint64_t when, uint32_t hold);
 
 /* The customer wrote: ends the limit, which the caller has seen to yield. */
@@ -109,8 +109,8 @@ void ngx_http_graph_policy_limit_open(ngx_http_graph_policy_limit_t *limit,
     uint64_t when, uint64_t now);
 
 /*
- * Whether a message that left at "sent" and was accepted ends the limit: it
- * must have left after the cause of the limit.
+ * Says whether a message that left at "sent" and was accepted ends the limit:
+ * it must have left after the cause of the limit.
  */
 ngx_uint_t ngx_http_graph_policy_limit_clears(
     ngx_http_graph_policy_limit_t *limit, uint64_t sent);

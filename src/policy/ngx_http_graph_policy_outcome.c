@@ -132,7 +132,7 @@ ngx_http_graph_policy_outcome_covered(ngx_http_graph_policy_verdict_t *verdict,
         return NGX_DECLINED;
     }
 
-    /* what Meta has signed needs no proof of access, and knows no token */
+    /* an event that Meta has signed needs no token, and knows none */
 
     covered->bound = (verdict->bound && answer);
 

@@ -15,8 +15,9 @@
 
 
 /*
- * Whom a state covers.  An account's state covers the one phone that got it
- * while the account is unknown; a bound one only the credential that got it.
+ * A state covers all sends with this in common.  An account's covers the one
+ * phone that got it while the account is unknown; a bound one only the
+ * credential that got it.
  * Values are stored in shared memory.
  */
 
@@ -33,7 +34,7 @@ typedef enum {
 } ngx_http_graph_policy_key_e;
 
 
-/* what set a state; values are stored in shared memory */
+/* A state is set by one of these; values are stored in shared memory. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
@@ -42,19 +43,19 @@ typedef enum {
 } ngx_http_graph_policy_source_e;
 
 
-/* a request whose answer is an error; all zero: it isn't a send */
+/* A request got an error; all zero: it isn't a send. */
 
 typedef struct {
     unsigned                         send:1;
     unsigned                         message:1;     /* a message send */
-    unsigned                         messages:1;    /* one of "messages" */
+    unsigned                         messages:1;    /* to "messages" */
 } ngx_http_graph_policy_asked_t;
 
 
-/* what the location and the zone have configured, in milliseconds */
+/* A location and its zone have these holds, in milliseconds. */
 
 typedef struct {
-    ngx_msec_t                       hold;          /* of fatal states */
+    ngx_msec_t                       hold;          /* for fatal states */
     ngx_msec_t                       hold_max;
     ngx_msec_t                       conversation_hold; /* the longest of the
                                                        zone, 0: no gate */
@@ -62,7 +63,7 @@ typedef struct {
 } ngx_http_graph_policy_limits_t;
 
 
-/* what is known of whom an error concerns */
+/* Each bit says that this is known of the request or event. */
 
 typedef struct {
     unsigned                         credential:1;
@@ -72,15 +73,15 @@ typedef struct {
 } ngx_http_graph_policy_known_t;
 
 
-/* how long the state of an error lasts, in milliseconds */
+/* The state of an error lasts as long, in milliseconds. */
 
 typedef struct {
     uint32_t                         hold;      /* temporary: the wait */
-    uint32_t                         max;       /* what it may grow to */
+    uint32_t                         max;       /* it grows up to this */
 } ngx_http_graph_policy_outcome_t;
 
 
-/* whom the state of an error covers */
+/* The state of an error covers whatever has this key. */
 
 typedef struct {
     ngx_http_graph_policy_key_e      kind;
@@ -118,16 +119,16 @@ ngx_int_t ngx_http_graph_policy_outcome_covered(
     ngx_http_graph_policy_covered_t *covered);
 
 /*
- * What the answer with this verdict says of a state that its request probed,
- * which lies at "kind" and has "reason".
+ * Says what the answer with this verdict proves of a state that its request has
+ * probed, and which lies at "kind" and has "reason".
  */
 ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_probe(
     ngx_http_graph_policy_verdict_t *verdict,
     ngx_http_graph_policy_key_e kind, ngx_uint_t reason);
 
 /*
- * Whether only a message can prove that a state is over: an accepted upload
- * says nothing of an account or a phone.
+ * Says whether only a message can prove that a state is over: an accepted
+ * upload says nothing of an account or a phone.
  */
 ngx_uint_t ngx_http_graph_policy_outcome_needs_message(ngx_uint_t category,
     ngx_uint_t kind);

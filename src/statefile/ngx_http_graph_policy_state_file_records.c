@@ -381,12 +381,17 @@ static ngx_uint_t
 ngx_http_graph_policy_restore_is_over(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    if (!record->armed) {
-        return now >= ngx_max(record->until, record->changed + zone->memory);
-    }
+    ngx_http_graph_policy_breaker_t  b;
+    ngx_http_graph_policy_order_e    order;
 
-    return now >= record->until
-                  + ((record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
-                     ? NGX_HTTP_GRAPH_POLICY_COOLED
-                     : NGX_HTTP_GRAPH_POLICY_ABANDONED);
+    ngx_memzero(&b, sizeof(ngx_http_graph_policy_breaker_t));
+    ngx_http_graph_policy_restore_breaker(&b, record);
+
+    order = ngx_http_graph_policy_breaker_order(&b,
+                      record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY,
+                      record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+
+    return ngx_http_graph_policy_breaker_is_over(order,
+                   ngx_http_graph_policy_breaker_order_key(&b, zone->memory),
+                                                 now);
 }

@@ -31,7 +31,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   10
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   11
 
 /*
  * A zone that another version of the module has made isn't walked.  Whoever

@@ -5,7 +5,7 @@
 
 
 /*
- * Tests of the breaker room, on a clock of their own.  Each begins with what
+ * Tests of the breaker, on a clock of their own.  Each begins with what
  * the service's answers would be and says when the next send goes through.
  */
 
@@ -871,7 +871,7 @@ test_cool(void)
 }
 
 
-/* of two changes the later one has the later time, whatever the clock says */
+/* The later of two changes has the later time, whatever the clock says. */
 
 static void
 test_changed(void)
@@ -959,6 +959,11 @@ test_fail(void)
 
     memset(&b, 0, sizeof(breaker_t));
 
+    trip = failure(0, T);
+    is_int(fail_by(&b, &trip), SET, "a temporary one where nothing was");
+
+    memset(&b, 0, sizeof(breaker_t));
+
     trip = failure(1, T);
     trip.random = HOLD / 10;
     is_int(fail_by(&b, &trip), SET, "a fatal failure");
@@ -1009,7 +1014,9 @@ test_fail_grows(void)
     trip_t     trip;
     breaker_t  b;
 
-    static const uint32_t  waits[] = { 1000, 4000, 16000, 64000, 100000 };
+    static const uint32_t  waits[] = {
+        1000, 4000, 16000, 64000, 100000, 100000
+    };
 
     memset(&b, 0, sizeof(breaker_t));
 
@@ -1081,6 +1088,28 @@ test_fail_event(void)
     trip = event(T + 29999, T + 31000);
     is_int(fail_by(&b, &trip), NOTHING, "one of the second before");
     is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t), "changes nothing");
+}
+
+
+/* A state that somebody has frozen by hand ends by hand alone. */
+
+static void
+test_frozen(void)
+{
+    breaker_t  b, was;
+
+    memset(&b, 0, sizeof(breaker_t));
+
+    is_int(end(&b, T), NOTHING, "a closed one can't be ended");
+    is_int(put(&b, T, HOLD, MAX, 1), SET, "frozen");
+
+    was = b;
+    is_int(clear(&b, T + DAY, T + DAY), NOTHING, "a success");
+    is_int(make_due(&b, T + DAY), 0, "or a registration");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t), "changes nothing");
+    is_int(position(&b, T + 365ULL * DAY), OPEN, "it blocks for years");
+
+    is_int(end(&b, T + DAY), CLEARED, "until somebody ends it");
 }
 
 
@@ -1174,6 +1203,7 @@ test_blocks(void)
         b = armed(HOLD, MAX);
         is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD - 1), 1,
                "it is blocked by the hold");
+        is_int(blocked_until(&b, T), T + HOLD, "as long as that lasts");
         is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD),
                !askers[i].probes, "then if it may not probe");
         is_int(blocked_until(&b, T + HOLD), T + HOLD, "no longer by the hold");
@@ -1255,7 +1285,7 @@ test_admit(void)
 }
 
 
-/* conversations, cool-downs, links, the past, answers' states, the others */
+/* The order in which things leave is what docs/directives.md promises. */
 
 static void
 test_rank(void)
@@ -1473,6 +1503,7 @@ main(void)
     test_fail();
     test_fail_grows();
     test_fail_event();
+    test_frozen();
     test_resolve();
     test_renew();
     test_blocks();
