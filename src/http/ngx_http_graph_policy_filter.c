@@ -46,8 +46,6 @@ static ngx_int_t ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-static void ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone);
 static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
@@ -106,7 +104,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
             ctx = ngx_http_graph_policy_get_ctx(r);
 
             if (ctx != NULL) {
-                ngx_http_graph_policy_intercepted(r, ctx->zone);
+                ngx_http_graph_policy_warn_intercepted(r, ctx->zone);
             }
         }
 
@@ -133,7 +131,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     if (u == NULL || u->cleanup == NULL || r->cached || r->header_only) {
 
-        ngx_http_graph_policy_intercepted(r, glcf->zone);
+        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         if (ctx != NULL) {
             ngx_http_graph_policy_settle(ctx,
@@ -179,7 +177,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
         && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
     {
-        ngx_http_graph_policy_intercepted(r, glcf->zone);
+        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         return ngx_http_next_header_filter(r);
     }
@@ -189,7 +187,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if (r->upstream == NULL || r->upstream->cleanup == NULL || r->cached
         || status < NGX_HTTP_OK || status >= NGX_HTTP_SPECIAL_RESPONSE)
     {
-        ngx_http_graph_policy_intercepted(r, glcf->zone);
+        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         if (ctx != NULL && status >= NGX_HTTP_OK) {
             ngx_http_graph_policy_settle(ctx,
@@ -229,38 +227,6 @@ ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     }
 
     return ngx_http_next_header_filter(r);
-}
-
-
-/* an error_page that takes the upstream's body away blinds the policy */
-
-static void
-ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone)
-{
-    ngx_log_t             log;
-    ngx_http_upstream_t  *u;
-
-    static ngx_uint_t  warned;
-
-    u = r->upstream;
-
-    if (warned || u == NULL || u->cleanup != NULL || r->cached
-        || !u->conf->intercept_errors
-        || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST)
-    {
-        return;
-    }
-
-    warned = 1;
-
-    ngx_http_graph_policy_plain_log(r->connection->log, &log);
-
-    ngx_log_error(NGX_LOG_WARN, &log, 0,
-                  "graph policy doesn't see errors that "
-                  "\"proxy_intercept_errors\" gives to an \"error_page\", "
-                  "the first one had the status %ui, zone: \"%V\"",
-                  u->headers_in.status_n, &zone->name);
 }
 
 

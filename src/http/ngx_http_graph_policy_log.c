@@ -106,3 +106,35 @@ ngx_http_graph_policy_write_state(u_char *p,
 
     return p;
 }
+
+
+/* an error_page that takes the upstream's body away blinds the policy */
+
+void
+ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone)
+{
+    ngx_log_t             log;
+    ngx_http_upstream_t  *u;
+
+    static ngx_uint_t  warned;
+
+    u = r->upstream;
+
+    if (warned || u == NULL || u->cleanup != NULL || r->cached
+        || !u->conf->intercept_errors
+        || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST)
+    {
+        return;
+    }
+
+    warned = 1;
+
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
+
+    ngx_log_error(NGX_LOG_WARN, &log, 0,
+                  "graph policy doesn't see errors that "
+                  "\"proxy_intercept_errors\" gives to an \"error_page\", "
+                  "the first one had the status %ui, zone: \"%V\"",
+                  u->headers_in.status_n, &zone->name);
+}

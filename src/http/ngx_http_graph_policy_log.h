@@ -32,5 +32,12 @@ u_char *ngx_http_graph_policy_write_state(u_char *p,
 void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
 
+/*
+ * Warns once that another answer took the place of the upstream's error, so
+ * that the policy can't read it.
+ */
+void ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone);
+
 
 #endif /* _GP_LOG_H_INCLUDED_ */

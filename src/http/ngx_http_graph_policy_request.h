@@ -35,7 +35,7 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
- * Fills ctx->query.identity, each part once: phone and account; the credential's
+ * Fills ctx->query.identity, each part once: phone, account; the credential's
  * fingerprint.  What can't be known is left empty.
  */
 void ngx_http_graph_policy_identify(ngx_http_request_t *r,

@@ -35,7 +35,8 @@ typedef struct ngx_http_graph_policy_zone_s  ngx_http_graph_policy_zone_t;
 
 /* tells what has changed, once, without the mutex; see change.h */
 typedef void (*ngx_http_graph_policy_tell_pt)(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_changes_t *changes);
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
 
 
 struct ngx_http_graph_policy_zone_s {

@@ -47,7 +47,7 @@ ngx_uint_t ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor, uint64_t now,
     ngx_http_graph_policy_view_t *views);
 
-/* The state with that hash and reason, its id; NGX_DECLINED if there is none. */
+/* The state with that hash and reason, its id.  NGX_DECLINED: there is none. */
 ngx_int_t ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
     ngx_http_graph_policy_view_t *view);
