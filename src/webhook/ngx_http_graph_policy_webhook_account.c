@@ -13,7 +13,15 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_webhook_learning.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /*

@@ -14,7 +14,21 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_reply.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_webhook_learning.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 /* milliseconds between two slices, in which others have their turn */
@@ -78,6 +92,8 @@ ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
     learning->ctx = ctx;
     learning->glcf = glcf;
     learning->trust = *trust;
+
+    ngx_http_graph_policy_changes_of(&learning->changes, r, ctx->log_level);
 
     if (ngx_http_graph_policy_read_payload(r, body, learning) != NGX_OK) {
         ngx_http_graph_policy_learning_cleanup(learning);
@@ -297,7 +313,7 @@ ngx_http_graph_policy_count(ngx_http_request_t *r,
 
     ngx_http_graph_policy_zone_count_webhook(zone, kind);
 
-    ngx_http_graph_policy_plain_log(r, &log);
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
     ngx_log_error(level, &log, 0,
                   "graph policy lets a webhook pass that %s, zone: \"%V\"",

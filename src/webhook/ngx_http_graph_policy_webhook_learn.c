@@ -20,7 +20,22 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_webhook_learning.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /* things that are learnt in a slice, a few milliseconds' work */
@@ -228,9 +243,9 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
 {
     time_t                             time;
     u_char                             data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
-    ngx_int_t                          rc;
     ngx_str_t                          other;
     ngx_uint_t                         recent;
+    ngx_http_graph_policy_link_e       rc;
     ngx_http_graph_policy_zone_t      *zone;
     ngx_http_graph_policy_change_t    *change;
     ngx_http_graph_policy_identity_t  *id;
@@ -255,9 +270,10 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
 
     other.data = data;
 
-    rc = ngx_http_graph_policy_zone_link(zone, id, &other, learning->now);
+    rc = ngx_http_graph_policy_zone_link(zone, id, &other, learning->now,
+                                         &learning->changes);
 
-    if (rc == NGX_DECLINED) {
+    if (rc == NGX_HTTP_GRAPH_POLICY_LINK_OTHER) {
 
         if (!ngx_http_graph_policy_is_trusted(&learning->trust, &other)) {
             ngx_http_graph_policy_zone_count_webhook(zone,
@@ -271,17 +287,16 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
             return 1;
         }
 
-        rc = ngx_http_graph_policy_zone_link(zone, id, NULL, learning->now);
+        rc = ngx_http_graph_policy_zone_link(zone, id, NULL, learning->now,
+                                             &learning->changes);
     }
 
-    if (rc == NGX_ERROR) {
-        ngx_http_graph_policy_log_full(learning->ctx);
-
+    if (rc == NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM) {
         ngx_str_null(&other);
         return ngx_http_graph_policy_is_trusted(&learning->trust, &other);
     }
 
-    return rc != NGX_ABORT;
+    return rc != NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
 }
 
 
@@ -382,7 +397,6 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
     uint64_t                           when;
     ngx_uint_t                         i;
     ngx_http_graph_policy_ctx_t       *ctx;
-    ngx_http_graph_policy_view_t       view;
     ngx_http_graph_policy_identity_t  *id;
 
     ctx = learning->ctx;
@@ -402,8 +416,7 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
         }
 
         ngx_http_graph_policy_zone_inbound(ctx->zone, id, when, learning->now,
-                                           &view);
-        ngx_http_graph_policy_log_state(ctx, &view);
+                                           &learning->changes);
     }
 }
 

@@ -11,8 +11,17 @@
 /* private to this floor: how far a payload has been learnt from */
 
 
-#include "ngx_http_graph_policy_request.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_webhook.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /*
@@ -39,6 +48,7 @@ struct ngx_http_graph_policy_learning_s {
 
     /* of the open change */
     ngx_http_graph_policy_identity_t         identity;  /* account, phone */
+    ngx_http_graph_policy_changes_t          changes;   /* of one call */
     uint64_t                                 now;
     time_t                                   time;      /* entry's, or 0 */
     time_t                                   oldest;    /* of who wrote, or 0 */

@@ -13,14 +13,24 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_webhook_learning.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /* changes that are asked about in a slice, a few milliseconds' work */
 #define NGX_HTTP_GRAPH_POLICY_ASKED  2000
 
 
-static ngx_int_t ngx_http_graph_policy_change_paused(
+static ngx_uint_t ngx_http_graph_policy_change_is_paused(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_view_t *view);
 
@@ -51,7 +61,7 @@ ngx_http_graph_policy_webhook_paused(
 
         learning->room--;
 
-        if (ngx_http_graph_policy_change_paused(learning, &view) != NGX_BUSY) {
+        if (!ngx_http_graph_policy_change_is_paused(learning, &view)) {
             return NGX_OK;
         }
 
@@ -75,8 +85,9 @@ ngx_http_graph_policy_webhook_paused(
 }
 
 
-static ngx_int_t
-ngx_http_graph_policy_change_paused(ngx_http_graph_policy_learning_t *learning,
+static ngx_uint_t
+ngx_http_graph_policy_change_is_paused(
+    ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_str_t                         *account;
@@ -92,7 +103,7 @@ ngx_http_graph_policy_change_paused(ngx_http_graph_policy_learning_t *learning,
         || change->phone.len == 0
         || !ngx_http_graph_policy_is_trusted(&learning->trust, account))
     {
-        return NGX_OK;
+        return 0;
     }
 
     ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
@@ -103,14 +114,15 @@ ngx_http_graph_policy_change_paused(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_zone_account(zone, &id);
 
     if (!ngx_http_graph_policy_is_trusted(&learning->trust, &id.account)) {
-        return NGX_OK;
+        return 0;
     }
 
     if (id.account.len == 0) {
         id.account = *account;
     }
 
-    return ngx_http_graph_policy_zone_paused(zone, &id, learning->result.set,
-                                             learning->result.nset,
-                                             learning->now, view);
+    return ngx_http_graph_policy_zone_is_paused(zone, &id,
+                                                learning->result.set,
+                                                learning->result.nset,
+                                                learning->now, view);
 }
