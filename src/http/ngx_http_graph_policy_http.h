@@ -25,6 +25,10 @@
 #define NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM  0
 
 
+/* bytes of a message's body that is read for its recipient, at most */
+#define NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE  65536
+
+
 /* what the gate said, and what became of it */
 
 typedef enum {
@@ -236,6 +240,12 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
     ngx_str_t *body, u_char **allocated);
+/*
+ * Keeps the file that a message's body is in until the request ends: the
+ * upstream would close it with the header of its answer, and to whom the
+ * message went may be asked after that.
+ */
+void ngx_http_graph_policy_preserve_message(ngx_http_request_t *r);
 /* "len" bytes at "offset" of the file that "b" is in, or NGX_ERROR */
 ngx_int_t ngx_http_graph_policy_read_body_part(ngx_http_request_t *r,
     ngx_buf_t *b, u_char *p, size_t len, off_t offset);

@@ -42,8 +42,9 @@ void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
 
 /*
- * Fills in the conversation's fingerprint, once, from a body that lies in
- * memory; and whether it's worth the wait to read the body for that.
+ * Fills in the conversation's fingerprint, once, from a body of at most
+ * NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or in a file; and whether
+ * it's worth the wait to read the body for that.
  */
 void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
