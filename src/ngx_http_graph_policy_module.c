@@ -22,6 +22,18 @@
 #define NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY  (1024 * 1024)
 
 
+/* where the module has to stand, so that its filters are the first ones */
+
+#if (NGX_HTTP_GRAPH_POLICY_DYNAMIC)
+#define NGX_HTTP_GRAPH_POLICY_PLACE                                           \
+    "its \"load_module\" line must be the last one"
+#else
+#define NGX_HTTP_GRAPH_POLICY_PLACE                                           \
+    "it must be the last \"--add-module\" of nginx's configure, and that "    \
+    "filter must be built in as well"
+#endif
+
+
 static void *ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_graph_policy_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf);
@@ -328,7 +340,7 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_GRAPH_POLICY_PAUSE_SENDS);
     ngx_conf_merge_uint_value(conf->status, prev->status,
                               NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM);
-    ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_WARN);
+    ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_ERR);
     ngx_conf_merge_msec_value(conf->hold, prev->hold, 10000);
     ngx_conf_merge_msec_value(conf->hold_max, prev->hold_max, 900000);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
@@ -556,10 +568,10 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
 
     if (gmcf != NULL && gmcf->used && !ngx_http_graph_policy_filter_is_first())
     {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "another filter module sees answers before "
-                      "ngx_http_graph_policy_module does, its \"load_module\" "
-                      "line must be the last one");
+                      "ngx_http_graph_policy_module does, "
+                      NGX_HTTP_GRAPH_POLICY_PLACE);
     }
 
     /* in single process mode a reload starts no process */

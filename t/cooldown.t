@@ -321,7 +321,7 @@ sub sleep_out {
     is(scalar @told, 11, 'alone: the eleven are told how long');
 
     is_passed(go($phone, '200'), "alone: success ends it, $_") for 1, 2;
-    like($nginx->log, qr/\[warn\].*state cleared.*\Q"$phone"\E/,
+    like($nginx->log, qr/\[error\].*state cleared.*\Q"$phone"\E/,
         'alone: told in the log');
 }
 
@@ -345,7 +345,7 @@ sub sleep_out {
 
     is(short(go($phone, '200')), '200 probe 1', 'again: the next succeeds');
     is_passed(go($phone, '200'), 'again: and ends it');
-    like($nginx->log, qr/\[warn\].*state re-armed.*\Q"$phone"\E/,
+    like($nginx->log, qr/\[error\].*state re-armed.*\Q"$phone"\E/,
         'again: told in the log');
 
     # a probe that fails otherwise, or not at all, ends nothing

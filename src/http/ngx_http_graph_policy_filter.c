@@ -235,7 +235,7 @@ ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
 
     ngx_http_graph_policy_plain_log(r, &log);
 
-    ngx_log_error(NGX_LOG_WARN, &log, 0,
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph policy doesn't see errors that "
                   "\"proxy_intercept_errors\" gives to an \"error_page\", "
                   "the first one had the status %ui, zone: \"%V\"",
