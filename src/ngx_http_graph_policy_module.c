@@ -574,6 +574,11 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
                       NGX_HTTP_GRAPH_POLICY_PLACE);
     }
 
+    if (gmcf != NULL && ngx_http_graph_policy_name_variables(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     /* in single process mode a reload starts no process */
 
     if (ngx_process == NGX_PROCESS_SINGLE && ngx_cycle->conf_ctx != NULL) {

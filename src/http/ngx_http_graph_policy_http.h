@@ -383,6 +383,12 @@ u_char *ngx_http_graph_policy_write_id(u_char *p,
     ngx_http_graph_policy_view_t *view);
 
 ngx_int_t ngx_http_graph_policy_add_variables(ngx_conf_t *cf);
+/*
+ * Lets scripts (Lua, njs, SSI) find the variables by name.  To be called when
+ * the configuration has been read: before that, nginx would take any name that
+ * begins like these for a known variable.
+ */
+ngx_int_t ngx_http_graph_policy_name_variables(ngx_cycle_t *cycle);
 ngx_int_t ngx_http_graph_policy_filter_init(ngx_conf_t *cf);
 /* whether no other filter was put before ours, once all are in place */
 ngx_uint_t ngx_http_graph_policy_filter_is_first(void);
