@@ -49,6 +49,7 @@ static ngx_uint_t ngx_http_graph_policy_gates_conversations(
 static ngx_int_t ngx_http_graph_policy_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_graph_policy_precontent_handler(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_log_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_graph_policy_init_process(ngx_cycle_t *cycle);
 static void ngx_http_graph_policy_exit_process(ngx_cycle_t *cycle);
@@ -516,7 +517,7 @@ ngx_http_graph_policy_gates_conversations(
 static ngx_int_t
 ngx_http_graph_policy_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt                *h;
+    ngx_http_handler_pt                *h, *first;
     ngx_http_core_main_conf_t          *cmcf;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
@@ -540,6 +541,19 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
 
     *h = ngx_http_graph_policy_precontent_handler;
 
+    /* before those that write a log */
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    first = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
+
+    ngx_memmove(first + 1, first, (h - first) * sizeof(ngx_http_handler_pt));
+
+    *first = ngx_http_graph_policy_log_handler;
+
     return ngx_http_graph_policy_filter_init(cf);
 }
 
@@ -553,8 +567,27 @@ ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
+    /* a redirect may have led here from another location of sends */
+
+    if (r == r->main) {
+        ngx_http_graph_policy_restore_encoding(r);
+    }
+
     return (glcf->webhook_zone != NULL) ? ngx_http_graph_policy_webhook(r, glcf)
                                         : ngx_http_graph_policy_gate(r, glcf);
+}
+
+
+/* what a log says of a request's headers is what the client sent */
+
+static ngx_int_t
+ngx_http_graph_policy_log_handler(ngx_http_request_t *r)
+{
+    if (r == r->main) {
+        ngx_http_graph_policy_restore_encoding(r);
+    }
+
+    return NGX_OK;
 }
 
 

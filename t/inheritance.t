@@ -327,7 +327,7 @@ POST /location/1/messages                    200 - Accept-Encoding:gzip,br
 POST /location/nested/1/messages             200 - Accept-Encoding:gzip,br
 --- graph
 POST /http/1/messages gzip,br
-POST /server/1/messages gzip
+POST /server/1/messages identity
 POST /location/1/messages gzip,br
 POST /location/nested/1/messages gzip,br
 

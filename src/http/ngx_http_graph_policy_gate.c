@@ -47,6 +47,7 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
     ngx_int_t                           rc;
+    ngx_http_graph_policy_endpoint_t    endpoint;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
     if (glcf->zone == NULL || r != r->main) {
@@ -69,10 +70,15 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (glcf->accept_encoding
-        && ngx_http_graph_policy_has_accept_encoding(r)
-        && ngx_http_graph_policy_narrow_encoding(r) != NGX_OK)
+    if (!glcf->accept_encoding
+        || !ngx_http_graph_policy_has_accept_encoding(r))
     {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
+
+    if (ngx_http_graph_policy_narrow_encoding(r, endpoint.send) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

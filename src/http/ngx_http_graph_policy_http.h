@@ -218,6 +218,9 @@ ngx_uint_t ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_gate(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
+/* the request's headers are again as the client sent them */
+void ngx_http_graph_policy_restore_encoding(ngx_http_request_t *r);
+
 /*
  * Tells the states whose leases the request holds what came of it; the
  * verdict is NULL where no classified error came.  Settles only once.

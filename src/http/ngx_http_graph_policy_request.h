@@ -72,8 +72,12 @@ ngx_uint_t ngx_http_graph_policy_next_argument(u_char **p, u_char *last,
 ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
     const char *expected, size_t len);
 
-/* narrows Accept-Encoding to what can be inspected */
-ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r);
+/*
+ * Narrows the Accept-Encoding that goes upstream to what can be inspected, that
+ * of a send to "identity"; never adds one.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r,
+    ngx_uint_t send);
 
 /*
  * $request with the values of arguments masked that are tokens or secrets.
