@@ -346,3 +346,50 @@ POST /1/messages                             400 blocked
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+
+
+
+=== where no request shows a credential, nobody ends what is due: said once a location
+--- http_config
+graph_policy_zone zone=z:1m;
+graph_policy zone=z;
+graph_policy_hold 1ms;
+graph_policy_log_level info;
+--- config
+location / {
+    proxy_pass http://graph;
+}
+
+location /adds/ {
+    proxy_set_header Authorization "Bearer one";
+    proxy_pass http://graph;
+}
+
+location /named/ {
+    graph_policy_credential one;
+    proxy_set_header Authorization "Bearer one";
+    proxy_pass http://graph;
+}
+--- log_level: error
+--- sends
+POST /1/messages?say=133010                  400 passed
+POST /adds/1/messages                        400 blocked token=-
+POST /adds/1/messages                        400 blocked token=-
+POST /1/messages                             400 blocked token=-
+POST /adds/1/messages                        400 blocked token=-
+POST /named/1/messages                       200 probe   token=-
+POST /adds/1/messages                        200 -       token=-
+--- said
+[error] graph policy has no probe for a state that is due: a request in location "/adds/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+[error] graph policy has no probe for a state that is due: a request in location "/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+
+
+
+=== while it holds, nothing is said of that
+--- location
+graph_policy_log_level info;
+--- log_level: error
+--- sends
+POST /1/messages?say=133010                  400 passed
+POST /1/messages                             400 blocked token=-
+--- said

@@ -310,6 +310,11 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         return ngx_http_graph_policy_probe(ctx, &cover, view);
     }
 
+    if (endpoint->send && ctx->identity.credential == 0 && view->until <= now)
+    {
+        ngx_http_graph_policy_log_no_credential(ctx, glcf, view);
+    }
+
     /* a lease in hand that can't be used, to be given back */
 
     if (ctx->nrefs != 0) {

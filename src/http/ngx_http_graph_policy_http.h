@@ -94,6 +94,9 @@ typedef struct {
 
     /* 0: none; a location of the API enforces nothing */
     ngx_uint_t                       api;
+
+    /* this worker has said that requests have no credential; not configured */
+    ngx_uint_t                       no_credential_told;
 } ngx_http_graph_policy_loc_conf_t;
 
 
@@ -296,6 +299,12 @@ u_char *ngx_http_graph_policy_write_state(u_char *p,
 /* logs at info what a state does to the request */
 void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
+/*
+ * Logs, once for a location and worker, that "view" is due but nobody there may
+ * be its probe, as no request has a credential that can be seen.
+ */
+void ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view);
 /* logs that the zone had no room for a state */
 void ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx);
 void ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
