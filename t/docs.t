@@ -489,8 +489,8 @@ my $trace = 'AFakeTraceId0000000000';
 my $phone = '106540352242922';
 
 $readme =~ s/127\.0\.0\.1:8080/127.0.0.1:$proxy/ or die 'no listen';
-$readme =~ s{https://graph\.facebook\.com}{http://127.0.0.1:$mock}
-    or die 'no proxy_pass';
+$readme =~ s{https://graph;}{http://graph;} or die 'no proxy_pass';
+$readme =~ s{graph\.facebook\.com:443}{127.0.0.1:$mock} or die 'no server';
 
 start(whole("$readme\n" . <<"END"));
 server {

@@ -366,7 +366,7 @@ sub proxy_conf {
         [qr{ 127\.0\.0\.1:8080;},               " 127.0.0.1:$listen;"],
         [qr{ 127\.0\.0\.1:8081;},               " 127.0.0.1:$api;"],
         [qr{ 127\.0\.0\.1:8081 default},        " 127.0.0.1:$api default"],
-        [qr{ graph\.facebook\.com:443;},        " 127.0.0.1:$upstream;"],
+        [qr{ graph\.facebook\.com:443  max_fails}, " 127.0.0.1:$upstream  max_fails"],
         [qr{/var/lib/nginx/graph_policy/graph\.json}, "states/$name.json"],
         [qr{/etc/ssl/certs/ca-certificates\.crt}, 'ca.crt'],
         [qr{ 127\.0\.0\.53 },                   " 127.0.0.1:$dns "],
