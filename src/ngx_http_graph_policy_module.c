@@ -569,7 +569,7 @@ ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
 
     /* a redirect may have led here from another location of sends */
 
-    if (r == r->main) {
+    if (r->internal && r == r->main) {
         ngx_http_graph_policy_restore_encoding(r);
     }
 

@@ -90,7 +90,9 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         return ngx_http_next_header_filter(r);
     }
 
-    ngx_http_graph_policy_preserve_message(r);
+    if (r->request_body != NULL && r->request_body->temp_file != NULL) {
+        ngx_http_graph_policy_preserve_message(r);
+    }
 
     ctx = ngx_http_graph_policy_get_ctx(r);
 

@@ -16,6 +16,8 @@
 #include "ngx_http_graph_policy_request.h"
 
 
+static ngx_uint_t ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
@@ -47,7 +49,6 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
     ngx_int_t                           rc;
-    ngx_http_graph_policy_endpoint_t    endpoint;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
     if (glcf->zone == NULL || r != r->main) {
@@ -76,13 +77,45 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
-
-    if (ngx_http_graph_policy_narrow_encoding(r, endpoint.send) != NGX_OK) {
+    if (ngx_http_graph_policy_narrow_encoding(r,
+                                      ngx_http_graph_policy_is_send(r, glcf))
+        != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return NGX_DECLINED;
+}
+
+
+/* nearly all that comes is told by its last bytes, which spares the parsing */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    u_char                            *p;
+    ngx_http_graph_policy_endpoint_t   endpoint;
+
+    if (glcf->sends == NULL) {
+
+        if (r->method != NGX_HTTP_POST) {
+            return 0;
+        }
+
+        p = r->uri.data + r->uri.len - (sizeof("/messages") - 1);
+
+        if (r->uri.len > sizeof("/messages")
+            && p[-1] >= '0' && p[-1] <= '9'
+            && ngx_memcmp(p, "/messages", sizeof("/messages") - 1) == 0)
+        {
+            return 1;
+        }
+    }
+
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
+
+    return endpoint.send;
 }
 
 

@@ -247,9 +247,9 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
     ngx_str_t *body, u_char **allocated);
 /*
- * Keeps the file that a message's body is in until the request ends: the
- * upstream would close it with the header of its answer, and to whom the
- * message went may be asked after that.
+ * Keeps the temporary file that the request's body is in, if that may be a
+ * message, until the request ends: the upstream would close it with the header
+ * of its answer, and to whom the message went may be asked after that.
  */
 void ngx_http_graph_policy_preserve_message(ngx_http_request_t *r);
 /* "len" bytes at "offset" of the file that "b" is in, or NGX_ERROR */

@@ -74,17 +74,11 @@ ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
 void
 ngx_http_graph_policy_preserve_message(ngx_http_request_t *r)
 {
-    ngx_temp_file_t  *file;
-
-    if (r->request_body == NULL || r->request_body->temp_file == NULL) {
-        return;
-    }
-
-    file = r->request_body->temp_file;
-
     /* large uploads don't stay on the disk for that */
 
-    if (file->offset <= NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE) {
+    if (r->request_body->temp_file->offset
+        <= NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
+    {
         r->preserve_body = 1;
     }
 }
