@@ -80,6 +80,14 @@ ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r,
     ngx_uint_t send);
 
 /*
+ * Whether what the upstream has answered may be carried out twice: by its
+ * method as sent (RFC 9110, 9.2.2), and Graph's "method" argument.  A send
+ * never may.
+ */
+ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+
+/*
  * $request with the values of arguments masked that are tokens or secrets.
  * NGX_ERROR if there is no memory.
  */
