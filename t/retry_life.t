@@ -11,6 +11,7 @@ use feature 'state';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP ();
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time sleep);

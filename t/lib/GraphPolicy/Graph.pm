@@ -26,7 +26,8 @@ package GraphPolicy::Graph;
 #   @FILE          the body is a file of t/samples
 #   given=NAME     the body is what give(NAME, BYTES) said
 #   spoof=V        each header of the policy, with that value
-#   fill=N         N headers more, X-Fill-1 and so on, each with the try's number
+#   fill=N         N headers more, X-Fill-1 and so on, each with the number of
+#                  the try
 #   date=N         Retry-After, a date N seconds ahead (or, negative, past)
 #   pad=N          N spaces more in the body
 #   gzip, deflate, zlib                  the body, compressed
@@ -530,7 +531,8 @@ sub compose {
 
     if ($answer->{split}) {
         push @steps, { rest => $after, bytes => substr $text, 0, 20 };
-        push @steps, { rest => 0.01, bytes => $_ } for substr($text, 20), @parts;
+        push @steps, { rest => 0.01, bytes => $_ }
+            for substr($text, 20), @parts;
     } else {
         push @steps, { rest => $after, bytes => join '', $text, @parts };
     }
