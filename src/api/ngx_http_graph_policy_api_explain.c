@@ -20,11 +20,11 @@
 
 static void ngx_http_graph_policy_api_row(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_row_t *row);
-static void ngx_http_graph_policy_api_reasons(
-    ngx_http_graph_policy_gen_t *gen);
 static void ngx_http_graph_policy_api_treatment(
     ngx_http_graph_policy_gen_t *gen, ngx_uint_t retry, ngx_uint_t refused,
     ngx_msec_t wait);
+static void ngx_http_graph_policy_api_reasons(
+    ngx_http_graph_policy_gen_t *gen);
 static void ngx_http_graph_policy_api_explanation(
     ngx_http_graph_policy_gen_t *gen, ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t sets_state);

@@ -124,7 +124,7 @@ ngx_http_graph_policy_api_list_batch(ngx_http_graph_policy_walk_t *walk)
 
         walk->last.hash = view->hash;
         walk->last.reason = view->stored_reason;
-        walk->last.limited = (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED);
+        walk->last.tree = (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED);
         walk->last.begun = 1;
     }
 
@@ -144,7 +144,7 @@ ngx_http_graph_policy_api_next(ngx_http_graph_policy_gen_t *gen,
     }
 
     p = ngx_sprintf(text, "%016xL%02xd%d", cursor->hash, (int) cursor->reason,
-                    (int) (cursor->begun | cursor->limited << 1));
+                    (int) (cursor->begun | cursor->tree << 1));
 
     ngx_http_graph_policy_gen_text(gen, "next", text, p - text);
 }

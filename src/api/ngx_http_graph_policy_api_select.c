@@ -71,7 +71,7 @@ ngx_http_graph_policy_api_filter(ngx_http_graph_policy_call_t *call,
     if (filter->category == NGX_HTTP_GRAPH_POLICY_CONTEXT
         && !filter->cursor.begun)
     {
-        filter->cursor.limited = 1;
+        filter->cursor.tree = 1;
     }
 
     return NULL;
@@ -156,7 +156,7 @@ ngx_http_graph_policy_api_batch(ngx_http_graph_policy_zone_t *zone,
 
     passed = 0;
 
-    if (!filter->cursor.limited
+    if (!filter->cursor.tree
         || ((filter->scope == NGX_HTTP_GRAPH_POLICY_ANY
              || filter->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION)
             && (filter->category == NGX_HTTP_GRAPH_POLICY_ANY
@@ -220,7 +220,7 @@ ngx_http_graph_policy_api_after(ngx_str_t *text,
 
     cursor->reason = (uint8_t) reason;
     cursor->begun = (flags - '0') & 1;
-    cursor->limited = (flags - '0') >> 1;
+    cursor->tree = (flags - '0') >> 1;
 
     return NGX_OK;
 }

@@ -36,10 +36,10 @@ typedef struct {
 } ngx_http_graph_policy_scrape_t;
 
 
-static ngx_int_t ngx_http_graph_policy_scrape_some(
-    ngx_http_graph_policy_walk_t *walk);
 static void ngx_http_graph_policy_scrape_zone(
     ngx_http_graph_policy_scrape_t *scrape);
+static ngx_int_t ngx_http_graph_policy_scrape_some(
+    ngx_http_graph_policy_walk_t *walk);
 static ngx_int_t ngx_http_graph_policy_scrape_first(
     ngx_http_graph_policy_scrape_t *scrape, uint64_t now);
 static void ngx_http_graph_policy_scrape_batch(
@@ -149,7 +149,7 @@ ngx_http_graph_policy_scrape_first(ngx_http_graph_policy_scrape_t *scrape,
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_LOOKS; i++) {
 
-        if (!scrape->cursor.limited) {
+        if (!scrape->cursor.tree) {
             ngx_http_graph_policy_scrape_batch(scrape, now);
             continue;
         }
@@ -196,10 +196,10 @@ ngx_http_graph_policy_scrape_batch(ngx_http_graph_policy_scrape_t *scrape,
     }
 
     if (++scrape->batches == NGX_HTTP_GRAPH_POLICY_LOOKED_AT) {
-        scrape->cursor.limited = 1;
+        scrape->cursor.tree = 1;
     }
 
-    if (scrape->cursor.limited) {
+    if (scrape->cursor.tree) {
         scrape->batches = 0;
     }
 }

@@ -28,9 +28,9 @@ static char *ngx_http_graph_policy_read_secrets(ngx_conf_t *cf,
     ngx_array_t *secrets);
 static ngx_int_t ngx_http_graph_policy_add_signer(ngx_conf_t *cf,
     ngx_http_graph_policy_secret_t *secret, ngx_array_t *secrets);
+static void ngx_http_graph_policy_destroy_signer(void *data);
 static ngx_int_t ngx_http_graph_policy_add_accounts(ngx_conf_t *cf,
     ngx_str_t *rest, ngx_http_graph_policy_signer_t *signer);
-static void ngx_http_graph_policy_destroy_signer(void *data);
 
 
 char *

@@ -208,13 +208,13 @@ ngx_http_graph_policy_parse(ngx_http_request_t *r, u_char *body, size_t size,
 /* only answers to sends set a state */
 
 void
-ngx_http_graph_policy_record(ngx_http_request_t *r,
+ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_int_t                        rc;
-    ngx_http_graph_policy_view_t     view;
-    ngx_http_graph_policy_target_t   target;
-    ngx_http_graph_policy_failure_t  failure;
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_view_t      view;
+    ngx_http_graph_policy_endpoint_t  endpoint;
+    ngx_http_graph_policy_failure_t   failure;
 
     failure.hold = ngx_http_graph_policy_hold(ctx, glcf);
 
@@ -222,20 +222,20 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_graph_policy_target_of(r, glcf, &target);
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
-    if (!target.send || (ctx->verdict.messages && !target.messages)) {
+    if (!endpoint.send || (ctx->verdict.messages && !endpoint.messages)) {
         return;
     }
 
     if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_CONTEXT
-        && target.kind != NGX_HTTP_GRAPH_POLICY_MESSAGE)
+        && endpoint.kind != NGX_HTTP_GRAPH_POLICY_MESSAGE)
     {
         return;
     }
 
-    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
-    ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+    ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
+    ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
     failure.verdict = &ctx->verdict;
     failure.facts = &ctx->facts;
@@ -250,7 +250,7 @@ ngx_http_graph_policy_record(ngx_http_request_t *r,
     }
 
     if (ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
-        ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+        ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
     }
 
     rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,

@@ -24,15 +24,15 @@ static void ngx_http_graph_policy_bearer(ngx_str_t *value, ngx_str_t *token);
 static ngx_uint_t ngx_http_graph_policy_argument_credential(
     ngx_http_request_t *r, ngx_http_graph_policy_zone_t *zone,
     uint64_t *credential);
-static ngx_uint_t ngx_http_graph_policy_is_secret(ngx_str_t *name);
 static ngx_uint_t ngx_http_graph_policy_same_credential(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *token,
     uint64_t *credential);
+static ngx_uint_t ngx_http_graph_policy_is_secret(ngx_str_t *name);
 
 
 void
 ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
     uint64_t   credential;
     ngx_str_t  value;

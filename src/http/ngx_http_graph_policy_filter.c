@@ -21,21 +21,20 @@
 static ngx_int_t ngx_http_graph_policy_header_filter(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone);
+static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
-static ngx_int_t ngx_http_graph_policy_collect(ngx_http_request_t *r,
+static ngx_int_t ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);
 static ngx_int_t ngx_http_graph_policy_release(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_chain_t *in);
-
 static void ngx_http_graph_policy_count_answer(
     ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_tell(ngx_http_graph_policy_ctx_t *ctx,
@@ -142,7 +141,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         r->preserve_body = 1;
     }
 
-    ctx->hold = 1;
+    ctx->holding = 1;
 
     return NGX_OK;
 }
@@ -261,7 +260,7 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+    ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
     if (ctx->identity.credential == 0) {
         return;
@@ -291,16 +290,16 @@ static void
 ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_http_graph_policy_ctx_t     *ctx;
-    ngx_http_graph_policy_target_t   target;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_endpoint_t   endpoint;
 
     if (r->method != NGX_HTTP_POST) {
         return;
     }
 
-    ngx_http_graph_policy_target_of(r, glcf, &target);
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
-    if (!target.registration) {
+    if (!endpoint.registration) {
         return;
     }
 
@@ -309,15 +308,15 @@ ngx_http_graph_policy_registered(ngx_http_request_t *r,
         return;
     }
 
-    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
-    ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+    ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
+    ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
     if (ctx->identity.credential == 0) {
         return;
     }
 
-    ngx_http_graph_policy_zone_hasten(glcf->zone, &ctx->identity,
-                                      ngx_http_graph_policy_now());
+    ngx_http_graph_policy_zone_make_due(glcf->zone, &ctx->identity,
+                                        ngx_http_graph_policy_now());
 }
 
 
@@ -340,7 +339,7 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_AGAIN;
     }
 
-    if (!ctx->hold) {
+    if (!ctx->holding) {
         return ngx_http_next_body_filter(r, in);
     }
 
@@ -349,7 +348,9 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
     for (cl = in; cl != NULL; cl = cl->next) {
         b = cl->buf;
 
-        switch (ngx_http_graph_policy_collect(r, ctx, b, glcf->buffer_size)) {
+        switch (ngx_http_graph_policy_collect_body(r, ctx, b,
+                                                   glcf->buffer_size))
+        {
 
         case NGX_OK:
             break;
@@ -364,7 +365,7 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         if (b->last_buf || b->last_in_chain) {
             ngx_http_graph_policy_classify(r, ctx, glcf);
             ngx_http_graph_policy_count_answer(ctx);
-            ngx_http_graph_policy_record(r, ctx, glcf);
+            ngx_http_graph_policy_learn_answer(r, ctx, glcf);
 
             rc = ngx_http_graph_policy_retry(r, ctx, glcf, b);
 
@@ -394,7 +395,7 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 /* NGX_DECLINED: the body isn't to be had whole, the buffer is untouched */
 
 static ngx_int_t
-ngx_http_graph_policy_collect(ngx_http_request_t *r,
+ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound)
 {
     off_t    length;
@@ -461,7 +462,7 @@ ngx_http_graph_policy_release(ngx_http_request_t *r,
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
-    ctx->hold = 0;
+    ctx->holding = 0;
 
     rc = ngx_http_graph_policy_finish(r, ctx, glcf);
 

@@ -16,22 +16,22 @@
 #include "ngx_http_graph_policy_request.h"
 
 
-static ngx_int_t ngx_http_graph_policy_count(ngx_http_request_t *r,
+static ngx_int_t ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_uint_t ngx_http_graph_policy_reads_messages(
     ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_introduce(ngx_http_request_t *r,
+static void ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_target_t *target);
+    ngx_http_graph_policy_endpoint_t *endpoint);
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_target_t *target);
+    ngx_http_graph_policy_endpoint_t *endpoint);
 static ngx_int_t ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
-static ngx_int_t ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_cover_t *cover);
+static ngx_int_t ngx_http_graph_policy_save_refs(
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_cover_t *cover);
 
 
 /* the words that keep the usual send free of locks */
@@ -64,7 +64,7 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
     }
 
     if (gmcf->retries
-        && ngx_http_graph_policy_count(r, glcf) != NGX_OK)
+        && ngx_http_graph_policy_count_first_try(r, glcf) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -83,7 +83,7 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
 /* first tries feed the budget of retries, those of other locations too */
 
 static ngx_int_t
-ngx_http_graph_policy_count(ngx_http_request_t *r,
+ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
     ngx_http_graph_policy_ctx_t  *ctx;
@@ -116,13 +116,13 @@ static ngx_int_t
 ngx_http_graph_policy_check(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_int_t                        rc;
-    ngx_http_graph_policy_ctx_t     *ctx;
-    ngx_http_graph_policy_target_t   target;
+    ngx_int_t                          rc;
+    ngx_http_graph_policy_ctx_t       *ctx;
+    ngx_http_graph_policy_endpoint_t   endpoint;
 
-    ngx_http_graph_policy_target_of(r, glcf, &target);
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
-    if (!target.send && !target.read) {
+    if (!endpoint.send && !endpoint.read) {
         return NGX_DECLINED;
     }
 
@@ -135,7 +135,7 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (target.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
+    if (endpoint.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
         && ngx_http_graph_policy_reads_messages(glcf)
         && ngx_http_graph_policy_is_message_body(r))
     {
@@ -148,7 +148,7 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
 
     ctx->gated = 1;
 
-    switch (ngx_http_graph_policy_ask(r, ctx, glcf, &target)) {
+    switch (ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint)) {
 
     case NGX_OK:
         return NGX_DECLINED;
@@ -182,20 +182,20 @@ ngx_int_t
 ngx_http_graph_policy_check_again(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_int_t                       rc;
-    ngx_http_graph_policy_target_t  target;
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_endpoint_t  endpoint;
 
     if (!ngx_http_graph_policy_is_live(glcf)) {
         return NGX_OK;
     }
 
-    ngx_http_graph_policy_target_of(r, glcf, &target);
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
-    if (!target.send && !target.read) {
+    if (!endpoint.send && !endpoint.read) {
         return NGX_OK;
     }
 
-    rc = ngx_http_graph_policy_ask(r, ctx, glcf, &target);
+    rc = ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint);
 
     /* the answer that is known by now is worth more than none */
 
@@ -206,29 +206,29 @@ ngx_http_graph_policy_check_again(ngx_http_request_t *r,
 /* what the zone has to know of the request; no more than what counts now */
 
 static void
-ngx_http_graph_policy_introduce(ngx_http_request_t *r,
+ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_target_t *target)
+    ngx_http_graph_policy_endpoint_t *endpoint)
 {
-    ngx_http_graph_policy_identify(r, glcf, ctx, target);
+    ngx_http_graph_policy_identify(r, ctx, glcf, endpoint);
 
     if (ngx_http_graph_policy_zone_armed_bound(glcf->zone) != 0) {
-        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+        ngx_http_graph_policy_identify_credential(r, ctx, glcf);
     }
 
-    if (target->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
+    if (endpoint->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
         && ngx_http_graph_policy_reads_messages(glcf))
     {
-        ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+        ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
 
         /* marketing_messages takes nothing else */
 
-        if (!target->messages) {
+        if (!endpoint->messages) {
             ctx->identity.template = 1;
         }
     }
 
-    ctx->identity.cooldown = (glcf->cooldown && target->send);
+    ctx->identity.cooldown = (glcf->cooldown && endpoint->send);
     ctx->identity.gate = glcf->conversation
                          ? (uint32_t) glcf->conversation_hold : 0;
 }
@@ -239,7 +239,7 @@ ngx_http_graph_policy_introduce(ngx_http_request_t *r,
 static ngx_int_t
 ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_target_t *target)
+    ngx_http_graph_policy_endpoint_t *endpoint)
 {
     uint64_t                        now;
     ngx_int_t                       rc;
@@ -258,9 +258,9 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         ctx->view = view;
     }
 
-    ctx->kind = target->kind;
+    ctx->kind = endpoint->kind;
 
-    ngx_http_graph_policy_introduce(r, ctx, glcf, target);
+    ngx_http_graph_policy_identify_request(r, ctx, glcf, endpoint);
 
     dry_run = ngx_http_graph_policy_dry_run(r, glcf);
 
@@ -271,15 +271,16 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     now = ngx_http_graph_policy_now();
 
     rc = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->identity,
-                                          target->kind, now, &cover, view);
+                                          endpoint->kind, now, &cover, view);
 
     /* only who has a credential may probe, so now it's worth finding out */
 
     if (rc != NGX_OK && !ctx->credentialed && view->until <= now) {
-        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+        ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
         rc = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->identity,
-                                              target->kind, now, &cover, view);
+                                              endpoint->kind, now, &cover,
+                                              view);
     }
 
     if (rc == NGX_OK) {
@@ -295,8 +296,8 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
         /* a success ends what longer holds of other locations still keep */
 
-        return (cover.n != 0 && target->send)
-               ? ngx_http_graph_policy_keep(ctx, &cover) : NGX_OK;
+        return (cover.n != 0 && endpoint->send)
+               ? ngx_http_graph_policy_save_refs(ctx, &cover) : NGX_OK;
     }
 
     if (rc == NGX_DONE) {
@@ -312,7 +313,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     if (rc == NGX_ABORT || dry_run) {
 
-        if (ngx_http_graph_policy_keep(ctx, &cover) != NGX_OK) {
+        if (ngx_http_graph_policy_save_refs(ctx, &cover) != NGX_OK) {
             return NGX_ERROR;
         }
 
@@ -334,7 +335,7 @@ static ngx_int_t
 ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
 {
-    if (ngx_http_graph_policy_keep(ctx, cover) != NGX_OK
+    if (ngx_http_graph_policy_save_refs(ctx, cover) != NGX_OK
         || ngx_http_graph_policy_start_renewal(ctx) != NGX_OK)
     {
         return NGX_ERROR;
@@ -350,7 +351,7 @@ ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
 
 
 static ngx_int_t
-ngx_http_graph_policy_keep(ngx_http_graph_policy_ctx_t *ctx,
+ngx_http_graph_policy_save_refs(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover)
 {
     size_t  size;

@@ -166,7 +166,7 @@ typedef struct {
     unsigned                         body_read:1;
     unsigned                         body_awaited:1;
     unsigned                         gated:1;
-    unsigned                         hold:1;
+    unsigned                         holding:1; /* the header */
     unsigned                         classified:1;
     unsigned                         counted:1; /* among the first tries */
     unsigned                         parked:1;
@@ -299,7 +299,7 @@ ngx_int_t ngx_http_graph_policy_check_again(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 /* what earlier phases put there stays, what the upstream put there goes */
-void ngx_http_graph_policy_restore(ngx_http_request_t *r,
+void ngx_http_graph_policy_rewind(ngx_http_request_t *r,
     ngx_http_graph_policy_snapshot_t *snapshot);
 
 /*
@@ -326,7 +326,7 @@ ngx_int_t ngx_http_graph_policy_retry(ngx_http_request_t *r,
  */
 void ngx_http_graph_policy_classify(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-void ngx_http_graph_policy_record(ngx_http_request_t *r,
+void ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /* when the request that is being answered left for the upstream, in ms */

@@ -59,7 +59,7 @@ ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
 
 
 void
-ngx_http_graph_policy_restore(ngx_http_request_t *r,
+ngx_http_graph_policy_rewind(ngx_http_request_t *r,
     ngx_http_graph_policy_snapshot_t *snapshot)
 {
     ngx_list_part_t  *last;
@@ -92,7 +92,7 @@ ngx_http_graph_policy_restore(ngx_http_request_t *r,
 void
 ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx)
 {
-    ctx->hold = 0;
+    ctx->holding = 0;
     ctx->size = 0;
     ctx->classified = 0;
     ctx->exhausted = 0;

@@ -29,7 +29,7 @@ static ngx_int_t ngx_http_graph_policy_read_message(ngx_http_request_t *r,
 
 void
 ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx)
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
     u_char                           *copy;
     ngx_str_t                         body, recipient;

@@ -29,14 +29,14 @@ typedef struct {
 
 static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
+static void ngx_http_graph_policy_facts_of_state(
+    ngx_http_graph_policy_ctx_t *ctx);
 static ngx_buf_t *ngx_http_graph_policy_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 static u_char *ngx_http_graph_policy_write_time(u_char *p, ngx_uint_t which,
     time_t sec);
 static u_char *ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n);
 static u_char *ngx_http_graph_policy_write_number(u_char *p, int64_t number);
-static void ngx_http_graph_policy_take_view(
-    ngx_http_graph_policy_ctx_t *ctx);
 
 
 #define ngx_http_graph_policy_cpylit(p, literal)                              \
@@ -70,7 +70,7 @@ ngx_http_graph_policy_send(ngx_http_request_t *r,
         return rc;
     }
 
-    ngx_http_graph_policy_take_view(ctx);
+    ngx_http_graph_policy_facts_of_state(ctx);
 
     b = ngx_http_graph_policy_body(r, ctx);
     if (b == NULL) {
@@ -106,7 +106,7 @@ ngx_http_graph_policy_send(ngx_http_request_t *r,
 /* the facts of the answer that set the state are those of this one, too */
 
 static void
-ngx_http_graph_policy_take_view(ngx_http_graph_policy_ctx_t *ctx)
+ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
 {
     uint64_t                        now;
     ngx_http_graph_policy_view_t   *view;

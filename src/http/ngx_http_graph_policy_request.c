@@ -30,54 +30,54 @@ static void ngx_http_graph_policy_account_key(ngx_http_request_t *r,
 
 
 void
-ngx_http_graph_policy_target_of(ngx_http_request_t *r,
+ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_target_t *target)
+    ngx_http_graph_policy_endpoint_t *endpoint)
 {
     ngx_str_t  edge;
 
-    target->send = 0;
-    target->read = 0;
-    target->messages = 0;
-    target->registration = 0;
+    endpoint->send = 0;
+    endpoint->read = 0;
+    endpoint->messages = 0;
+    endpoint->registration = 0;
 
-    ngx_http_graph_policy_path(r, &target->phone, &edge);
+    ngx_http_graph_policy_path(r, &endpoint->phone, &edge);
 
     if (glcf->sends != NULL) {
 
         if (ngx_http_graph_policy_overridden(r, glcf->sends)) {
-            target->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
-            target->send = 1;
-            target->messages = 1;
+            endpoint->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+            endpoint->send = 1;
+            endpoint->messages = 1;
             return;
         }
 
-    } else if (r->method == NGX_HTTP_POST && target->phone.len != 0) {
+    } else if (r->method == NGX_HTTP_POST && endpoint->phone.len != 0) {
 
         if (ngx_http_graph_policy_is(&edge, "messages")) {
-            target->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
-            target->send = 1;
-            target->messages = 1;
+            endpoint->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+            endpoint->send = 1;
+            endpoint->messages = 1;
             return;
         }
 
         if (ngx_http_graph_policy_is(&edge, "marketing_messages")) {
-            target->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
-            target->send = 1;
+            endpoint->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+            endpoint->send = 1;
             return;
         }
 
         if (ngx_http_graph_policy_is(&edge, "media")
             || ngx_http_graph_policy_is(&edge, "messages_encrypted"))
         {
-            target->kind = NGX_HTTP_GRAPH_POLICY_SEND;
-            target->send = 1;
+            endpoint->kind = NGX_HTTP_GRAPH_POLICY_SEND;
+            endpoint->send = 1;
             return;
         }
     }
 
     if (r->method == NGX_HTTP_POST) {
-        target->registration = ngx_http_graph_policy_is(&edge, "register");
+        endpoint->registration = ngx_http_graph_policy_is(&edge, "register");
         return;
     }
 
@@ -85,8 +85,8 @@ ngx_http_graph_policy_target_of(ngx_http_request_t *r,
         && glcf->pause == NGX_HTTP_GRAPH_POLICY_PAUSE_ALL
         && !ngx_http_graph_policy_never_paused(r))
     {
-        target->kind = NGX_HTTP_GRAPH_POLICY_READ;
-        target->read = 1;
+        endpoint->kind = NGX_HTTP_GRAPH_POLICY_READ;
+        endpoint->read = 1;
     }
 }
 
@@ -222,8 +222,8 @@ ngx_http_graph_policy_never_paused(ngx_http_request_t *r)
 
 void
 ngx_http_graph_policy_identify(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_target_t *target)
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint)
 {
     u_char                            *p;
     ngx_str_t                          name, value;
@@ -238,9 +238,9 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
     ctx->identified = 1;
 
     id = &ctx->identity;
-    id->phone = target->phone;
+    id->phone = endpoint->phone;
 
-    if (target->read && r->args.len != 0) {
+    if (endpoint->read && r->args.len != 0) {
         p = r->args.data;
 
         while (ngx_http_graph_policy_next_argument(&p, r->args.data
@@ -260,7 +260,7 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
         id->phone = value;
     }
 
-    if (id->phone.data != target->phone.data
+    if (id->phone.data != endpoint->phone.data
         && !ngx_http_graph_policy_is_phone(&id->phone))
     {
         ngx_str_null(&id->phone);

@@ -24,29 +24,29 @@ typedef struct {
     unsigned                         read:1;    /* a GET that may be paused */
     unsigned                         messages:1;
     unsigned                         registration:1;
-} ngx_http_graph_policy_target_t;
+} ngx_http_graph_policy_endpoint_t;
 
 
-void ngx_http_graph_policy_target_of(ngx_http_request_t *r,
+void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_target_t *target);
+    ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
  * Fills ctx->identity, each part once: phone and account; the credential's
  * fingerprint.  What can't be known is left empty.
  */
 void ngx_http_graph_policy_identify(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_target_t *target);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint);
 void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
  * Fills in the conversation's fingerprint, once, from a body that lies in
  * memory; and whether it's worth the wait to read the body for that.
  */
 void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_ctx_t *ctx);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 ngx_uint_t ngx_http_graph_policy_is_message_body(ngx_http_request_t *r);
 /* the fingerprint of a phone and a folded recipient, 0 if one is unknown */
 uint64_t ngx_http_graph_policy_conversation_of(

@@ -26,14 +26,14 @@
 #define NGX_HTTP_GRAPH_POLICY_STEP  100
 
 
-static ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r);
-static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay);
 static void ngx_http_graph_policy_count_denied(
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_backoff_e why);
 static ngx_msec_t ngx_http_graph_policy_elapsed(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_can_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b);
+static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay);
 static ngx_uint_t ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_fire(ngx_event_t *ev);
@@ -225,7 +225,7 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
 
     /* now, so that a client that leaves isn't logged with this error */
 
-    ngx_http_graph_policy_restore(r, ctx->snapshot);
+    ngx_http_graph_policy_rewind(r, ctx->snapshot);
     ngx_http_graph_policy_forget(ctx);
 
     ngx_http_graph_policy_wait(ctx, ngx_http_graph_policy_fire, delay);

@@ -291,7 +291,7 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
 {
     ngx_http_graph_policy_ctx_t       *ctx;
-    ngx_http_graph_policy_target_t     target;
+    ngx_http_graph_policy_endpoint_t   endpoint;
     ngx_http_graph_policy_identity_t  *id;
     ngx_http_graph_policy_loc_conf_t  *glcf;
 
@@ -312,18 +312,18 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
     id = &ctx->identity;
 
     if (data == NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL) {
-        ngx_http_graph_policy_identify_credential(r, glcf, ctx);
+        ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
         return ngx_http_graph_policy_set_fingerprint(r, v, id->credential);
     }
 
-    ngx_http_graph_policy_target_of(r, glcf, &target);
-    ngx_http_graph_policy_identify(r, glcf, ctx, &target);
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
+    ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
 
     if (data == NGX_HTTP_GRAPH_POLICY_V_CONVERSATION) {
 
-        if (target.send && target.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE) {
-            ngx_http_graph_policy_identify_conversation(r, glcf, ctx);
+        if (endpoint.send && endpoint.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE) {
+            ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
         }
 
         return ngx_http_graph_policy_set_fingerprint(r, v, id->conversation);

@@ -215,7 +215,7 @@ ngx_http_graph_policy_breaker_end(ngx_http_graph_policy_breaker_t *b,
 
 
 ngx_uint_t
-ngx_http_graph_policy_breaker_hasten(ngx_http_graph_policy_breaker_t *b,
+ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
     if (!b->armed || now >= b->until

@@ -113,7 +113,7 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_end(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
 
 /* The cause may be cured: the next send is the probe.  1 if that's new. */
-ngx_uint_t ngx_http_graph_policy_breaker_hasten(
+ngx_uint_t ngx_http_graph_policy_breaker_make_due(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
 
 

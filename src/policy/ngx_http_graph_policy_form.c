@@ -37,10 +37,10 @@ static int ngx_http_graph_policy_form_number(void *data, const char *text,
 static int ngx_http_graph_policy_form_string(void *data,
     const unsigned char *text, size_t len);
 static int ngx_http_graph_policy_form_start_map(void *data);
+static int ngx_http_graph_policy_form_start_array(void *data);
+static int ngx_http_graph_policy_form_end_map(void *data);
 static int ngx_http_graph_policy_form_map_key(void *data,
     const unsigned char *text, size_t len);
-static int ngx_http_graph_policy_form_end_map(void *data);
-static int ngx_http_graph_policy_form_start_array(void *data);
 static int ngx_http_graph_policy_form_wrong(
     ngx_http_graph_policy_form_ctx_t *ctx,
     ngx_http_graph_policy_form_e error, const u_char *name, size_t len);

@@ -45,10 +45,10 @@ static int ngx_http_graph_policy_message_string(void *data,
 static int ngx_http_graph_policy_message_number(void *data, const char *text,
     size_t len);
 static int ngx_http_graph_policy_message_start_map(void *data);
+static int ngx_http_graph_policy_message_start_array(void *data);
+static int ngx_http_graph_policy_message_end(void *data);
 static int ngx_http_graph_policy_message_map_key(void *data,
     const unsigned char *text, size_t len);
-static int ngx_http_graph_policy_message_end(void *data);
-static int ngx_http_graph_policy_message_start_array(void *data);
 static void ngx_http_graph_policy_message_drop(
     ngx_http_graph_policy_recipient_t *recipient, size_t position);
 

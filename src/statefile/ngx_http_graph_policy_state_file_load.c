@@ -53,12 +53,12 @@ static void ngx_http_graph_policy_load_free(
     ngx_http_graph_policy_load_t *load);
 static ngx_int_t ngx_http_graph_policy_load_line(
     ngx_http_graph_policy_load_t *load);
+static ngx_int_t ngx_http_graph_policy_load_fill(
+    ngx_http_graph_policy_load_t *load);
 static ngx_int_t ngx_http_graph_policy_load_record(
     ngx_http_graph_policy_state_file_t *file, uint64_t now);
 static ngx_int_t ngx_http_graph_policy_load_take_head(
     ngx_http_graph_policy_state_file_t *file);
-static ngx_int_t ngx_http_graph_policy_load_fill(
-    ngx_http_graph_policy_load_t *load);
 static ngx_int_t ngx_http_graph_policy_load_end(
     ngx_http_graph_policy_state_file_t *file, ngx_int_t rc);
 

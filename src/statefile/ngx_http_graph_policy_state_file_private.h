@@ -92,7 +92,7 @@ ngx_int_t ngx_http_graph_policy_load_head(
 /*
  * Between states and records, each call under the mutex once.  "batch" copies
  * what is behind the cursor, moves it, and returns how many records that are,
- * at most NGX_HTTP_GRAPH_POLICY_BATCH; cursor->limited is set for links, which
+ * at most NGX_HTTP_GRAPH_POLICY_BATCH; cursor->tree is set for links, which
  * come last.  NGX_ERROR if the zone has lost its states.
  */
 ngx_int_t ngx_http_graph_policy_record_batch(

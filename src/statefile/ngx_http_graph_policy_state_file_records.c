@@ -67,7 +67,7 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
         return NGX_ERROR;
     }
 
-    tree = cursor->limited ? &zone->sh->links : &zone->sh->states;
+    tree = cursor->tree ? &zone->sh->links : &zone->sh->states;
     node = ngx_http_graph_policy_list_behind(tree, cursor);
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
@@ -75,7 +75,7 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
         cursor->begun = 1;
         cursor->hash = node->key;
 
-        if (cursor->limited) {
+        if (cursor->tree) {
             ngx_http_graph_policy_record_link(
                         (ngx_http_graph_policy_link_t *) node, &records[n++]);
 

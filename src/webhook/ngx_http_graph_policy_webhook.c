@@ -18,12 +18,12 @@
 #include "ngx_http_graph_policy_webhook.h"
 
 
-static ngx_uint_t ngx_http_graph_policy_is_subscription(
-    ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_uint_t ngx_http_graph_policy_is_subscription(
+    ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
     u_char *digest);
 static ngx_int_t ngx_http_graph_policy_refuse(ngx_http_request_t *r,
@@ -336,16 +336,16 @@ ngx_http_graph_policy_inspect(ngx_http_request_t *r,
     ngx_http_graph_policy_trust_t *trust,
     ngx_http_graph_policy_payload_t *payload)
 {
-    ngx_http_graph_policy_lesson_t  lesson;
+    ngx_http_graph_policy_webhook_result_t  result;
 
-    ngx_http_graph_policy_webhook_learn(ctx, glcf, trust, payload, &lesson);
+    ngx_http_graph_policy_webhook_learn(ctx, glcf, trust, payload, &result);
 
-    if (lesson.errors != 0) {
-        ctx->facts = lesson.facts;
-        ctx->verdict = lesson.verdict;
+    if (result.errors != 0) {
+        ctx->facts = result.facts;
+        ctx->verdict = result.verdict;
         ctx->classified = 1;
 
-        if (ngx_http_graph_policy_webhook_tag(r, &lesson) != NGX_OK) {
+        if (ngx_http_graph_policy_webhook_tag(r, &result) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
@@ -355,7 +355,7 @@ ngx_http_graph_policy_inspect(ngx_http_request_t *r,
     }
 
     switch (ngx_http_graph_policy_webhook_paused(ctx, trust, payload,
-                                                 &lesson))
+                                                 &result))
     {
     case NGX_OK:
         return NGX_DECLINED;

@@ -71,7 +71,7 @@ typedef struct {
     ngx_uint_t                         errors;      /* ignored ones aside */
     ngx_uint_t                         nset;        /* may be over NSET */
     ngx_http_graph_policy_ref_t        set[NGX_HTTP_GRAPH_POLICY_NSET];
-} ngx_http_graph_policy_lesson_t;
+} ngx_http_graph_policy_webhook_result_t;
 
 
 /* learns from all of a payload */
@@ -79,7 +79,7 @@ void ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_trust_t *trust,
     ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_lesson_t *lesson);
+    ngx_http_graph_policy_webhook_result_t *result);
 
 /*
  * Whether all of the payload is for phones that are paused; ctx->view is then
@@ -88,7 +88,7 @@ void ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
 ngx_int_t ngx_http_graph_policy_webhook_paused(
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_trust_t *trust,
     ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_lesson_t *lesson);
+    ngx_http_graph_policy_webhook_result_t *result);
 
 /*
  * Takes our names off the header of the request that goes on, and adds what
@@ -96,7 +96,7 @@ ngx_int_t ngx_http_graph_policy_webhook_paused(
  */
 ngx_int_t ngx_http_graph_policy_webhook_untag(ngx_http_request_t *r);
 ngx_int_t ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
-    ngx_http_graph_policy_lesson_t *lesson);
+    ngx_http_graph_policy_webhook_result_t *result);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_WEBHOOK_H_INCLUDED_ */

@@ -30,54 +30,60 @@
 /* what all that a change says is learnt with */
 
 typedef struct {
-    ngx_http_graph_policy_ctx_t       *ctx;
-    ngx_http_graph_policy_loc_conf_t  *glcf;
-    ngx_http_graph_policy_lesson_t    *lesson;
-    ngx_http_graph_policy_identity_t   identity;    /* account and phone */
-    uint64_t                           now;
-    time_t                             time;        /* of the entry, or 0 */
-    ngx_uint_t                         trusted;
-    ngx_uint_t                         marked;      /* phones, by events */
-} ngx_http_graph_policy_pupil_t;
+    ngx_http_graph_policy_ctx_t             *ctx;
+    ngx_http_graph_policy_loc_conf_t        *glcf;
+    ngx_http_graph_policy_webhook_result_t  *result;
+    ngx_http_graph_policy_identity_t         identity;    /* account, phone */
+    uint64_t                                 now;
+    time_t                                   time;        /* entry's, or 0 */
+    ngx_uint_t                               trusted;
+    ngx_uint_t                               marked;      /* by events */
+} ngx_http_graph_policy_learning_t;
 
 
 static void ngx_http_graph_policy_learn_change(
-    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_trust_t *trust,
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_trust_t *trust,
     ngx_http_graph_policy_entry_t *entry,
     ngx_http_graph_policy_change_t *change);
 static ngx_uint_t ngx_http_graph_policy_learn_link(
-    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_trust_t *trust,
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_trust_t *trust,
     time_t time);
 static void ngx_http_graph_policy_learn_items(
-    ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_change_t *change);
 static void ngx_http_graph_policy_learn_inbound(
-    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_item_t *item,
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_item_t *item,
     time_t time);
 static void ngx_http_graph_policy_learn_error(
-    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_item_t *item,
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_item_t *item,
     ngx_http_graph_policy_wh_error_t *error, ngx_uint_t learns);
 static void ngx_http_graph_policy_learn_account(
-    ngx_http_graph_policy_pupil_t *pupil, ngx_uint_t event);
+    ngx_http_graph_policy_learning_t *learning, ngx_uint_t event);
 static void ngx_http_graph_policy_learn_phones(
-    ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_verdict_t *verdict, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason);
 static void ngx_http_graph_policy_learn_failure(
-    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict, time_t time);
-static void ngx_http_graph_policy_learn_cure(
-    ngx_http_graph_policy_pupil_t *pupil, ngx_http_graph_policy_key_e kind,
-    ngx_http_graph_policy_reason_e reason);
 static uint32_t ngx_http_graph_policy_learn_hold(
-    ngx_http_graph_policy_pupil_t *pupil,
+    ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_verdict_t *verdict);
+static void ngx_http_graph_policy_learn_resolved(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_key_e kind,
+    ngx_http_graph_policy_reason_e reason);
 static void ngx_http_graph_policy_note_error(
-    ngx_http_graph_policy_lesson_t *lesson,
+    ngx_http_graph_policy_webhook_result_t *result,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict);
 static ngx_uint_t ngx_http_graph_policy_is_recent(time_t time, uint64_t now);
-static uint64_t ngx_http_graph_policy_event_time(time_t time, uint64_t now);
+static uint64_t ngx_http_graph_policy_cause_time(time_t time, uint64_t now);
 
 
 void
@@ -85,39 +91,39 @@ ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_trust_t *trust,
     ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_lesson_t *lesson)
+    ngx_http_graph_policy_webhook_result_t *result)
 {
-    ngx_http_graph_policy_entry_t   *entry;
-    ngx_http_graph_policy_pupil_t    pupil;
-    ngx_http_graph_policy_change_t  *change;
+    ngx_http_graph_policy_entry_t     *entry;
+    ngx_http_graph_policy_learning_t   learning;
+    ngx_http_graph_policy_change_t    *change;
 
-    lesson->errors = 0;
-    lesson->nset = 0;
+    result->errors = 0;
+    result->nset = 0;
 
-    pupil.ctx = ctx;
-    pupil.glcf = glcf;
-    pupil.lesson = lesson;
-    pupil.marked = 0;
-    pupil.now = ngx_http_graph_policy_now();
+    learning.ctx = ctx;
+    learning.glcf = glcf;
+    learning.result = result;
+    learning.marked = 0;
+    learning.now = ngx_http_graph_policy_now();
 
     for (entry = payload->entries; entry != NULL; entry = entry->next) {
 
         for (change = entry->changes; change != NULL; change = change->next) {
-            ngx_http_graph_policy_learn_change(&pupil, trust, entry, change);
+            ngx_http_graph_policy_learn_change(&learning, trust, entry, change);
         }
     }
 }
 
 
 static void
-ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_change(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_trust_t *trust,
     ngx_http_graph_policy_entry_t *entry,
     ngx_http_graph_policy_change_t *change)
 {
     ngx_http_graph_policy_identity_t  *id;
 
-    id = &pupil->identity;
+    id = &learning->identity;
 
     ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
 
@@ -126,28 +132,28 @@ ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
     id->account = change->partner ? change->account : entry->account;
     id->phone = change->phone;
 
-    pupil->time = entry->time;
-    pupil->trusted = ngx_http_graph_policy_is_trusted(trust, &id->account);
+    learning->time = entry->time;
+    learning->trusted = ngx_http_graph_policy_is_trusted(trust, &id->account);
 
-    if (!pupil->trusted) {
-        ngx_http_graph_policy_zone_count_webhook(pupil->ctx->zone,
+    if (!learning->trusted) {
+        ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
     }
 
     if (change->field == NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT) {
-        ngx_http_graph_policy_learn_account(pupil, change->event);
+        ngx_http_graph_policy_learn_account(learning, change->event);
         return;
     }
 
-    if (pupil->trusted
+    if (learning->trusted
         && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES)
     {
-        pupil->trusted = ngx_http_graph_policy_learn_link(pupil, trust,
+        learning->trusted = ngx_http_graph_policy_learn_link(learning, trust,
                                   (change->time != 0) ? change->time
                                                       : entry->time);
     }
 
-    ngx_http_graph_policy_learn_items(pupil, change);
+    ngx_http_graph_policy_learn_items(learning, change);
 }
 
 
@@ -157,7 +163,7 @@ ngx_http_graph_policy_learn_change(ngx_http_graph_policy_pupil_t *pupil,
  */
 
 static ngx_uint_t
-ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_trust_t *trust, time_t time)
 {
     u_char                            data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
@@ -165,7 +171,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
     ngx_str_t                         other;
     ngx_http_graph_policy_identity_t  *id;
 
-    id = &pupil->identity;
+    id = &learning->identity;
 
     if (id->account.len == 0 || id->phone.len == 0) {
         return 1;
@@ -173,29 +179,29 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
 
     other.data = data;
 
-    rc = ngx_http_graph_policy_zone_link(pupil->ctx->zone, id, &other,
-                                         pupil->now);
+    rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, &other,
+                                         learning->now);
 
     if (rc == NGX_DECLINED) {
 
         if (!ngx_http_graph_policy_is_trusted(trust, &other)) {
-            ngx_http_graph_policy_zone_count_webhook(pupil->ctx->zone,
+            ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
             return 0;
         }
 
         /* where the phone was when an old event happened says nothing */
 
-        if (!ngx_http_graph_policy_is_recent(time, pupil->now)) {
+        if (!ngx_http_graph_policy_is_recent(time, learning->now)) {
             return 1;
         }
 
-        rc = ngx_http_graph_policy_zone_link(pupil->ctx->zone, id, NULL,
-                                             pupil->now);
+        rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, NULL,
+                                             learning->now);
     }
 
     if (rc == NGX_ERROR) {
-        ngx_http_graph_policy_log_full(pupil->ctx);
+        ngx_http_graph_policy_log_full(learning->ctx);
     }
 
     return rc != NGX_ABORT;
@@ -203,7 +209,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_pupil_t *pupil,
 
 
 static void
-ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_items(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_change_t *change)
 {
     time_t                             oldest, when;
@@ -213,7 +219,7 @@ ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
 
     oldest = 0;
 
-    learns = (pupil->trusted
+    learns = (learning->trusted
               && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES);
 
     for (item = change->items; item != NULL; item = item->next) {
@@ -221,14 +227,14 @@ ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
         if (learns && item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
             && !item->system)
         {
-            when = (item->time != 0) ? item->time : pupil->time;
+            when = (item->time != 0) ? item->time : learning->time;
             oldest = (oldest != 0) ? ngx_min(oldest, when) : when;
 
-            ngx_http_graph_policy_learn_inbound(pupil, item, when);
+            ngx_http_graph_policy_learn_inbound(learning, item, when);
         }
 
         for (error = item->errors; error != NULL; error = error->next) {
-            ngx_http_graph_policy_learn_error(pupil, item, error, learns);
+            ngx_http_graph_policy_learn_error(learning, item, error, learns);
         }
     }
 
@@ -244,14 +250,14 @@ ngx_http_graph_policy_learn_items(ngx_http_graph_policy_pupil_t *pupil,
     for (item = change->items; item != NULL; item = item->next) {
 
         if (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT) {
-            ngx_http_graph_policy_learn_inbound(pupil, item, oldest);
+            ngx_http_graph_policy_learn_inbound(learning, item, oldest);
         }
     }
 }
 
 
 static void
-ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_item_t *item, time_t time)
 {
     ngx_uint_t                         i;
@@ -259,8 +265,8 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_view_t       view;
     ngx_http_graph_policy_identity_t  *id;
 
-    ctx = pupil->ctx;
-    id = &pupil->identity;
+    ctx = learning->ctx;
+    id = &learning->identity;
 
     if (time == 0) {
         return;
@@ -275,15 +281,15 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_pupil_t *pupil,
         }
 
         ngx_http_graph_policy_zone_inbound(ctx->zone, id,
-                         ngx_http_graph_policy_event_time(time, pupil->now),
-                                           pupil->now, &view);
+                         ngx_http_graph_policy_cause_time(time, learning->now),
+                                           learning->now, &view);
         ngx_http_graph_policy_log_state(ctx, &view);
     }
 }
 
 
 static void
-ngx_http_graph_policy_learn_error(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_item_t *item,
     ngx_http_graph_policy_wh_error_t *error, ngx_uint_t learns)
 {
@@ -301,35 +307,35 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_pupil_t *pupil,
     facts.has_code = error->has_code;
     facts.has_subcode = error->has_subcode;
 
-    rules = pupil->glcf->rules;
+    rules = learning->glcf->rules;
 
     ngx_http_graph_policy_rules_decide(&facts,
                                        (rules != NULL) ? rules->elts : NULL,
                                        (rules != NULL) ? rules->nelts : 0,
                                        &verdict);
 
-    ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
+    ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
 
     if (!learns) {
         return;
     }
 
-    id = &pupil->identity;
-    when = (item->time != 0) ? item->time : pupil->time;
+    id = &learning->identity;
+    when = (item->time != 0) ? item->time : learning->time;
     n = (verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) ? 2 : 1;
 
     for (i = 0; i < n; i++) {
         id->conversation = ngx_http_graph_policy_conversation_of(
-                                                        pupil->ctx->zone,
+                                                        learning->ctx->zone,
                                              &id->phone, &item->recipients[i]);
 
-        ngx_http_graph_policy_learn_failure(pupil, &facts, &verdict, when);
+        ngx_http_graph_policy_learn_failure(learning, &facts, &verdict, when);
     }
 }
 
 
 static void
-ngx_http_graph_policy_learn_account(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning,
     ngx_uint_t event)
 {
     ngx_http_graph_policy_facts_t    facts;
@@ -349,41 +355,41 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_pupil_t *pupil,
         verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
         verdict.reason = NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED;
 
-        ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
-        ngx_http_graph_policy_learn_phones(pupil, &verdict,
+        ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
+        ngx_http_graph_policy_learn_phones(learning, &verdict,
                                            NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
                                            verdict.reason);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED:
-        ngx_http_graph_policy_learn_phones(pupil, NULL,
+        ngx_http_graph_policy_learn_phones(learning, NULL,
                                      NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
                                      NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED:
-        ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
+        ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
 
-        if (pupil->trusted) {
-            ngx_http_graph_policy_learn_failure(pupil, &facts, &verdict,
-                                                pupil->time);
+        if (learning->trusted) {
+            ngx_http_graph_policy_learn_failure(learning, &facts, &verdict,
+                                                learning->time);
         }
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_REINSTATED:
-        ngx_http_graph_policy_learn_cure(pupil,
+        ngx_http_graph_policy_learn_resolved(learning,
                                        NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
                                      NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
 
         /* what was set while nobody knew whose phone it is */
 
-        ngx_http_graph_policy_learn_phones(pupil, NULL,
+        ngx_http_graph_policy_learn_phones(learning, NULL,
                                      NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
                                      NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE:
-        ngx_http_graph_policy_note_error(pupil->lesson, &facts, &verdict);
+        ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
         break;
 
     default: /* NGX_HTTP_GRAPH_POLICY_EVENT_OTHER */
@@ -398,7 +404,7 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_pupil_t *pupil,
  */
 
 static void
-ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_verdict_t *verdict, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason)
 {
@@ -407,55 +413,55 @@ ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_pupil_t *pupil,
     ngx_http_graph_policy_facts_t      facts;
     ngx_http_graph_policy_identity_t  *id;
 
-    if (!pupil->trusted) {
+    if (!learning->trusted) {
         return;
     }
 
     ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
 
-    id = &pupil->identity;
+    id = &learning->identity;
     account = id->account;
 
     phone.data = data;
     phone.len = 0;
 
-    while (pupil->marked < NGX_HTTP_GRAPH_POLICY_MARKED
-           && ngx_http_graph_policy_zone_next_phone(pupil->ctx->zone, &account,
-                                                    &phone)
+    while (learning->marked < NGX_HTTP_GRAPH_POLICY_MARKED
+           && ngx_http_graph_policy_zone_next_phone(learning->ctx->zone,
+                                                    &account, &phone)
               == NGX_OK)
     {
-        pupil->marked++;
+        learning->marked++;
 
         ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
         id->account = account;
         id->phone = phone;
 
         if (verdict != NULL) {
-            ngx_http_graph_policy_learn_failure(pupil, &facts, verdict,
-                                                pupil->time);
+            ngx_http_graph_policy_learn_failure(learning, &facts, verdict,
+                                                learning->time);
             continue;
         }
 
-        ngx_http_graph_policy_learn_cure(pupil, kind, reason);
+        ngx_http_graph_policy_learn_resolved(learning, kind, reason);
     }
 }
 
 
 static void
-ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict, time_t time)
 {
-    ngx_int_t                         rc;
-    ngx_http_graph_policy_ref_t      *ref;
-    ngx_http_graph_policy_view_t      view;
-    ngx_http_graph_policy_lesson_t   *lesson;
-    ngx_http_graph_policy_failure_t   failure;
+    ngx_int_t                                rc;
+    ngx_http_graph_policy_ref_t             *ref;
+    ngx_http_graph_policy_view_t             view;
+    ngx_http_graph_policy_webhook_result_t  *result;
+    ngx_http_graph_policy_failure_t          failure;
 
-    failure.hold = ngx_http_graph_policy_learn_hold(pupil, verdict);
+    failure.hold = ngx_http_graph_policy_learn_hold(learning, verdict);
 
     if (failure.hold == 0
-        || !ngx_http_graph_policy_is_recent(time, pupil->now))
+        || !ngx_http_graph_policy_is_recent(time, learning->now))
     {
         return;
     }
@@ -464,33 +470,33 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
     failure.facts = facts;
     failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
     failure.status = NGX_HTTP_BAD_REQUEST;
-    failure.now = pupil->now;
-    failure.sent = ngx_http_graph_policy_event_time(time, pupil->now);
-    failure.max = (uint32_t) ngx_max(failure.hold, pupil->glcf->hold_max);
+    failure.now = learning->now;
+    failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
+    failure.max = (uint32_t) ngx_max(failure.hold, learning->glcf->hold_max);
 
-    rc = ngx_http_graph_policy_zone_learn(pupil->ctx->zone, &pupil->identity,
-                                          &failure, &view);
+    rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
+                                          &learning->identity, &failure, &view);
 
-    ngx_http_graph_policy_log_state(pupil->ctx, &failure.evicted);
+    ngx_http_graph_policy_log_state(learning->ctx, &failure.evicted);
 
     if (rc == NGX_ERROR) {
-        ngx_http_graph_policy_log_full(pupil->ctx);
+        ngx_http_graph_policy_log_full(learning->ctx);
     }
 
     if (rc != NGX_OK) {
         return;
     }
 
-    ngx_http_graph_policy_log_state(pupil->ctx, &view);
+    ngx_http_graph_policy_log_state(learning->ctx, &view);
 
     if (view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
         return;
     }
 
-    lesson = pupil->lesson;
+    result = learning->result;
 
-    if (lesson->nset++ < NGX_HTTP_GRAPH_POLICY_NSET) {
-        ref = &lesson->set[lesson->nset - 1];
+    if (result->nset++ < NGX_HTTP_GRAPH_POLICY_NSET) {
+        ref = &result->set[result->nset - 1];
         ref->hash = view.hash;
         ref->reason = view.stored_reason;
     }
@@ -500,7 +506,7 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_pupil_t *pupil,
 /* as that of an answer: 0 if the error sets no state */
 
 static uint32_t
-ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_verdict_t *verdict)
 {
     if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
@@ -513,18 +519,18 @@ ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_pupil_t *pupil,
 
     case NGX_HTTP_GRAPH_POLICY_FATAL:
         return (uint32_t) ((verdict->hold != 0) ? verdict->hold
-                                                : pupil->glcf->hold);
+                                                : learning->glcf->hold);
 
     case NGX_HTTP_GRAPH_POLICY_CONTEXT:
 
         if (verdict->scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
-            || pupil->ctx->zone->conversation_hold == 0)
+            || learning->ctx->zone->conversation_hold == 0)
         {
             return 0;
         }
 
         return (verdict->hold != 0) ? (uint32_t) verdict->hold
-                                    : pupil->ctx->zone->conversation_hold;
+                                    : learning->ctx->zone->conversation_hold;
 
     default:
         return 0;
@@ -533,30 +539,31 @@ ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_pupil_t *pupil,
 
 
 static void
-ngx_http_graph_policy_learn_cure(ngx_http_graph_policy_pupil_t *pupil,
+ngx_http_graph_policy_learn_resolved(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason)
 {
+    uint64_t                      when;
     ngx_http_graph_policy_view_t  view;
 
     /* however late it comes, only what is newer than itself withstands it */
 
-    if (!pupil->trusted || pupil->time == 0) {
+    if (!learning->trusted || learning->time == 0) {
         return;
     }
 
-    ngx_http_graph_policy_zone_cure(pupil->ctx->zone, &pupil->identity, kind,
-                                    reason,
-                                    ngx_http_graph_policy_event_time(
-                                                   pupil->time, pupil->now),
-                                    pupil->now, &view);
-    ngx_http_graph_policy_log_state(pupil->ctx, &view);
+    when = ngx_http_graph_policy_cause_time(learning->time, learning->now);
+
+    ngx_http_graph_policy_zone_resolve(learning->ctx->zone,
+                                       &learning->identity, kind, reason, when,
+                                       learning->now, &view);
+    ngx_http_graph_policy_log_state(learning->ctx, &view);
 }
 
 
 /* the gravest is the one that is shown, the first of its kind */
 
 static void
-ngx_http_graph_policy_note_error(ngx_http_graph_policy_lesson_t *lesson,
+ngx_http_graph_policy_note_error(ngx_http_graph_policy_webhook_result_t *result,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict)
 {
@@ -564,11 +571,11 @@ ngx_http_graph_policy_note_error(ngx_http_graph_policy_lesson_t *lesson,
         return;
     }
 
-    if (lesson->errors++ == 0
-        || verdict->category < lesson->verdict.category)
+    if (result->errors++ == 0
+        || verdict->category < result->verdict.category)
     {
-        lesson->facts = *facts;
-        lesson->verdict = *verdict;
+        result->facts = *facts;
+        result->verdict = *verdict;
     }
 }
 
@@ -589,7 +596,7 @@ ngx_http_graph_policy_is_recent(time_t time, uint64_t now)
 /* clocks differ: what seems to come from the future is of now */
 
 static uint64_t
-ngx_http_graph_policy_event_time(time_t time, uint64_t now)
+ngx_http_graph_policy_cause_time(time_t time, uint64_t now)
 {
     return ngx_min((uint64_t) time, now / 1000) * 1000;
 }

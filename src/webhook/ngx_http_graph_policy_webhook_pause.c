@@ -20,7 +20,7 @@ ngx_int_t
 ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_trust_t *trust,
     ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_lesson_t *lesson)
+    ngx_http_graph_policy_webhook_result_t *result)
 {
     uint64_t                           now;
     ngx_http_graph_policy_view_t       view;
@@ -28,7 +28,7 @@ ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_change_t    *change;
     ngx_http_graph_policy_identity_t   id;
 
-    if (payload->nchanges == 0 || lesson->nset > NGX_HTTP_GRAPH_POLICY_NSET) {
+    if (payload->nchanges == 0 || result->nset > NGX_HTTP_GRAPH_POLICY_NSET) {
         return NGX_OK;
     }
 
@@ -59,8 +59,8 @@ ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
                 return NGX_OK;
             }
 
-            if (ngx_http_graph_policy_zone_paused(ctx->zone, &id, lesson->set,
-                                                  lesson->nset, now, &view)
+            if (ngx_http_graph_policy_zone_paused(ctx->zone, &id, result->set,
+                                                  result->nset, now, &view)
                 != NGX_BUSY)
             {
                 return NGX_OK;

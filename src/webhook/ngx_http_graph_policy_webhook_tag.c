@@ -131,11 +131,11 @@ ngx_http_graph_policy_is_tag(ngx_str_t *name)
 
 ngx_int_t
 ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
-    ngx_http_graph_policy_lesson_t *lesson)
+    ngx_http_graph_policy_webhook_result_t *result)
 {
     ngx_http_graph_policy_verdict_t  *verdict;
 
-    verdict = &lesson->verdict;
+    verdict = &result->verdict;
 
     if (ngx_http_graph_policy_push_header(r, "X-Graph-Error-Category",
                         "x-graph-error-category",
@@ -145,10 +145,10 @@ ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (lesson->facts.has_code
+    if (result->facts.has_code
         && ngx_http_graph_policy_push_number(r, "X-Graph-Error-Code",
                                              "x-graph-error-code",
-                                             lesson->facts.code)
+                                             result->facts.code)
            != NGX_OK)
     {
         return NGX_ERROR;
@@ -165,7 +165,7 @@ ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
 
     return ngx_http_graph_policy_push_number(r, "X-Graph-Error-Count",
                                              "x-graph-error-count",
-                                             (int64_t) lesson->errors);
+                                             (int64_t) result->errors);
 }
 
 

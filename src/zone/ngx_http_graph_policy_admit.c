@@ -17,7 +17,11 @@
 #include "ngx_http_graph_policy_state.h"
 
 
-static ngx_uint_t ngx_http_graph_policy_collect(
+static ngx_int_t ngx_http_graph_policy_limit(ngx_int_t rc,
+    ngx_http_graph_policy_conversation_t *limit, uint64_t end,
+    ngx_http_graph_policy_state_t **shown, uint64_t now,
+    ngx_http_graph_policy_view_t *view);
+static ngx_uint_t ngx_http_graph_policy_collect_states(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_state_t **states);
 static ngx_int_t ngx_http_graph_policy_weigh(
@@ -27,10 +31,6 @@ static ngx_int_t ngx_http_graph_policy_weigh(
 static ngx_uint_t ngx_http_graph_policy_blocks(
     ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_kind_e kind,
     uint64_t lease, uint64_t now);
-static ngx_int_t ngx_http_graph_policy_limit(ngx_int_t rc,
-    ngx_http_graph_policy_conversation_t *limit, uint64_t end,
-    ngx_http_graph_policy_state_t **shown, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
 
 
 ngx_int_t
@@ -55,7 +55,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_expire(zone, now);
 
-    n = ngx_http_graph_policy_collect(zone->sh, id, states);
+    n = ngx_http_graph_policy_collect_states(zone->sh, id, states);
     rc = ngx_http_graph_policy_weigh(states, n, kind, id->lease, now, &shown);
 
     limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &end);
@@ -151,7 +151,7 @@ ngx_http_graph_policy_limit(ngx_int_t rc,
 /* all that cover a request: at most one of each place and reason */
 
 static ngx_uint_t
-ngx_http_graph_policy_collect(ngx_http_graph_policy_shctx_t *sh,
+ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_state_t **states)
 {
@@ -168,7 +168,7 @@ ngx_http_graph_policy_collect(ngx_http_graph_policy_shctx_t *sh,
     if (sh->live[NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT][0] != 0
         || sh->live[NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT][1] != 0)
     {
-        ngx_http_graph_policy_link_resolve(sh, id);
+        ngx_http_graph_policy_link_account(sh, id);
     }
 
     for (kind = 0; kind < NGX_HTTP_GRAPH_POLICY_NKEYS; kind++) {
@@ -296,7 +296,7 @@ ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    nstates = ngx_http_graph_policy_collect(zone->sh, id, states);
+    nstates = ngx_http_graph_policy_collect_states(zone->sh, id, states);
 
     for (i = 0; i < nstates; i++) {
         state = states[i];

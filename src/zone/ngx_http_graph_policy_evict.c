@@ -43,8 +43,6 @@
 static void *ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone,
     size_t size, ngx_uint_t all, uint64_t now,
     ngx_http_graph_policy_view_t *evicted);
-static void *ngx_http_graph_policy_room_for_conversation(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live);
 static ngx_int_t ngx_http_graph_policy_evict_conversations(
     ngx_http_graph_policy_zone_t *zone);
 static ngx_int_t ngx_http_graph_policy_evict_like(
@@ -66,6 +64,8 @@ static ngx_http_graph_policy_state_t *ngx_http_graph_policy_oldest(
 static ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_oldest_conversation(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t live);
+static void *ngx_http_graph_policy_room_for_conversation(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live);
 static void ngx_http_graph_policy_expire_conversations(
     ngx_http_graph_policy_zone_t *zone, uint64_t now);
 
@@ -358,7 +358,7 @@ ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
 
     static const ngx_uint_t  armed[] = {
         NGX_HTTP_GRAPH_POLICY_ARMED,
-        NGX_HTTP_GRAPH_POLICY_TOLD
+        NGX_HTTP_GRAPH_POLICY_BY_EVENT
     };
 
     if (!all) {

@@ -27,7 +27,7 @@ static ngx_http_graph_policy_transition_e ngx_http_graph_policy_trip(
 static ngx_http_graph_policy_transition_e ngx_http_graph_policy_trip_fatal(
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_failure_t *failure);
-static ngx_int_t ngx_http_graph_policy_target(
+static ngx_int_t ngx_http_graph_policy_key_of(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
     ngx_http_graph_policy_place_t *place);
@@ -89,12 +89,12 @@ ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
 {
     ngx_uint_t                           was_armed;
     ngx_http_graph_policy_place_t        place;
-    ngx_http_graph_policy_state_t       *state;
-    ngx_http_graph_policy_transition_e   transition;
+    ngx_http_graph_policy_state_t      *state;
+    ngx_http_graph_policy_transition_e  transition;
 
-    ngx_http_graph_policy_link_resolve(zone->sh, id);
+    ngx_http_graph_policy_link_account(zone->sh, id);
 
-    if (ngx_http_graph_policy_target(zone->sh, id, failure, &place)
+    if (ngx_http_graph_policy_key_of(zone->sh, id, failure, &place)
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -222,7 +222,7 @@ ngx_http_graph_policy_trip_fatal(ngx_http_graph_policy_state_t *state,
 /* where the failure sets its state */
 
 static ngx_int_t
-ngx_http_graph_policy_target(ngx_http_graph_policy_shctx_t *sh,
+ngx_http_graph_policy_key_of(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
     ngx_http_graph_policy_place_t *place)
@@ -306,8 +306,8 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
     ngx_http_graph_policy_view_t *view)
 {
-    ngx_http_graph_policy_state_t      *state;
-    ngx_http_graph_policy_transition_e  transition;
+    ngx_http_graph_policy_state_t       *state;
+    ngx_http_graph_policy_transition_e   transition;
 
     view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
 
@@ -374,7 +374,7 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
 
 
 void
-ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
+ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t now)
 {
     ngx_uint_t                      bound;
@@ -399,7 +399,7 @@ ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
 
             if (ngx_http_graph_policy_state_is_at(state, &place)
                 && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
-                && ngx_http_graph_policy_breaker_hasten(&state->breaker, now))
+                && ngx_http_graph_policy_breaker_make_due(&state->breaker, now))
             {
                 ngx_http_graph_policy_state_update(zone, state, 1);
             }

@@ -160,7 +160,7 @@ ngx_http_graph_policy_link_regroup(ngx_http_graph_policy_zone_t *zone,
 
 
 void
-ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
+ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
     ngx_http_graph_policy_view_t *view)

@@ -56,7 +56,7 @@ ngx_http_graph_policy_link_find(ngx_http_graph_policy_shctx_t *sh,
 
 
 void
-ngx_http_graph_policy_link_resolve(ngx_http_graph_policy_shctx_t *sh,
+ngx_http_graph_policy_link_account(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id)
 {
     ngx_http_graph_policy_link_t  *link;
@@ -84,7 +84,7 @@ ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
     }
 
     ngx_http_graph_policy_zone_lock(zone);
-    ngx_http_graph_policy_link_resolve(zone->sh, id);
+    ngx_http_graph_policy_link_account(zone->sh, id);
     ngx_http_graph_policy_zone_unlock(zone);
 }
 

@@ -38,17 +38,17 @@ ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    tree = cursor->limited ? &zone->sh->conversations : &zone->sh->states;
+    tree = cursor->tree ? &zone->sh->conversations : &zone->sh->states;
     node = ngx_http_graph_policy_list_behind(tree, cursor);
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
 
         cursor->begun = 1;
         cursor->hash = node->key;
-        cursor->reason = cursor->limited
+        cursor->reason = cursor->tree
                          ? 0 : ((ngx_http_graph_policy_state_t *) node)->reason;
 
-        n += ngx_http_graph_policy_list_node(zone->sh, node, cursor->limited,
+        n += ngx_http_graph_policy_list_node(zone->sh, node, cursor->tree,
                                              now, &views[n]);
 
         node = ngx_rbtree_next(&tree->tree, node);
@@ -69,13 +69,13 @@ ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
 void
 ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor)
 {
-    if (cursor->limited) {
+    if (cursor->tree) {
         cursor->done = 1;
         return;
     }
 
     ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
-    cursor->limited = 1;
+    cursor->tree = 1;
 }
 
 
@@ -96,7 +96,7 @@ ngx_http_graph_policy_list_behind(ngx_http_graph_policy_tree_t *tree,
         if (!cursor->begun) {
             behind = 1;
 
-        } else if (node->key != cursor->hash || cursor->limited) {
+        } else if (node->key != cursor->hash || cursor->tree) {
             behind = (node->key > cursor->hash);
 
         } else {

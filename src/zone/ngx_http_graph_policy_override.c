@@ -41,7 +41,7 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, failure->now);
-    ngx_http_graph_policy_link_resolve(zone->sh, id);
+    ngx_http_graph_policy_link_account(zone->sh, id);
 
     if (ngx_http_graph_policy_state_place(zone->sh, id, kind,
                                           id->credential != 0, &place)
@@ -146,7 +146,7 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, now);
-    ngx_http_graph_policy_link_resolve(zone->sh, id);
+    ngx_http_graph_policy_link_account(zone->sh, id);
 
     for (kind = NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT;
          kind < NGX_HTTP_GRAPH_POLICY_NKEYS;

@@ -157,7 +157,7 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     state->reason = (uint8_t) reason;
     state->code = -1;
     state->subcode = -1;
-    state->room = (uint16_t) (size - head);
+    state->data_size = (uint16_t) (size - head);
     state->large = (size > NGX_HTTP_GRAPH_POLICY_SLOT);
     state->key_len = (uint8_t) place->key.len;
     ngx_memcpy(state->data, place->key.data, place->key.len);
@@ -190,7 +190,7 @@ ngx_http_graph_policy_state_describe(ngx_http_graph_policy_state_t *state,
     state->subcode = facts->has_subcode ? facts->subcode : -1;
     state->trace_len = 0;
 
-    if (facts->trace_len <= (size_t) (state->room - state->key_len)) {
+    if (facts->trace_len <= (size_t) (state->data_size - state->key_len)) {
         ngx_memcpy(state->data + state->key_len, facts->trace,
                    facts->trace_len);
         state->trace_len = (uint8_t) facts->trace_len;
@@ -256,7 +256,7 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
         state->order_in = NGX_HTTP_GRAPH_POLICY_ARMED;
 
     } else {
-        state->order_in = NGX_HTTP_GRAPH_POLICY_TOLD;
+        state->order_in = NGX_HTTP_GRAPH_POLICY_BY_EVENT;
     }
 
     state->order.key = (ngx_rbtree_key_t) state->breaker.until;

@@ -30,7 +30,7 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_IDLE = 0,     /* cleared, by the end of memory */
     NGX_HTTP_GRAPH_POLICY_COOLING,      /* temporary, by the end of the wait */
     NGX_HTTP_GRAPH_POLICY_ARMED,        /* fatal, by the end of the hold */
-    NGX_HTTP_GRAPH_POLICY_TOLD,         /* likewise, but not by an answer */
+    NGX_HTTP_GRAPH_POLICY_BY_EVENT,     /* likewise, but not by an answer */
     NGX_HTTP_GRAPH_POLICY_NORDERS
 } ngx_http_graph_policy_order_e;
 
@@ -51,7 +51,7 @@ typedef struct {
     int64_t                          subcode;       /* -1: none */
     uint32_t                         blocked;       /* sends */
     uint16_t                         status;
-    uint16_t                         room;          /* of data */
+    uint16_t                         data_size;     /* bytes */
     uint8_t                          kind;
     uint8_t                          category;
     uint8_t                          reason;
@@ -178,7 +178,7 @@ typedef struct {
 } ngx_http_graph_policy_place_t;
 
 
-/* the node behind the cursor; cursor->limited: in a tree by hash alone */
+/* the node behind the cursor; cursor->tree: in a tree by hash alone */
 ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
     ngx_http_graph_policy_tree_t *tree,
     ngx_http_graph_policy_cursor_t *cursor);
@@ -356,7 +356,7 @@ ngx_uint_t ngx_http_graph_policy_link_is_of(
 void ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link);
 /* Fills in id->account where it is unknown and a link knows it. */
-void ngx_http_graph_policy_link_resolve(ngx_http_graph_policy_shctx_t *sh,
+void ngx_http_graph_policy_link_account(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id);
 
 

@@ -171,7 +171,7 @@ typedef struct {
     uint64_t                         hash;
     uint8_t                          reason;
     unsigned                         begun:1;
-    unsigned                         limited:1;     /* past all others */
+    unsigned                         tree:1;        /* the second one */
     unsigned                         done:1;
 } ngx_http_graph_policy_cursor_t;
 
@@ -296,7 +296,7 @@ ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t percent, ngx_uint_t floor);
 
 /* The phone was registered anew: its next message send is the probe. */
-void ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
+void ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t now);
 
 /*
@@ -304,7 +304,7 @@ void ngx_http_graph_policy_zone_hasten(ngx_http_graph_policy_zone_t *zone,
  * "kind" of "id"; it happened at "when".  It is remembered, so that an older
  * event doesn't bring the state back.  view->transition is CLEARED or NOTHING.
  */
-void ngx_http_graph_policy_zone_cure(ngx_http_graph_policy_zone_t *zone,
+void ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
     ngx_http_graph_policy_view_t *view);

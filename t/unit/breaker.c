@@ -36,7 +36,7 @@
 #define cool(...)      ngx_http_graph_policy_breaker_cool(__VA_ARGS__)
 #define settle(...)    ngx_http_graph_policy_breaker_settle(__VA_ARGS__)
 #define clear(...)     ngx_http_graph_policy_breaker_clear(__VA_ARGS__)
-#define hasten(...)    ngx_http_graph_policy_breaker_hasten(__VA_ARGS__)
+#define make_due(...)    ngx_http_graph_policy_breaker_make_due(__VA_ARGS__)
 
 /* some day in 2023, and what graph_policy_hold is by default */
 
@@ -111,7 +111,7 @@ test_closed(void)
     is_int(settle(&b, 1, FAILURE, T, 0), NOTHING, "whatever it found");
     is_int(settle(&b, 1, INCONCLUSIVE, T, 0), NOTHING, "or didn't");
     is_int(clear(&b, T, T), NOTHING, "there is nothing to clear");
-    is_int(hasten(&b, T), 0, "nor to hasten");
+    is_int(make_due(&b, T), 0, "nor is it made due");
 
     is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t),
            "nothing of this changed it");
@@ -502,9 +502,9 @@ test_stale(void)
     /* nor is it one that somebody registered the phone */
 
     b = armed(HOLD, MAX);
-    hasten(&b, T + 500);
+    make_due(&b, T + 500);
     is_int(clear(&b, T + 400, T + 600), CLEARED,
-           "a success sent before it was hastened");
+           "a success sent before it was made due");
 }
 
 
@@ -604,7 +604,7 @@ test_clear(void)
 
 
 static void
-test_hasten(void)
+test_make_due(void)
 {
     uint64_t   now;
     breaker_t  b;
@@ -612,13 +612,13 @@ test_hasten(void)
     b = armed(HOLD, MAX);
     now = T + 100;
 
-    is_int(hasten(&b, now), 1, "somebody cured the cause");
+    is_int(make_due(&b, now), 1, "somebody cured the cause");
     is_int(position(&b, now), DUE, "the next send is the probe");
-    is_int(hasten(&b, now + 1), 0, "that's known");
+    is_int(make_due(&b, now + 1), 0, "that's known");
 
     lease(&b, 1, now + 30000);
     is_int(position(&b, now + 2), OPEN, "one send only");
-    is_int(hasten(&b, now + 3), 0, "the probe isn't hurried");
+    is_int(make_due(&b, now + 3), 0, "the probe isn't hurried");
     is_int(position(&b, now + 3), OPEN, "nor doubled");
 
     is_int(settle(&b, 1, FAILURE, now + 200, 0), REARMED,
@@ -626,10 +626,10 @@ test_hasten(void)
     is_int(b.hold, 2 * HOLD, "the hold is doubled as ever");
     is_int(b.since, T, "the outage is the same");
 
-    is_int(hasten(&b, now + 300), 1, "another cure");
+    is_int(make_due(&b, now + 300), 1, "another cure");
     lease(&b, 2, now + 30000);
     is_int(settle(&b, 2, SUCCESS, now + 400, 0), CLEARED, "that worked");
-    is_int(hasten(&b, now + 500), 0, "there is nothing left to hasten");
+    is_int(make_due(&b, now + 500), 0, "there is nothing left to make due");
     is_int(position(&b, now + 500), CLOSED, "everybody passes");
 
     /* the memory of a cleared one isn't cut short */
@@ -641,7 +641,7 @@ test_hasten(void)
 
     b = probed(HOLD, MAX);
     settle(&b, 1, INCONCLUSIVE, T + HOLD, 0);
-    is_int(hasten(&b, T + HOLD + 1), 1, "a pause is hastened as well");
+    is_int(make_due(&b, T + HOLD + 1), 1, "a pause is made due as well");
     is_int(position(&b, T + HOLD + 1), DUE, "the next send is the probe");
 }
 
@@ -931,7 +931,7 @@ test_any(void)
             break;
 
         case 4:
-            if (below(8) == 0 && hasten(&b, now)) {
+            if (below(8) == 0 && make_due(&b, now)) {
                 bad += before != OPEN || position(&b, now) != DUE;
                 continue;
             }
@@ -1001,7 +1001,7 @@ main(void)
     test_stale();
     test_lease();
     test_clear();
-    test_hasten();
+    test_make_due();
     test_short();
     test_long();
     test_extremes();
