@@ -263,7 +263,7 @@ sub step {
         }
 
         shift @{ $conn->{steps} };
-        begin($conn, @{ $conn->{steps} });
+        due($conn);
 
         if (defined $step->{bytes}) {
             $conn->{out} = $step->{bytes};
@@ -295,8 +295,16 @@ sub end {
 sub begin {
     my ($conn, @steps) = @_;
 
-    $steps[0]{at} = time + ($steps[0]{rest} // 0) if @steps;
     $conn->{steps} = \@steps;
+    due($conn);
+}
+
+# when the next step is to be done
+sub due {
+    my ($conn) = @_;
+
+    my $step = $conn->{steps}[0] or return;
+    $step->{at} = time + ($step->{rest} // 0);
 }
 
 # takes one complete request from what was read
