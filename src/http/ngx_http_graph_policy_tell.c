@@ -30,6 +30,9 @@ static const struct {
     { "evicted", "evicted" }
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_transitions,
+                               NGX_HTTP_GRAPH_POLICY_NTRANSITIONS);
+
 
 void
 ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
