@@ -270,16 +270,36 @@ POST /two-waits/v25.0/1001/messages
 
 
 
-=== Retry-After: other errors have none, and lose the upstream's
+=== Retry-After: fatal and context-limited errors lose the upstream's
 --- each: header=Retry-After:7 =>
 --- steps
-* 503 @n503_html.html              =>  503 tagged unclassified
-* 503 @n502_empty.txt              =>  503 tagged unclassified
 * 401 = {"error":{"code":190}}
     =>  401 tagged fatal 190 - token-invalid credential
+* 400 = {"error":{"code":131042}}
+    =>  400 tagged fatal 131042 - billing account
 * 400 = {"error":{"code":131047}}
     =>  400 tagged context-limited 131047 - window-expired conversation
-* 400 = {"error":{"code":100}}     =>  400 tagged request 100 - other request
+* 400 = {"error":{"code":130472}}
+    =>  400 tagged context-limited 130472 - other request
+
+
+
+=== Retry-After: the upstream's stays where we know nothing better
+--- each: header=Retry-After:7 => Retry-After:7
+--- steps
+* 503 @n503_html.html              =>  503 tagged unclassified - - - - 7
+* 503 @n502_empty.txt              =>  503 tagged unclassified - - - - 7
+* 500 = {"error":{"code":999}}     =>  500 tagged unclassified 999 - - - 7
+* 400 = {"error":{"code":100}}     =>  400 tagged request 100 - other request 7
+* 429 = {"error":{"code":131030}}
+    =>  429 tagged request 131030 - other request 7
+
+
+
+=== Retry-After: it stays as it is, even what can't be read
+--- each: header=Retry-After:soon => Retry-After:soon
+--- steps
+* 400 = {"error":{"code":100}}  =>  400 tagged request 100 - other request soon
 
 
 

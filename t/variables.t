@@ -37,7 +37,7 @@ PASSED 1 <none>
 PASSED 1 1
 PASSED 1 <none>
 PASSED 1 <none>
-BLOCKED 0 <n>
+BLOCKED 0 <none>
 PASSED 1 <none>
 
 
@@ -131,17 +131,17 @@ graph_policy_hold 1h;
 === the time to wait is that of the header
 --- location
 graph_policy_hold 1h;
---- format: $graph_policy_retry_after $sent_http_retry_after
+--- format: $graph_policy_retry_after $sent_http_retry_after $sent_http_x_graph_hold
 --- steps
 /1/messages one 400 4       =>  400 passed Retry-After:60
 /1/messages one 400 131000  =>  400 passed
 /1/messages one 400 131042  =>  400 passed
 /1/messages one             =>  400 blocked
 --- logged
-60 60
-<none> <none>
-<none> <none>
-<n:one> <n:one>
+60 60 <none>
+<none> <none> <none>
+<none> <none> <none>
+<none> <none> <n>
 
 
 

@@ -140,6 +140,10 @@ typedef struct {
     size_t                           size;
     size_t                           capacity;
 
+    /* the upstream's own callback, while its header is held */
+    void                           (*finalize_upstream)(ngx_http_request_t *r,
+                                        ngx_int_t rc);
+
     ngx_http_graph_policy_facts_t    facts;
     ngx_http_graph_policy_verdict_t  verdict;
 
@@ -147,7 +151,9 @@ typedef struct {
     ngx_http_graph_policy_view_t    *view;
     ngx_str_t                        code;
 
-    time_t                           retry_after;   /* seconds, 0: unknown */
+    /* seconds of the headers Retry-After and X-Graph-Hold, 0: none */
+    time_t                           retry_after;
+    time_t                           hold_left;
 
     /* of the location that has verified it as a webhook, or NULL */
     ngx_array_t                     *verified;
@@ -313,6 +319,14 @@ void ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx);
 ngx_uint_t ngx_http_graph_policy_parked(void);
 
 /*
+ * Copies what "b" has of an error's body behind what there is.  NGX_DECLINED:
+ * the body isn't to be had whole in "bound" bytes, and "b" is untouched;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);
+
+/*
  * Parks the request if its classified answer, whose last buffer is "b", may be
  * had anew.  NGX_DONE: parked, to be returned by the body filter; NGX_DECLINED
  * if the answer is to be delivered; NGX_ERROR.
@@ -359,8 +373,12 @@ ngx_int_t ngx_http_graph_policy_tag(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
-/* what the upstream sent under our names isn't ours */
-void ngx_http_graph_policy_strip(ngx_http_request_t *r);
+/*
+ * Takes off what the upstream sent under our names, its Retry-After included
+ * unless that is to be kept.
+ */
+void ngx_http_graph_policy_strip(ngx_http_request_t *r,
+    ngx_uint_t keep_retry_after);
 
 /*
  * Adds a response header; the name, of "len" bytes, is a literal, and what the

@@ -82,7 +82,8 @@ use constant RESET => \'reset';
 # the headers that the module adds, one of them twice: for "spoof"
 our @spoofs = qw(X-Graph-Error-Category X-Graph-Error-Code
     X-Graph-Error-Subcode x-graph-error-reason X-GRAPH-ERROR-SCOPE
-    X-Graph-Policy X-Graph-State X-Graph-Attempts X-Graph-Error-Category);
+    X-Graph-Policy X-Graph-State X-Graph-Hold X-Graph-Attempts
+    X-Graph-Error-Category);
 
 my $samples = Cwd::abs_path(File::Basename::dirname(__FILE__)
     . '/../../samples');

@@ -62,9 +62,10 @@ package GraphPolicy::Steps;
 # Each step checks
 #
 #   the status;
-#   the headers: those above, and that there is no X-Graph-Policy, X-Graph-State
-#       (unless it is blocked) or X-Graph-Attempts that the line doesn't name,
-#       nothing of an error if the status is none, and no header twice;
+#   the headers: those above, and that there is no X-Graph-Policy or
+#       X-Graph-Attempts that the line doesn't name, no X-Graph-State or
+#       X-Graph-Hold unless it is blocked, nothing of an error if the status is
+#       none, and no header twice;
 #   the body, byte for byte: that of the last answer of the Graph API, or an
 #       error if the module has answered;
 #   what reached the Graph API: how many tries, all the same, byte for byte,
@@ -142,7 +143,8 @@ my %reason = map { $_ => 1 } qw(token-invalid account-restricted billing
     spam-quality media-download media-upload other);
 
 my @tags = map { "X-Graph-Error-$_" } qw(Category Code Subcode Reason Scope);
-my $tags = join '|', @tags, map { "X-Graph-$_" } qw(Policy State Attempts);
+my $tags = join '|', @tags, map { "X-Graph-$_" }
+    qw(Policy State Hold Attempts);
 
 my %patterns = (
     n    => '[0-9]+',
@@ -354,8 +356,8 @@ sub read_expected {
         }
 
         push @absent, 'X-Graph-Policy' if !$policy;
-        push @absent, 'X-Graph-State'
-            if !$step->{blocked} && !exists $header{'X-Graph-State'};
+        push @absent, grep { !exists $header{$_} } qw(X-Graph-State
+            X-Graph-Hold) if !$step->{blocked};
         push @absent, grep { !exists $header{$_} && !exists $like{$_} } @tags,
             'Retry-After' if $step->{status} < 400;
     }
@@ -405,7 +407,7 @@ sub exactly {
             : "(?=.*^$_: (?:$value)\\r\$)(?!.*^(?i:$_):.*^(?i:$_):)";
     }
 
-    return "$pattern(?!.*^(?i:X-Graph-(?:State|Attempts)):)";
+    return "$pattern(?!.*^(?i:X-Graph-(?:State|Hold|Attempts)):)";
 }
 
 # A pattern for a head without any header of the policy.
