@@ -12,9 +12,15 @@
  */
 
 
-#include "ngx_http_graph_policy_directives.h"
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_directives.h"
+#include "ngx_http_graph_policy_filter.h"
+#include "ngx_http_graph_policy_gate.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state_file.h"
+#include "ngx_http_graph_policy_variables.h"
 #include "ngx_http_graph_policy_webhook.h"
 
 

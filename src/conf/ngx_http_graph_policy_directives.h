@@ -1,3 +1,6 @@
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 
 /*
  * Copyright (C) the graph_policy authors
@@ -8,7 +11,7 @@
 #define _NGX_HTTP_GRAPH_POLICY_DIRECTIVES_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_http.h"
+
 
 
 /* what hold_time() takes, as the user is told it */

@@ -13,8 +13,15 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* bytes of a message's body that is read for its recipient */
@@ -45,7 +52,7 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
 
     ctx->conversed = 1;
 
-    if (ctx->identity.phone.len == 0
+    if (ctx->query.identity.phone.len == 0
         || ngx_http_graph_policy_gather_message(r, &body, &copy) != NGX_OK)
     {
         return;
@@ -57,9 +64,10 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
         recipient.data = message.recipient.data;
         recipient.len = message.recipient.len;
 
-        ctx->identity.template = message.template;
-        ctx->identity.conversation = ngx_http_graph_policy_conversation_of(
-                             glcf->zone, &ctx->identity.phone, &recipient);
+        ctx->query.gate.template = message.template;
+        ctx->query.identity.conversation =
+                     ngx_http_graph_policy_conversation_of(glcf->zone,
+                               &ctx->query.identity.phone, &recipient);
     }
 
     ngx_memzero(&message, sizeof(ngx_http_graph_policy_message_t));

@@ -8,7 +8,10 @@
 #define _NGX_HTTP_GRAPH_POLICY_REQUEST_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* scratch memory on the stack, enough for bodies of the usual size */
@@ -32,7 +35,7 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
- * Fills ctx->identity, each part once: phone and account; the credential's
+ * Fills ctx->query.identity, each part once: phone, account; the credential's
  * fingerprint.  What can't be known is left empty.
  */
 void ngx_http_graph_policy_identify(ngx_http_request_t *r,

@@ -13,7 +13,12 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_request_body.h"
 
 
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
@@ -156,7 +161,7 @@ ngx_http_graph_policy_read_body_part(ngx_http_request_t *r, ngx_buf_t *b,
     }
 
     if (n != NGX_ERROR) {
-        ngx_http_graph_policy_plain_log(r, &log);
+        ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
         ngx_log_error(NGX_LOG_ERR, &log, 0,
                       "graph policy read %z bytes of a body in place of "

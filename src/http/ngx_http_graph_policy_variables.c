@@ -13,8 +13,19 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_variables.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /* the longest of what is written, not looked up */
@@ -312,7 +323,7 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    id = &ctx->identity;
+    id = &ctx->query.identity;
 
     if (data == NGX_HTTP_GRAPH_POLICY_V_CREDENTIAL) {
         ngx_http_graph_policy_identify_credential(r, ctx, glcf);

@@ -72,6 +72,8 @@ ngx_http_graph_policy_member_t
                                  fingerprint_key, 0, NULL),
     ngx_http_graph_policy_member("generation", HEAD, HEX, 0, 1, generation, 0,
                                  NULL),
+    ngx_http_graph_policy_member("predecessor", HEAD, HEX, 0, 0, predecessor,
+                                 0, NULL),
     ngx_http_graph_policy_number("master", HEAD, 0, master, 0x7fffffff),
     ngx_http_graph_policy_number("lease", HEAD, 0, lease,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_MAX),

@@ -18,7 +18,7 @@
  * it, so that a torn file is noticed.
  *
  *     {"graph_policy":1,"fingerprint_key":"(32 hex)","generation":"(16 hex)",
- *      "master":PID,"lease":N}
+ *      "predecessor":"(16 hex)","master":PID,"lease":N}
  *     {"state":"phone","key":"1","category":"fatal","reason":"billing",...}
  *     {"link":"(phone)","account":"(account)","confirmed":MS}
  *     {"lines":N}
@@ -64,6 +64,7 @@ typedef struct {
     uint64_t      version;
     uint64_t      fingerprint_key[2];
     uint64_t      generation;       /* who wrote the file, never 0 */
+    uint64_t      predecessor;      /* whose file that one has read, or 0 */
     uint64_t      master;           /* likewise, as a process id */
     uint64_t      lease;
 

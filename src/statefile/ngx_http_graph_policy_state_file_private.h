@@ -15,8 +15,8 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_http_graph_policy_record.h"
-#include "ngx_http_graph_policy_state.h"
-#include "ngx_http_graph_policy_state_file.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 typedef struct ngx_http_graph_policy_save_s  ngx_http_graph_policy_save_t;
@@ -102,7 +102,8 @@ ngx_int_t ngx_http_graph_policy_record_batch(
 /* NGX_OK, NGX_DECLINED if it is over or known already, NGX_ERROR: no room */
 ngx_int_t ngx_http_graph_policy_record_restore(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 
 /* logs that "call" failed, unless it was logged within the last minute */

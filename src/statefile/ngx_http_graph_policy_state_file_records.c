@@ -14,7 +14,17 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* milliseconds; no hold is longer, see graph_policy_hold */
@@ -32,13 +42,16 @@ static void ngx_http_graph_policy_record_copy(
 
 static ngx_int_t ngx_http_graph_policy_restore_link(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_restore_state(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_restore_at(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static void ngx_http_graph_policy_restore_breaker(
     ngx_http_graph_policy_breaker_t *b,
     ngx_http_graph_policy_record_t *record);
@@ -167,10 +180,11 @@ ngx_http_graph_policy_record_copy(ngx_http_graph_policy_record_text_t *text,
 
 ngx_int_t
 ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     if (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK) {
-        return ngx_http_graph_policy_restore_link(zone, record, now);
+        return ngx_http_graph_policy_restore_link(zone, record, now, changes);
     }
 
     ngx_http_graph_policy_restore_bound(record, now);
@@ -179,13 +193,14 @@ ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
         return NGX_DECLINED;
     }
 
-    return ngx_http_graph_policy_restore_state(zone, record, now);
+    return ngx_http_graph_policy_restore_state(zone, record, now, changes);
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_identity_t  id;
 
@@ -204,14 +219,18 @@ ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
     id.account.len = record->account.len;
     id.account_hash = 0;
 
-    return ngx_http_graph_policy_zone_link(zone, &id, NULL,
-                                           ngx_min(record->confirmed, now));
+    return (ngx_http_graph_policy_zone_link(zone, &id, NULL,
+                                            ngx_min(record->confirmed, now),
+                                            changes)
+            == NGX_HTTP_GRAPH_POLICY_LINK_KNOWN)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_int_t                          rc;
     ngx_http_graph_policy_place_t      place;
@@ -233,7 +252,7 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
     rc = NGX_DECLINED;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ngx_http_graph_policy_state_place(zone->sh, &id, record->kind,
                                           record->credential != 0, &place)
@@ -245,10 +264,11 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
-    state = ngx_http_graph_policy_restore_at(zone, &place, record, now);
+    state = ngx_http_graph_policy_restore_at(zone, &place, record, now,
+                                             changes);
 
     if (state == NULL) {
-        zone->sh->counters.lost++;
+        changes->refused = 1;
         rc = NGX_ERROR;
         goto done;
     }
@@ -259,7 +279,7 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -268,7 +288,8 @@ done:
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_facts_t     facts;
     ngx_http_graph_policy_state_t    *state;
@@ -296,7 +317,8 @@ ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
     failure.status = record->status;
     failure.now = now;
 
-    state = ngx_http_graph_policy_state_create(zone, place, &failure);
+    state = ngx_http_graph_policy_state_create(zone, place, verdict.reason,
+                                               facts.trace_len, now, changes);
 
     if (state == NULL) {
         return NULL;
@@ -359,12 +381,17 @@ static ngx_uint_t
 ngx_http_graph_policy_restore_is_over(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    if (!record->armed) {
-        return now >= ngx_max(record->until, record->changed + zone->memory);
-    }
+    ngx_http_graph_policy_breaker_t  b;
+    ngx_http_graph_policy_order_e    order;
 
-    return now >= record->until
-                  + ((record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
-                     ? NGX_HTTP_GRAPH_POLICY_COOLED
-                     : NGX_HTTP_GRAPH_POLICY_ABANDONED);
+    ngx_memzero(&b, sizeof(ngx_http_graph_policy_breaker_t));
+    ngx_http_graph_policy_restore_breaker(&b, record);
+
+    order = ngx_http_graph_policy_breaker_order(&b,
+                      record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY,
+                      record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+
+    return ngx_http_graph_policy_breaker_is_over(order,
+                   ngx_http_graph_policy_breaker_order_key(&b, zone->memory),
+                                                 now);
 }

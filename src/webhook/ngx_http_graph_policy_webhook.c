@@ -14,8 +14,23 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_reply.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_request_body.h"
+#include "ngx_http_graph_policy_signature.h"
+#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
@@ -254,7 +269,7 @@ ngx_http_graph_policy_refuse(ngx_http_request_t *r,
 
     ngx_http_graph_policy_zone_count_webhook(glcf->webhook_zone, kind);
 
-    ngx_http_graph_policy_plain_log(r, &log);
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
     ngx_log_error(NGX_LOG_WARN, &log, 0,
                   "graph policy refuses a webhook %s, client: %V, "
@@ -395,7 +410,7 @@ ngx_http_graph_policy_count(ngx_http_request_t *r,
 
     ngx_http_graph_policy_zone_count_webhook(zone, kind);
 
-    ngx_http_graph_policy_plain_log(r, &log);
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
     ngx_log_error(level, &log, 0,
                   "graph policy lets a webhook pass that %s, zone: \"%V\"",

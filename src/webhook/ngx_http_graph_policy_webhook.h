@@ -8,10 +8,16 @@
 #define _NGX_HTTP_GRAPH_POLICY_WEBHOOK_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_payload.h"
-#include "ngx_http_graph_policy_secret.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_signature.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /*

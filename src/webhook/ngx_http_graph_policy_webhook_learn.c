@@ -16,8 +16,27 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_classify.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /*
@@ -38,6 +57,7 @@ typedef struct {
     time_t                                   time;        /* entry's, or 0 */
     ngx_uint_t                               trusted;
     ngx_uint_t                               marked;      /* by events */
+    ngx_http_graph_policy_changes_t          changes;
 } ngx_http_graph_policy_learning_t;
 
 
@@ -71,9 +91,6 @@ static void ngx_http_graph_policy_learn_failure(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict, time_t time);
-static uint32_t ngx_http_graph_policy_learn_hold(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_verdict_t *verdict);
 static void ngx_http_graph_policy_learn_resolved(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind,
@@ -105,6 +122,9 @@ ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
     learning.result = result;
     learning.marked = 0;
     learning.now = ngx_http_graph_policy_now();
+
+    ngx_http_graph_policy_changes_of(&learning.changes, ctx->request,
+                                     ctx->log_level);
 
     for (entry = payload->entries; entry != NULL; entry = entry->next) {
 
@@ -167,7 +187,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_trust_t *trust, time_t time)
 {
     u_char                            data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
-    ngx_int_t                         rc;
+    ngx_http_graph_policy_link_e          rc;
     ngx_str_t                         other;
     ngx_http_graph_policy_identity_t  *id;
 
@@ -180,9 +200,9 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
     other.data = data;
 
     rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, &other,
-                                         learning->now);
+                                         learning->now, &learning->changes);
 
-    if (rc == NGX_DECLINED) {
+    if (rc == NGX_HTTP_GRAPH_POLICY_LINK_OTHER) {
 
         if (!ngx_http_graph_policy_is_trusted(trust, &other)) {
             ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
@@ -197,14 +217,11 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
         }
 
         rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, NULL,
-                                             learning->now);
+                                             learning->now,
+                                             &learning->changes);
     }
 
-    if (rc == NGX_ERROR) {
-        ngx_http_graph_policy_log_full(learning->ctx);
-    }
-
-    return rc != NGX_ABORT;
+    return rc != NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
 }
 
 
@@ -262,7 +279,6 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
 {
     ngx_uint_t                         i;
     ngx_http_graph_policy_ctx_t       *ctx;
-    ngx_http_graph_policy_view_t       view;
     ngx_http_graph_policy_identity_t  *id;
 
     ctx = learning->ctx;
@@ -282,8 +298,8 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
 
         ngx_http_graph_policy_zone_inbound(ctx->zone, id,
                          ngx_http_graph_policy_cause_time(time, learning->now),
-                                           learning->now, &view);
-        ngx_http_graph_policy_log_state(ctx, &view);
+                                           learning->now,
+                                           &learning->changes);
     }
 }
 
@@ -455,12 +471,18 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     ngx_int_t                                rc;
     ngx_http_graph_policy_ref_t             *ref;
     ngx_http_graph_policy_view_t             view;
-    ngx_http_graph_policy_webhook_result_t  *result;
+    ngx_http_graph_policy_limits_t           limits;
+    ngx_http_graph_policy_outcome_t          outcome;
     ngx_http_graph_policy_failure_t          failure;
+    ngx_http_graph_policy_webhook_result_t  *result;
 
-    failure.hold = ngx_http_graph_policy_learn_hold(learning, verdict);
+    ngx_http_graph_policy_limits(learning->glcf,
+                                 learning->ctx->zone->conversation_hold,
+                                 &limits);
 
-    if (failure.hold == 0
+    if (!ngx_http_graph_policy_outcome(verdict,
+                                       NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
+                                       0, &limits, &outcome)
         || !ngx_http_graph_policy_is_recent(time, learning->now))
     {
         return;
@@ -470,26 +492,17 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     failure.facts = facts;
     failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
     failure.status = NGX_HTTP_BAD_REQUEST;
+    failure.lease = 0;
     failure.now = learning->now;
     failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
-    failure.max = (uint32_t) ngx_max(failure.hold, learning->glcf->hold_max);
+    failure.hold = outcome.hold;
+    failure.max = outcome.max;
 
     rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
-                                          &learning->identity, &failure, &view);
+                                          &learning->identity, &failure,
+                                          &learning->changes, &view);
 
-    ngx_http_graph_policy_log_state(learning->ctx, &failure.evicted);
-
-    if (rc == NGX_ERROR) {
-        ngx_http_graph_policy_log_full(learning->ctx);
-    }
-
-    if (rc != NGX_OK) {
-        return;
-    }
-
-    ngx_http_graph_policy_log_state(learning->ctx, &view);
-
-    if (view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+    if (rc != NGX_OK || view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
         return;
     }
 
@@ -503,47 +516,11 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
 }
 
 
-/* as that of an answer: 0 if the error sets no state */
-
-static uint32_t
-ngx_http_graph_policy_learn_hold(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_verdict_t *verdict)
-{
-    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
-        || verdict->messages)
-    {
-        return 0;
-    }
-
-    switch (verdict->category) {
-
-    case NGX_HTTP_GRAPH_POLICY_FATAL:
-        return (uint32_t) ((verdict->hold != 0) ? verdict->hold
-                                                : learning->glcf->hold);
-
-    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
-
-        if (verdict->scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
-            || learning->ctx->zone->conversation_hold == 0)
-        {
-            return 0;
-        }
-
-        return (verdict->hold != 0) ? (uint32_t) verdict->hold
-                                    : learning->ctx->zone->conversation_hold;
-
-    default:
-        return 0;
-    }
-}
-
-
 static void
 ngx_http_graph_policy_learn_resolved(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason)
 {
-    uint64_t                      when;
-    ngx_http_graph_policy_view_t  view;
+    uint64_t  when;
 
     /* however late it comes, only what is newer than itself withstands it */
 
@@ -555,8 +532,7 @@ ngx_http_graph_policy_learn_resolved(ngx_http_graph_policy_learning_t *learning,
 
     ngx_http_graph_policy_zone_resolve(learning->ctx->zone,
                                        &learning->identity, kind, reason, when,
-                                       learning->now, &view);
-    ngx_http_graph_policy_log_state(learning->ctx, &view);
+                                       learning->now, &learning->changes);
 }
 
 

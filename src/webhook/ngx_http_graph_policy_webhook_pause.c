@@ -13,7 +13,16 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 ngx_int_t
@@ -59,9 +68,10 @@ ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
                 return NGX_OK;
             }
 
-            if (ngx_http_graph_policy_zone_paused(ctx->zone, &id, result->set,
-                                                  result->nset, now, &view)
-                != NGX_BUSY)
+            if (!ngx_http_graph_policy_zone_is_paused(ctx->zone, &id,
+                                                      result->set,
+                                                      result->nset, now,
+                                                      &view))
             {
                 return NGX_OK;
             }

@@ -14,7 +14,14 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /* milliseconds for which nobody else may take a phone from its account */
@@ -34,14 +41,16 @@ static void ngx_http_graph_policy_link_regroup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason);
+    ngx_http_graph_policy_reason_e reason, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 
-ngx_int_t
+ngx_http_graph_policy_link_e
 ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now)
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_int_t                      rc;
+    ngx_http_graph_policy_link_e   rc;
     ngx_http_graph_policy_link_t  *link;
 
     if (id->phone.len == 0
@@ -49,12 +58,12 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         || id->account.len == 0
         || id->account.len > NGX_HTTP_GRAPH_POLICY_KEY_LEN)
     {
-        return NGX_ERROR;
+        return NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM;
     }
 
-    rc = NGX_OK;
+    rc = NGX_HTTP_GRAPH_POLICY_LINK_KNOWN;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     link = ngx_http_graph_policy_link_find(zone->sh, &id->phone,
                                            &id->phone_hash);
@@ -66,7 +75,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         {
             ngx_memcpy(other->data, link->account, link->account_len);
             other->len = link->account_len;
-            rc = NGX_DECLINED;
+            rc = NGX_HTTP_GRAPH_POLICY_LINK_OTHER;
             goto done;
         }
 
@@ -75,17 +84,18 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
-        zone->sh->counters.lost++;
-        rc = NGX_ABORT;
+        changes->refused = 1;
+        rc = NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
         goto done;
     }
 
     if (link == NULL) {
-        link = ngx_http_graph_policy_link_create(zone, id, now);
+        link = ngx_http_graph_policy_link_create(zone, id, now, changes);
 
         if (link == NULL) {
-            zone->sh->counters.lost++;
-            rc = NGX_ERROR;
+            changes->refused = 1;
+            changes->full = 1;
+            rc = NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM;
             goto done;
         }
 
@@ -100,7 +110,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -163,21 +173,19 @@ void
 ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_uint_t                      was_armed;
     ngx_http_graph_policy_place_t   place;
     ngx_http_graph_policy_state_t  *state;
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ngx_http_graph_policy_state_place(zone->sh, id, kind, 0, &place)
         != NGX_OK)
     {
-        return;
+        goto done;
     }
-
-    ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, now);
 
@@ -188,34 +196,30 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
         && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
     {
-        state = ngx_http_graph_policy_note(zone, &place, reason);
+        state = ngx_http_graph_policy_note(zone, &place, reason, now, changes);
     }
 
-    if (state == NULL
-        || !ngx_http_graph_policy_state_is_at(state, &place)
-        || when / 1000 < state->breaker.changed / 1000
-        || state->breaker.until == NGX_HTTP_GRAPH_POLICY_NEVER)
-    {
+    if (state == NULL || !ngx_http_graph_policy_state_is_at(state, &place)) {
         goto done;
     }
 
     was_armed = state->breaker.armed;
 
-    if (ngx_http_graph_policy_breaker_clear(&state->breaker,
-                                            state->breaker.changed, now)
-        == NGX_HTTP_GRAPH_POLICY_CLEARED)
-    {
-        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-        view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+    if (!ngx_http_graph_policy_breaker_resolve(&state->breaker, when, now)) {
+        goto done;
     }
 
-    state->breaker.changed = when;
+    if (was_armed) {
+        ngx_http_graph_policy_state_note(zone->sh, state, now,
+                                         NGX_HTTP_GRAPH_POLICY_CLEARED,
+                                         changes);
+    }
 
     ngx_http_graph_policy_state_update(zone, state, was_armed);
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 }
 
 
@@ -224,23 +228,13 @@ done:
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_note(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason)
+    ngx_http_graph_policy_reason_e reason, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_http_graph_policy_facts_t    facts;
-    ngx_http_graph_policy_failure_t  failure;
-    ngx_http_graph_policy_verdict_t  verdict;
-
     if (zone->shpool->pfree < 4) {
         return NULL;
     }
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    verdict.reason = (uint8_t) reason;
-    failure.verdict = &verdict;
-    failure.facts = &facts;
-
-    return ngx_http_graph_policy_state_create(zone, place, &failure);
+    return ngx_http_graph_policy_state_create(zone, place, reason, 0, now,
+                                              changes);
 }

@@ -15,6 +15,8 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static ngx_int_t ngx_http_graph_policy_link_compare(u_char *one, size_t len,

@@ -15,7 +15,8 @@
 
 #define HEAD   "{\"graph_policy\":1,"                                         \
                "\"fingerprint_key\":\"00000000000000010000000000000002\","    \
-               "\"generation\":\"fedcba9876543210\",\"master\":17,\"lease\":5}"
+               "\"generation\":\"fedcba9876543210\","                         \
+               "\"predecessor\":\"0123456789abcdef\",\"master\":17,\"lease\":5}"
 #define STATE  "{\"state\":\"phone\",\"key\":\"1\",\"category\":\"fatal\","   \
                "\"reason\":\"phone-disconnected\",\"code\":133010,"           \
                "\"status\":400,\"source\":\"answer\",\"armed\":true,"         \
@@ -98,6 +99,7 @@ lines(void)
     record.fingerprint_key[0] = 1;
     record.fingerprint_key[1] = 2;
     record.generation = 0xfedcba9876543210ULL;
+    record.predecessor = 0x0123456789abcdefULL;
     record.master = 17;
     record.lease = 5;
     is_line(&record, HEAD "\n", "a head");
@@ -286,6 +288,7 @@ refused(void)
     without(HEAD, "2\",", "\",", NGX_DECLINED);
     without(HEAD, "\"master\":17", "\"master\":2147483648", NGX_DECLINED);
     without(HEAD, ",\"lease\":5", "", NGX_DECLINED);
+    without(HEAD, "\"predecessor\":\"0123456789abcdef\",", "", NGX_OK);
 
     /* a NUL is a byte like others */
 
