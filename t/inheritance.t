@@ -271,18 +271,18 @@ graph_policy_hold 3ms;
 /location/nested/4/messages four 400 133010  =>  400 passed
 /location/nested/4/messages four 400 133010  =>  400 probe
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
 
 
 
@@ -336,7 +336,7 @@ graph_policy_accept_encoding off;
 /location/nested/1/messages one {Accept-Encoding: gzip,br}  =>  200
 --- graph
 POST /http/1/messages gzip,br
-POST /server/1/messages gzip
+POST /server/1/messages identity
 POST /location/1/messages gzip,br
 POST /location/nested/1/messages gzip,br
 
@@ -390,7 +390,7 @@ POST /location/nested/1/messages
 
 === graph_policy_log_level
 --- at_http
-graph_policy_log_level error;
+graph_policy_log_level warn;
 --- at_server
 graph_policy_log_level notice;
 --- at_location
@@ -401,7 +401,7 @@ graph_policy_log_level info;
 /location/3/messages one 400 131042         =>  400 passed
 /location/nested/4/messages one 400 131042  =>  400 passed
 --- said
-[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [notice] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy state set, scope: account, of phone: "3", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy state set, scope: account, of phone: "4", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
@@ -427,7 +427,7 @@ POST /1/messages -
 GET /1 -
 GET /1/messages identity
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 
 
@@ -529,12 +529,12 @@ location /long/  { graph_policy_hold 1h; proxy_pass http://graph; }
 /long/2/messages one 400 131042   =>  400 passed
 /short/2/messages one             =>  400 blocked
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
-[warn] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", hold: 3600000ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", hold: 3600000ms, zone: "z"
 [info] graph policy blocks a request, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 
 
@@ -608,13 +608,13 @@ location @graph {
 /1/messages one             =>  200 probe
 /1/messages one             =>  200
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
 [info] graph policy state probe told nothing, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 
 
 
@@ -713,11 +713,11 @@ location = /sorry.html {
 POST /1/messages
 POST /1/messages
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
 [info] graph policy state probe told nothing, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 
 
 

@@ -45,7 +45,7 @@ GET /1 one 400 190          =>  400 passed
 --- steps
 /1/messages one 400 131042  =>  400 passed
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
 
 
@@ -55,7 +55,7 @@ graph_policy_account 102290129340398;
 --- steps
 /1/messages one 400 368  =>  400 passed
 --- said
-[warn] graph policy state set, scope: account, key: "102290129340398", reason: account-restricted, code: 368, trace: "Trace368", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, key: "102290129340398", reason: account-restricted, code: 368, trace: "Trace368", hold: 10000ms, zone: "z"
 
 
 
@@ -65,7 +65,7 @@ graph_policy_account "a\"b $http_authorization";
 --- steps
 /1/messages one 400 131042  =>  400 passed
 --- said
-[warn] graph policy state set, scope: account, key: "<fp>", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, key: "<fp>", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
 
 
@@ -76,7 +76,7 @@ graph_policy_account 102290129340398;
 --- steps
 /1/messages one 400 200  =>  400 passed
 --- said
-[warn] graph policy state set, scope: account, key: "102290129340398", credential: <fp>, reason: token-invalid, code: 200, trace: "Trace200", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, key: "102290129340398", credential: <fp>, reason: token-invalid, code: 200, trace: "Trace200", hold: 10000ms, zone: "z"
 
 
 
@@ -84,7 +84,7 @@ graph_policy_account 102290129340398;
 --- steps
 /106540352242922/messages one 400 133010  =>  400 passed
 --- said
-[warn] graph policy state set, scope: phone, key: "106540352242922", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "106540352242922", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 
 
 
@@ -92,7 +92,7 @@ graph_policy_account 102290129340398;
 --- steps
 /1/messages one 400 100/33  =>  400 passed
 --- said
-[warn] graph policy state set, scope: phone, key: "1", credential: <fp>, reason: phone-disconnected, code: 100/33, trace: "Trace100", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", credential: <fp>, reason: phone-disconnected, code: 100/33, trace: "Trace100", hold: 10000ms, zone: "z"
 
 
 
@@ -101,7 +101,7 @@ graph_policy_account 102290129340398;
 /1/messages one 400 190/463     =>  400 passed
 /2/messages?access_token=one -  =>  400 blocked
 --- said
-[warn] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", zone: "z"
 
 
@@ -116,13 +116,13 @@ graph_policy_hold 1ms;
 /1/messages?access_token=SECRET - 500      =>  500 probe
 /1/messages?access_token=SECRET -          =>  200 probe
 --- said
-[warn] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", zone: "z"
-[warn] graph policy state re-armed, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", zone: "z"
 [info] graph policy state probe told nothing, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", zone: "z"
-[warn] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
 
 
 
@@ -132,9 +132,9 @@ graph_policy_hold 1ms;
 /2/messages one 400 131042 trace=A%2522b  =>  400 passed
 /3/messages one 400 131042 trace=A_b-9    =>  400 passed
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, hold: 10000ms, zone: "z"
-[warn] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, hold: 10000ms, zone: "z"
-[warn] graph policy state set, scope: account, of phone: "3", reason: billing, code: 131042, trace: "A_b-9", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "3", reason: billing, code: 131042, trace: "A_b-9", hold: 10000ms, zone: "z"
 
 
 
@@ -144,8 +144,8 @@ graph_policy_hold 1ms;
 /2/messages one 400 133010  =>  400 passed
 /1/messages one             =>  400 blocked
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "2", reason: phones-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "2", reason: phones-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: phone, key: "1", reason: phones-disconnected, code: 133010, trace: "Trace133010", zone: "z"
 
 
@@ -161,14 +161,14 @@ graph_policy_hold 1ms max=2ms;
 /1/messages one 400 131042  =>  400 passed
 /1/messages one             =>  200 probe
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
-[warn] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 
 
 
@@ -180,13 +180,13 @@ graph_policy_hold 1ms;
 /1/messages one 400 190     =>  400 probe
 /1/messages one             =>  200 probe
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
 [info] graph policy state probe told nothing, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 
 
 
@@ -198,10 +198,10 @@ graph_policy_dry_run on;
 /1/messages one 400 131026  =>  400 dry-run
 /1/messages one             =>  200
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy would block a request, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 [info] graph policy would block a request, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
 
 
@@ -249,17 +249,34 @@ graph_policy_hold 1ms;
 
 
 
-=== an error log of warn has the changes, and not the single blocks
---- log_level: warn
+=== an error log of error, nginx's default, has the changes
+--- location
+graph_policy_hold 1ms;
+--- log_level: error
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one 400 133010  =>  400 probe
+/1/messages one             =>  200 probe
+--- said
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+
+
+
+=== and not the single blocks
+--- log_level: error
 --- steps
 /1/messages one 400 133010  =>  400 passed
 /1/messages one             =>  400 blocked
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 
 
 
 === an error log of error has nothing of a level of warn
+--- location
+graph_policy_log_level warn;
 --- log_level: error
 --- steps
 /1/messages one 400 133010  =>  400 passed
@@ -300,8 +317,8 @@ location /quiet/ {
 /quiet/1/messages one 400 133010  =>  400 passed
 /1/messages one                   =>  200 probe
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
-[warn] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 
 
 
@@ -313,5 +330,52 @@ error_log $TEST_NGINX_SERVER_ROOT/logs/location.log info;
 /1/messages one             =>  400 blocked
 --- said_in: location.log
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+
+
+
+=== where no request shows a credential, nobody ends what is due: said once a location
+--- http_config
+graph_policy_zone zone=z:1m;
+graph_policy zone=z;
+graph_policy_hold 1ms;
+graph_policy_log_level info;
+--- config
+location / {
+    proxy_pass http://graph;
+}
+
+location /adds/ {
+    proxy_set_header Authorization "Bearer one";
+    proxy_pass http://graph;
+}
+
+location /named/ {
+    graph_policy_credential one;
+    proxy_set_header Authorization "Bearer one";
+    proxy_pass http://graph;
+}
+--- log_level: error
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/adds/1/messages -          =>  400 blocked
+/adds/1/messages -          =>  400 blocked
+/1/messages -               =>  400 blocked
+/adds/1/messages -          =>  400 blocked
+/named/1/messages -         =>  200 probe
+/adds/1/messages -          =>  200
+--- said
+[error] graph policy has no probe for a state that is due: a request in location "/adds/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+[error] graph policy has no probe for a state that is due: a request in location "/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+
+
+
+=== while it holds, nothing is said of that
+--- location
+graph_policy_log_level info;
+--- log_level: error
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages -               =>  400 blocked
+--- said
