@@ -48,8 +48,8 @@ export CC NGINX_BINARY NGX_SRC
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
-.PHONY: help build check-warnings test test-unit test-asan test-valgrind \
-	test-matrix install uninstall run bench fuzz clean
+.PHONY: help build check-warnings test test-unit test-clients test-asan \
+	test-valgrind test-matrix install uninstall run bench fuzz clean
 
 
 ##@ Building
@@ -84,6 +84,11 @@ test: build ## run every test, or those of T=t/some.t
 test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
 	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
+
+test-clients: build ## drive published npm clients through the proxy
+	@$(TOOLS)/need test clients
+	@GRAPH_POLICY_NEED_CLIENTS=1 MODULE=$(MODULE) OUT=$(OUT) \
+	    $(TOOLS)/suite t/clients/clients.t
 
 test-asan: ## the tests under AddressSanitizer and UBSan
 test-valgrind: ## the tests under valgrind

@@ -572,7 +572,8 @@ for my $case (['90s', 90], ['1h30m', 5400], ['250ms', 0.25], ['10', 10]) {
 
     my $local = $hook->is_blocked($phone, 'phone-disconnected 133010',
         'frozen');
-    is($local->{headers}{'retry-after'}, undef, 'frozen: no Retry-After');
+    is_deeply([@{ $local->{headers} }{qw(x-graph-hold retry-after)}],
+        [undef, undef], 'frozen: no X-Graph-Hold, no Retry-After');
     my $error = eval { JSON::PP::decode_json($local->{body})->{error} };
     ok($error, 'frozen: the answer is JSON') or diag($local->{body});
     unlike($error->{error_data}{details} // '', qr/1970|next try at/,

@@ -252,7 +252,7 @@ my $lagging;
     # token they can't be the probe.
     ok(wait_until(sub {
         my $answer = go($laggard, '200', in => 'soon', token => undef);
-        return ($answer->{headers}{'retry-after'} // 0) > 20;
+        return ($answer->{headers}{'x-graph-hold'} // 0) > 20;
     }), 'a slow client: its send is the probe');
 }
 

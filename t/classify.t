@@ -63,6 +63,7 @@ my %table = (
     (map { $_ => 'spam-quality conversation' } 131048, 131064),
     131052        => 'media-download request',
     131053        => 'media-upload request',
+    (map { $_ => 'other request' } '10/2018278', '10/2018065', '200/1545041'),
 );
 
 # What concerns calls, groups, templates, marketing or one message only has

@@ -781,7 +781,7 @@ sub masked {
     $text =~ s{^(Server: nginx/).*}{$1}mg;
     $text =~ s/^(Date: ).*/$1/mg;
     $text =~ s/^(X-Graph-State: )[0-9a-f]{18}$/$1/mg;
-    $text =~ s/^(Retry-After: )1[0-2]$/$1/mg;
+    $text =~ s/^(X-Graph-Hold: )1[0-2]$/$1/mg;
     $text =~ s/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/TIME/g;
     $text =~ s/("fbtrace_id": ?)"[A-Za-z0-9_-]{1,64}"/$1""/g;
 

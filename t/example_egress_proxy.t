@@ -177,7 +177,7 @@ $answer = send_message('1000000131042');
 
 is($answer->{status}, 400, 'the next send has the same status');
 is($answer->{headers}{'x-graph-policy'}, 'blocked', 'it is answered here');
-ok($answer->{headers}{'retry-after'}, 'it says when to come again');
+ok($answer->{headers}{'x-graph-hold'}, 'it says how long that lasts');
 
 %connections = map { $_->{connection} => 1 } my @lines = far_lines(7);
 
@@ -278,7 +278,8 @@ is($log[6]{trace}, 'AFakeTraceId0000000000', 'its trace');
 
 is($log[7]{policy}, 'BLOCKED', 'a blocked send');
 is($log[7]{upstream}, '', 'went nowhere');
-like($log[7]{retry_after}, qr/^\d+$/, 'how long it is to wait');
+like($log[7]{hold}, qr/^\d+$/, 'how long it is held');
+is($log[7]{retry_after}, '', 'that it is not told to come again');
 isnt($log[7]{state}, '', 'which state blocked it');
 
 like($log[8]{request}, qr{^POST /v25\.0/\d+/messages\?access_token=},

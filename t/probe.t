@@ -329,6 +329,30 @@ for (
 
 # -- who probes ---------------------------------------------------------------
 
+# a send without a credential never does, and while a state is due it is told
+# neither of a hold that is over nor of another try
+{
+    my $phone = next_phone();
+    my $path  = "/v25.0/$phone/messages";
+
+    send_to($phone, '400 133010');
+    my $answer = $nginx->request(path => $path, body => '{}');
+
+    is(policy($answer), 'blocked', 'no credential: blocked');
+    like($answer->{headers}{'x-graph-hold'} // '-', qr/^[1-9]\d*$/,
+        'until the hold is over');
+    like($answer->{body}, qr/, next try at \d{4}-/, 'as the details say');
+
+    sleep_hold();
+    $answer = $nginx->request(path => $path, body => '{}');
+    is(policy($answer), 'blocked', 'and while a probe is due');
+    is_deeply([@{ $answer->{headers} }{qw(x-graph-hold retry-after)}],
+        [undef, undef], 'without a promise');
+    unlike($answer->{body}, qr/next try/, 'in the details, too');
+
+    is(policy(send_to($phone)), 'probe', 'with a credential it is the probe');
+}
+
 for (
     ['phone',      '400 133010', 0],
     ['account',    '400 131042', 0],
@@ -351,8 +375,10 @@ for (
         }
 
         is(policy($answer), 'blocked', "$scope: $end may not probe");
-        like($answer->{headers}{'retry-after'} // 'none', qr/^[1-9]\d*$/,
-            'but is told to come again');
+        is_deeply([@{ $answer->{headers} }{qw(x-graph-hold retry-after)}],
+            [undef, undef], 'nor is it told when it might');
+        unlike($answer->{body}, qr/next try|\d{4}-\d\d-\d\dT.*\d{4}-\d\d-/,
+            'not in the details, either');
         is(policy(post("/v25.0/$phone/marketing_messages", undef,
             "t$phone")), 'probe', 'a message of marketing may');
         is(policy(post($path, undef, "t$phone")), '', "and then $end passes");
@@ -591,7 +617,7 @@ for (
     is(policy($answer), 'probe', 'a hold of 8 s, then a probe with a 500');
     $answer = post($path);
     is(policy($answer), 'blocked', 'sends wait again');
-    like($answer->{headers}{'retry-after'}, qr/^[3456]$/,
+    like($answer->{headers}{'x-graph-hold'}, qr/^[3456]$/,
         'but not longer than 5 s and a little');
 }
 

@@ -221,8 +221,12 @@ graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;
 --- retry
 graph_policy_retry attempts=3 base=20ms factor=1 budget_min=1000;
 --- tries
-1001 500 131016 | 200 header=X-Graph-Policy:spoof header=X-Graph-Attempts:99 header=X-Graph-Error-Category:fatal header=X-Graph-State:x header=Retry-After:7
-    => 200 retried x2
+1001 500 131016 | 200 header=X-Graph-Policy:spoof header=X-Graph-Attempts:99 header=X-Graph-Error-Category:fatal header=X-Graph-State:x header=X-Graph-Hold:9 header=Retry-After:7
+    => 200 retried x2 !X-Graph-Hold
+1003 500 131016 | 400 100 header=Retry-After:7 header=X-Graph-Hold:9
+    => 400 request retried x2 Retry-After:7 !X-Graph-Hold
+1004 500 131016 | 400 131047 header=Retry-After:7 header=X-Graph-Hold:9
+    => 400 context-limited retried x2 !Retry-After !X-Graph-Hold
 1002 200 header=X-Graph-Policy:spoof header=X-Graph-Attempts:99
     => 200 X-Graph-Policy:spoof X-Graph-Attempts:99
 
@@ -272,6 +276,71 @@ GET /v25.0/77      500 131000 | 500 1 | 500 131000 | 200  =>  200 retried x4
 PUT /v25.0/77      500 131000 | 500 1 | 500 131000 | 200  =>  200 retried x4
 DELETE /v25.0/77   500 131000 | 500 1 | 500 131000 | 200  =>  200 retried x4
 OPTIONS /v25.0/77  500 131000 | 500 1 | 500 131000 | 200  =>  200 retried x4
+
+
+
+=== a send is never idempotent, whatever its method
+--- server
+graph_policy_send $http_x_send;
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- tries
+GET /v25.0/77 500 131000 | 500 1 {X-Send: 1}     =>  500 server-error retried x2
+PUT /v25.0/77 500 131000 | 500 1 {X-Send: 1}     =>  500 server-error retried x2
+DELETE /v25.0/77 500 131000 | 500 1 {X-Send: 1}  =>  500 server-error retried x2
+GET /v25.0/77 500 131000 | 500 1 | 200           =>  200 retried x3
+
+
+
+=== what nginx sends as POST is not idempotent
+--- server
+proxy_method POST;
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- sent: POST
+--- tries
+GET /v25.0/77      500 131000 | 500 1   =>  500 server-error retried x2
+DELETE /v25.0/77   500 131000 | 500 1   =>  500 server-error retried x2
+GET /v25.0/77      500 131016 | 500 2 | 500 131016 | 200  =>  200 retried x4
+
+
+
+=== what nginx sends with an idempotent method is
+--- server
+proxy_method DELETE;
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- sent: DELETE
+--- tries
+GET /v25.0/77      500 131000 | 500 1 | 500 1 | 200  =>  200 retried x4
+POST /v25.0/77     500 131000 | 500 1                =>  500 server-error retried x2
+
+
+
+=== what names its method in the query is not, as Graph takes it from there
+--- retry
+graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+--- tries
+GET /v25.0/77?method=post          500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?a=b&method=delete&c  500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?%6dethod=POST        500 131000 | 500 1  =>  500 server-error retried x2
+PUT /v25.0/77?method               500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?method=get           500 131000 | 500 1  =>  500 server-error retried x2
+GET /v25.0/77?methods=post&a=method  500 131000 | 500 1 | 200  =>  200 retried x3
+GET /v25.0/method=post             500 131000 | 500 1 | 200    =>  200 retried x3
+
+
+
+=== not even if nginx adds it to the query
+--- config
+        graph_policy zone=z;
+        graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
+        location / {
+            proxy_pass http://127.0.0.1:$TEST_NGINX_UPSTREAM_PORT$request_uri?method=delete;
+        }
+--- sent: GET ?method=delete
+--- tries
+GET /v25.0/77  500 131000 | 500 1  =>  500 server-error retried x2
 
 
 

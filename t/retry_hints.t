@@ -1,7 +1,8 @@
 # vi:set ft= ts=4 sw=4 et:
 
 # What Graph says of when to come back: Retry-After, X-Business-Use-Case-Usage
-# and X-App-Usage, the hostile ones too.
+# and X-App-Usage, the hostile ones too. A usage header comes with any answer,
+# and speaks of few errors.
 
 use strict;
 use warnings;
@@ -36,8 +37,9 @@ sub usage {
     return header('X-Business-Use-Case-Usage: {' . join(',', map {
         my $id = $_;
         qq("$id":[) . join(',', map {
-            qq({"type":"whatsapp","call_count":7,"total_cputime":1,)
-            . qq("total_time":1,"estimated_time_to_regain_access":$_})
+            my ($minutes, $type) = ref $_ ? @$_ : ($_, 'whatsapp');
+            qq({"type":"$type","call_count":7,"total_cputime":1,)
+            . qq("total_time":1,"estimated_time_to_regain_access":$minutes})
         } @{ $minutes{$id} }) . ']'
     } sort keys %minutes) . '}');
 }
@@ -192,11 +194,13 @@ graph_policy_retry attempts=4 base=20ms factor=1 budget_min=1000;
 
 
 === X-Business-Use-Case-Usage, in minutes
+--- server
+graph_policy_rule 80007 temporary wait=20ms;
 --- retry
 graph_policy_retry attempts=2 base=20ms factor=1 budget_min=1000;
 --- tries eval
 my @lines = map { my ($hint, $expected) = @$_;
-    $main::phone++ . " 429 130429 $hint | 200  =>  $expected\n" }
+    $main::phone++ . " 429 80007 $hint | 200  =>  $expected\n" }
     [main::usage(1 => [0]), '200 retried x2'],
     [main::usage(1 => [1]), '429 temporary passed x1 Retry-After:60'],
     [main::usage(1 => [7]), '429 temporary passed x1 Retry-After:420'],
@@ -214,40 +218,120 @@ CORE::join '', @lines
 
 
 
-=== it counts for every temporary error, and for no other answer
+=== it counts for the errors of such a quota alone
 --- server
-graph_policy_rule 130429 temporary wait=20ms;
+graph_policy_rule 4,17,80007,80008,130429,131056,131057,2494100,*/2494100
+                  temporary
+                  wait=20ms;
 --- retry
 graph_policy_retry attempts=2 base=20ms factor=1 budget_min=1000;
 --- tries eval
-my $hint = main::usage(1 => [2]);
-"1001 500 131016 $hint | 200 => 500 temporary passed x1 Retry-After:120\n"
-. "1002 500 131000 $hint | 200 => 500 temporary passed x1 Retry-After:120\n"
-. "1003 400 131056 $hint | 200 => 400 temporary passed x1 Retry-After:120\n"
+my $hint = main::usage(1 => [2, [3, 'whatsapp_business_management']]);
+"1001 429 80007 $hint | 200 => 429 temporary passed x1 Retry-After:180\n"
+. "1002 429 80008 $hint | 200 => 429 temporary passed x1 Retry-After:180\n"
+. CORE::join('', map { $main::phone++
+    . " 400 $_ $hint | 200 => 200 retried x2 took<4000\n" }
+    qw(1 2 4 17 130429 131000 131016 131056 131057 133004 2494100 100/2494100))
 . "1004 400 131047 $hint => 400 context-limited passed x1 !Retry-After\n"
 . "1005 400 131042 $hint => 400 fatal passed x1 !Retry-After\n"
 . "1006 200 $hint => 200\n"
 . "1007 500 131016 | 200 $hint => 200 retried x2\n"
+. "1008 500 131016 | 429 80007 $hint => 429 temporary retried x2 Retry-After:180\n"
+
+
+
+=== the error's code decides that, not what a rule calls it
+--- server
+graph_policy_rule 130429 temporary reason=other wait=20ms;
+graph_policy_rule 131016 temporary reason=rate-limit;
+graph_policy_rule 80007 temporary reason=server-error wait=20ms;
+--- retry
+graph_policy_retry attempts=2 base=20ms factor=1 budget_min=1000;
+--- tries eval
+my $hint = main::usage(1 => [2]);
+"1001 429 80007  $hint | 200 => 429 temporary passed x1 Retry-After:120\n"
+. "1002 429 131016 $hint | 200 => 200 retried x2\n"
+. "1003 429 130429 $hint | 200 => 200 retried x2\n"
+
+
+
+=== of its entries those of WhatsApp
+--- server
+graph_policy_rule 80007 temporary wait=20ms;
+--- retry
+graph_policy_retry attempts=2 base=20ms factor=1 budget_min=1000;
+--- tries eval
+my @lines = map { my ($hint, $expected) = @$_;
+    $main::phone++ . " 429 80007 $hint | 200  =>  $expected\n" }
+    [main::usage(1 => [[9, 'ads_management']]), '200 retried x2'],
+    [main::usage(1 => [[9, 'pages'], 2], 2 => [[8, 'instagram']]),
+        '429 temporary passed x1 Retry-After:120'],
+    [main::header('X-Business-Use-Case-Usage: '
+        . '{"1":[{"estimated_time_to_regain_access":3}]}'), '200 retried x2'];
+CORE::join '', @lines
+
+
+
+=== and those of the account, where that is known
+--- server
+graph_policy_rule 80007 temporary wait=20ms;
+graph_policy_account $account;
+--- http_config
+map $graph_policy_phone $account {
+    1001    102290129340398;
+    1002    one-of-our-own;
+}
+--- retry
+graph_policy_retry attempts=2 base=20ms factor=1 budget_min=1000;
+--- tries eval
+my $hint = main::usage(102290129340398 => [1], 777 => [9]);
+my $other = main::usage(777 => [9]);
+"1001 429 80007 $hint | 200 => 429 temporary passed x1 Retry-After:60\n"
+. "1001 429 80007 $other | 200 => 200 retried x2\n"
+. "1002 429 80007 $hint | 200 => 429 temporary passed x1 Retry-After:540\n"
+. "1003 429 80007 $hint | 200 => 429 temporary passed x1 Retry-After:540\n"
+. "GET /v25.0/1001/message_templates 429 80007 $hint | 200 => 429 temporary passed x1 Retry-After:60\n"
+
+
+
+=== where nothing is sent again, the client is told all the same
+--- tries eval
+my ($one, $ads) = (main::usage(1 => [7]), main::usage(1 => [[90, 'ads']]));
+"1001 429 80007 $one                        => 429 temporary passed Retry-After:420\n"
+. "1002 429 80007 $ads                      => 429 temporary passed Retry-After:60\n"
+. "1003 429 80007 header=Retry-After:90     => 429 temporary passed Retry-After:90\n"
+. "1004 429 80007 header=Retry-After:900 $one => 429 temporary passed Retry-After:900\n"
+. "1005 429 130429 $one                     => 429 temporary passed Retry-After:1\n"
+. "1006 500 131016 header=Retry-After:120   => 500 temporary passed Retry-After:120\n"
+. "1007 500 131000 header=Retry-After:120 $one => 500 temporary passed Retry-After:120\n"
+. "GET /v25.0/7 429 80008 $one              => 429 temporary passed Retry-After:420\n"
+. "GET /v25.0/7 500 2 header=Retry-After:3  => 500 temporary passed Retry-After:3\n"
 
 
 
 === a usage that can't be read is none
 --- server
-graph_policy_rule 130429 temporary wait=20ms;
+graph_policy_rule 80007 temporary wait=20ms;
 --- retry
 graph_policy_retry attempts=2 base=20ms factor=1 budget_min=1000;
 --- tries eval
 main::values_of('X-Business-Use-Case-Usage',
-    '429 130429 % | 200  =>  200 retried x2 took<3000',
+    '429 80007 % | 200  =>  200 retried x2 took<3000',
     '', '{', '{}', '[]', 'null', '5', '"5"', 'not JSON', "\xff\xfe",
-    '{"1":[{"estimated_time_to_regain_access":-5}]}',
-    '{"1":[{"estimated_time_to_regain_access":"5"}]}',
-    '{"1":[{"estimated_time_to_regain_access":null}]}',
-    '{"1":[{"estimated_time_to_regain_access":true}]}',
-    '{"1":[{"estimated_time_to_regain_access":[5]}]}',
-    '{"1":[{"estimated_time_to_regain_access":{"x":5}}]}',
+    '{"1":[{"type":"whatsapp",'
+    . '"estimated_time_to_regain_access":-5}]}',
+    '{"1":[{"type":"whatsapp",'
+    . '"estimated_time_to_regain_access":"5"}]}',
+    '{"1":[{"type":"whatsapp",'
+    . '"estimated_time_to_regain_access":null}]}',
+    '{"1":[{"type":"whatsapp",'
+    . '"estimated_time_to_regain_access":true}]}',
+    '{"1":[{"type":"whatsapp",'
+    . '"estimated_time_to_regain_access":[5]}]}',
+    '{"1":[{"type":"whatsapp",'
+    . '"estimated_time_to_regain_access":{"x":5}}]}',
     '{"1":[{"type":"estimated_time_to_regain_access","call_count":5}]}',
-    '{"1":[{"estimated_time_to_regain_access":5}',
+    '{"1":[{"type":"whatsapp","estimated_time_to_regain_access":5}',
     '{"1":' x 200 . '5' . '}' x 200,
     '[' x 1500)
 
@@ -266,7 +350,7 @@ map $sent_http_retry_after $how_long {
 $status $how_long
 --- tries eval
 CORE::join('', map { my $hint = main::usage(1 => [$_]);
-    $main::phone++ . " 429 130429 $hint | 200 => 429 temporary passed x1\n" }
+    $main::phone++ . " 429 80007 $hint | 200 => 429 temporary passed x1\n" }
     '1440', '100000', '2147483648', '4503599627370496')
 --- logged
 429 bounded
@@ -290,7 +374,7 @@ map $sent_http_retry_after $how_long {
 $how_long
 --- tries eval
 CORE::join('', map { my $hint = main::usage(1 => [$_]);
-    $main::phone++ . " 503 2494100 $hint => 503 temporary passed x1\n" }
+    $main::phone++ . " 429 80007 $hint => 429 temporary passed x1\n" }
     '9223372036854775807', '9223372036854775808', '1e308', '1e-5', '9' x 100,
     '-9223372036854775809', '153722867280912931')
 --- logged
@@ -298,9 +382,9 @@ CORE::join('', map { my $hint = main::usage(1 => [$_]);
 
 
 
-=== X-App-Usage at 100: a rate limit isn't tried again now
+=== X-App-Usage at 100: the app's quota isn't asked again now
 --- server
-graph_policy_rule 4,80007,130429 temporary wait=20ms;
+graph_policy_rule 4,17,80007,130429 temporary wait=20ms;
 --- retry
 graph_policy_retry attempts=2 base=20ms factor=1 budget_min=1000;
 --- tries eval
@@ -314,17 +398,20 @@ my $time = main::header('X-App-Usage: {"call_count":1,"total_cputime":5,'
     . '"total_time":100}');
 my $over = main::header('x-app-usage: {"call_count":250}');
 "1001 429 4      $full   | 200  =>  429 temporary rate-limit passed x1\n"
-. "1002 429 80007  $full   | 200  =>  429 temporary rate-limit passed x1\n"
-. "1003 429 130429 $full   | 200  =>  429 temporary rate-limit passed x1\n"
+. "1002 400 17     $full   | 200  =>  400 temporary other passed x1\n"
+. "1003 400 17/2446079 $full | 200  =>  400 temporary other passed x1\n"
 . "1004 429 4      $cpu    | 200  =>  429 temporary rate-limit passed x1\n"
 . "1005 429 4      $time   | 200  =>  429 temporary rate-limit passed x1\n"
 . "1006 429 4      $over   | 200  =>  429 temporary rate-limit passed x1\n"
 . "1007 429 4      $almost | 200  =>  200 retried x2\n"
 . "1008 429 4 | 429 4 $full => 429 temporary rate-limit retried x2\n"
-# it says nothing of other errors
+# it says nothing of other errors, nor of other limits
 . "1009 500 131016 $full   | 200  =>  200 retried x2\n"
 . "1010 500 131000 $full   | 200  =>  200 retried x2\n"
 . "1011 200 $full                 =>  200\n"
+. "1013 429 80007  $full   | 200  =>  200 retried x2\n"
+. "1014 429 130429 $full   | 200  =>  200 retried x2\n"
+. "1015 400 131056 $full   | 200  =>  200 retried x2\n"
 # nor does the first answer of the second
 . "1012 500 131016 $full   | 429 4 | 200  =>  429 temporary retried x2\n"
 
@@ -363,8 +450,8 @@ my ($one, $three) = (main::usage(1 => [1]), main::usage(1 => [3]));
 "1001 429 4      header=Retry-After:5          => 429 temporary passed Retry-After:60\n"
 . "1002 429 4      header=Retry-After:90         => 429 temporary passed Retry-After:90\n"
 . "1003 429 4      header=Retry-After:90 $one    => 429 temporary passed Retry-After:90\n"
-. "1004 429 4      header=Retry-After:90 $three  => 429 temporary passed Retry-After:180\n"
-. "1005 429 4      $one                          => 429 temporary passed Retry-After:60\n"
+. "1004 429 80007  header=Retry-After:90 $three  => 429 temporary passed Retry-After:180\n"
+. "1005 429 4      $three                        => 429 temporary passed Retry-After:60\n"
 . "1006 429 130429                               => 429 temporary passed Retry-After:1\n"
 . "1007 429 130429 header=Retry-After:7          => 429 temporary passed Retry-After:7\n"
 . "1008 500 131057 header=Retry-After:1          => 500 temporary passed Retry-After:5\n"

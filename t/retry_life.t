@@ -475,8 +475,9 @@ END
             "fatal, $name: reason");
         like($headers->{'x-graph-state'} // '', qr/^[\w-]+$/,
             "fatal, $name: state");
-        cmp_ok($headers->{'retry-after'} // 0, '>=', 50,
-            "fatal, $name: Retry-After");
+        cmp_ok($headers->{'x-graph-hold'} // 0, '>=', 50,
+            "fatal, $name: X-Graph-Hold");
+        is($headers->{'retry-after'}, undef, "fatal, $name: no Retry-After");
         is($headers->{'x-graph-attempts'}, undef, "fatal, $name: one try");
         is($headers->{'x-try'}, undef, "fatal, $name: nothing of the upstream");
         is($headers->{'content-type'}, 'application/json',
@@ -612,7 +613,7 @@ END
         my $answer = send_as('200', 'other');
         is($answer->{headers}{'x-graph-policy'}, 'blocked',
             "probe: another send is blocked, $i");
-        cmp_ok($answer->{headers}{'retry-after'}, '>=', 1,
+        cmp_ok($answer->{headers}{'x-graph-hold'}, '>=', 1,
             "probe: until the probe tells, $i");
         sleep 0.15;
     }

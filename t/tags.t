@@ -245,14 +245,33 @@ POST /two-waits/v25.0/1001/messages
 
 
 
-=== Retry-After: other errors have none, and lose the upstream's
+=== Retry-After: fatal and context-limited errors lose the upstream's
 --- case_headers: Mock-Retry-After: 7
 --- cases
-503 @n503_html.html                => unclassified
-503 @n502_empty.txt                => unclassified
 401 {"error":{"code":190}}         => fatal 190 - token-invalid credential
+400 {"error":{"code":131042}}      => fatal 131042 - billing account
 400 {"error":{"code":131047}}      => context-limited 131047 - window-expired conversation
-400 {"error":{"code":100}}         => request 100 - other request
+400 {"error":{"code":130472}}      => context-limited 130472 - other request
+
+
+
+=== Retry-After: the upstream's stays where we know nothing better
+--- case_headers: Mock-Retry-After: 7
+--- keeps: ^Retry-After: 7\r$
+--- cases
+503 @n503_html.html                => unclassified - - - - 7
+503 @n502_empty.txt                => unclassified - - - - 7
+500 {"error":{"code":999}}         => unclassified 999 - - - 7
+400 {"error":{"code":100}}         => request 100 - other request 7
+429 {"error":{"code":131030}}      => request 131030 - other request 7
+
+
+
+=== Retry-After: it stays as it is, even what can't be read
+--- case_headers: Mock-Retry-After: soon
+--- keeps: ^Retry-After: soon\r$
+--- cases
+400 {"error":{"code":100}}         => request 100 - other request soon
 
 
 

@@ -18,6 +18,7 @@ use GraphPolicy qw(slurp spew wait_until);
 # names with a meaning, from an upstream that knows them
 my @theirs = map { "header=$_" } 'X-Graph-Policy:theirs',
     'X-Graph-Error-Category:theirs', 'X-Graph-State:theirs',
+    'X-Graph-Hold:theirs',
     'Retry-After:7';
 my $error = join ' ', '400 131042', @theirs;
 
@@ -97,8 +98,8 @@ for (@cases) {
 
     } else {
         is_deeply([@{ $answers[0]{headers} }{qw(x-graph-policy
-            x-graph-error-category x-graph-state retry-after)}],
-            ['theirs', 'theirs', 'theirs', '7'],
+            x-graph-error-category x-graph-state x-graph-hold retry-after)}],
+            ['theirs', 'theirs', 'theirs', 'theirs', '7'],
             "$name: what an upstream says in our headers comes through");
         is_deeply([map { $_->{status} } @answers], [400, 200, 200],
             "$name: no send is blocked");

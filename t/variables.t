@@ -60,7 +60,7 @@ PASSED 1 <none>
 PASSED 1 1
 PASSED 1 <none>
 PASSED 1 <none>
-BLOCKED 0 <n>
+BLOCKED 0 <none>
 PASSED 1 <none>
 
 
@@ -154,17 +154,17 @@ POST /2/messages                       400 blocked
 === the time to wait is that of the header
 --- location
 graph_policy_hold 1h;
---- format: $graph_policy_retry_after $sent_http_retry_after
+--- format: $graph_policy_retry_after $sent_http_retry_after $sent_http_x_graph_hold
 --- sends
 POST /1/messages?say=4                 400 passed Retry-After=60
 POST /1/messages?say=131000            400 passed
 POST /1/messages?say=131042            400 passed
 POST /1/messages                       400 blocked
 --- logged
-60 60
-<none> <none>
-<none> <none>
-<n:one> <n:one>
+60 60 <none>
+<none> <none> <none>
+<none> <none> <none>
+<none> <none> <n>
 
 
 

@@ -104,6 +104,7 @@ sub is_put_off {
     my $answer = $hook->is_refused($body, 503, $name, %of);
     like($answer->{headers}{'retry-after'} // '-', qr/^[1-9]\d*\z/,
         "$name: Retry-After");
+    is($answer->{headers}{'x-graph-hold'}, undef, "$name: and that alone");
     return $answer;
 }
 

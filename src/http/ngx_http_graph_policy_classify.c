@@ -37,9 +37,13 @@
 
 
 static void ngx_http_graph_policy_hints(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx);
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_quota(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_str_t *account);
 static void ngx_http_graph_policy_usage(ngx_http_request_t *r,
-    ngx_str_t *value, ngx_http_graph_policy_usage_t *usage);
+    ngx_str_t *value, ngx_str_t *account,
+    ngx_http_graph_policy_usage_t *usage);
 static ngx_int_t ngx_http_graph_policy_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, size_t bound);
 static ngx_int_t ngx_http_graph_policy_parse(ngx_http_request_t *r,
@@ -68,22 +72,30 @@ ngx_http_graph_policy_classify(ngx_http_request_t *r,
     ctx->classified = 1;
 
     if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
-        ngx_http_graph_policy_hints(r, ctx);
+        ngx_http_graph_policy_hints(r, ctx, glcf);
     }
 }
 
 
-/* what Graph says of when to come back: the longest counts */
+/*
+ * When to come back, as Graph says: the longest counts.  Usage headers come
+ * with any answer, so they are read only for errors that they speak of.
+ */
 
 static void
 ngx_http_graph_policy_hints(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx)
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    int64_t                         code;
+    ngx_str_t                       account;
     ngx_uint_t                      i;
     ngx_msec_t                      hint;
     ngx_list_part_t                *part;
     ngx_table_elt_t                *h;
     ngx_http_graph_policy_usage_t   usage;
+
+    code = ctx->facts.code;
+    ngx_str_null(&account);
 
     part = &r->headers_out.headers.part;
     h = part->elts;
@@ -108,16 +120,20 @@ ngx_http_graph_policy_hints(ngx_http_request_t *r,
             hint = ngx_http_graph_policy_delay(&h[i].value);
             ctx->hint = ngx_max(ctx->hint, hint);
 
-        } else if (ngx_http_graph_policy_is_named(&h[i].key,
+        } else if (ngx_http_graph_policy_is_business_quota(code)
+                   && ngx_http_graph_policy_is_named(&h[i].key,
                                                 "X-Business-Use-Case-Usage"))
         {
-            ngx_http_graph_policy_usage(r, &h[i].value, &usage);
+            ngx_http_graph_policy_quota(r, ctx, glcf, &account);
+            ngx_http_graph_policy_usage(r, &h[i].value, &account, &usage);
 
             hint = (ngx_msec_t) usage.regain * 60000;
             ctx->hint = ngx_max(ctx->hint, hint);
 
-        } else if (ngx_http_graph_policy_is_named(&h[i].key, "X-App-Usage")) {
-            ngx_http_graph_policy_usage(r, &h[i].value, &usage);
+        } else if (ngx_http_graph_policy_is_app_quota(code)
+                   && ngx_http_graph_policy_is_named(&h[i].key, "X-App-Usage"))
+        {
+            ngx_http_graph_policy_usage(r, &h[i].value, &account, &usage);
 
             ctx->exhausted |= usage.exhausted;
         }
@@ -125,9 +141,37 @@ ngx_http_graph_policy_hints(ngx_http_request_t *r,
 }
 
 
+/*
+ * The account whose quota is meant, empty if it's unknown.  One that operators
+ * name in their own way can't be found among Meta's ids, which are digits.
+ */
+
+static void
+ngx_http_graph_policy_quota(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_str_t *account)
+{
+    ngx_uint_t                        i;
+    ngx_http_graph_policy_endpoint_t  endpoint;
+
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
+    ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
+    ngx_http_graph_policy_zone_account(glcf->zone, &ctx->query.identity);
+
+    *account = ctx->query.identity.account;
+
+    for (i = 0; i < account->len; i++) {
+
+        if (account->data[i] < '0' || account->data[i] > '9') {
+            ngx_str_null(account);
+        }
+    }
+}
+
+
 static void
 ngx_http_graph_policy_usage(ngx_http_request_t *r, ngx_str_t *value,
-    ngx_http_graph_policy_usage_t *usage)
+    ngx_str_t *account, ngx_http_graph_policy_usage_t *usage)
 {
     void  *arena;
 
@@ -140,7 +184,7 @@ ngx_http_graph_policy_usage(ngx_http_request_t *r, ngx_str_t *value,
     }
 
     (void) ngx_http_graph_policy_json_usage(value->data, value->len, arena,
-                                            usage);
+                                            account, usage);
     ngx_free(arena);
 }
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_CLASSIFY_H_INCLUDED_
-#define _GP_CLASSIFY_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -36,4 +36,4 @@ void ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
 uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
 
 
-#endif /* _GP_CLASSIFY_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_CONF_H_INCLUDED_
-#define _GP_CONF_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_CONF_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_CONF_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -87,4 +87,4 @@ typedef struct {
 extern ngx_module_t  ngx_http_graph_policy_module;
 
 
-#endif /* _GP_CONF_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_CONF_H_INCLUDED_ */

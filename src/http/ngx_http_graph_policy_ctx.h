@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_CTX_H_INCLUDED_
-#define _GP_CTX_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_CTX_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_CTX_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -71,6 +71,10 @@ typedef struct {
     size_t                           size;
     size_t                           capacity;
 
+    /* the upstream's own callback, while its header is held */
+    void                           (*finalize_upstream)(ngx_http_request_t *r,
+                                        ngx_int_t rc);
+
     ngx_http_graph_policy_facts_t    facts;
     ngx_http_graph_policy_verdict_t  verdict;
 
@@ -78,7 +82,9 @@ typedef struct {
     ngx_http_graph_policy_view_t    *view;
     ngx_str_t                        code;
 
-    time_t                           retry_after;   /* seconds, 0: unknown */
+    /* seconds of the headers Retry-After and X-Graph-Hold, 0: none */
+    time_t                           retry_after;
+    time_t                           hold_left;
 
     /* of the location that has verified it as a webhook, or NULL */
     ngx_array_t                     *verified;
@@ -130,4 +136,4 @@ ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(
     ngx_http_graph_policy_ctx_t *ctx);
 
 
-#endif /* _GP_CTX_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_CTX_H_INCLUDED_ */

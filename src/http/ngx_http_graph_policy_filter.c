@@ -25,6 +25,7 @@
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_filter.h"
+#include "ngx_http_graph_policy_held.h"
 #include "ngx_http_graph_policy_lease.h"
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_outcome.h"
@@ -52,8 +53,10 @@ static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
-static ngx_int_t ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);
+static void ngx_http_graph_policy_watch_end(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
+static void ngx_http_graph_policy_upstream_ends(ngx_http_request_t *r,
+    ngx_int_t rc);
 static ngx_int_t ngx_http_graph_policy_release(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_chain_t *in);
 static void ngx_http_graph_policy_count_answer(
@@ -163,6 +166,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
     }
 
     ctx->holding = 1;
+    ngx_http_graph_policy_watch_end(r, ctx);
 
     return NGX_OK;
 }
@@ -219,7 +223,7 @@ ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     if (ctx != NULL
         && (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE || ctx->attempts > 1))
     {
-        ngx_http_graph_policy_strip(r);
+        ngx_http_graph_policy_strip(r, 0);
 
         if (ngx_http_graph_policy_tag_accepted(r, ctx) != NGX_OK) {
             return NGX_ERROR;
@@ -382,60 +386,55 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 }
 
 
-/* NGX_DECLINED: the body isn't to be had whole, the buffer is untouched */
+/*
+ * An upstream ends with a buffer that says "last" or "flush", but not where
+ * nginx can't go on at all: after a chunk that isn't one, a stream that is
+ * reset, or for want of memory.  Then the body filter isn't called any more,
+ * and the client would get nothing, not even the header.
+ */
 
-static ngx_int_t
-ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound)
+static void
+ngx_http_graph_policy_watch_end(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
 {
-    off_t    length;
-    u_char  *p;
-    size_t   size, capacity;
+    ctx->finalize_upstream = r->upstream->finalize_request;
+    r->upstream->finalize_request = ngx_http_graph_policy_upstream_ends;
+}
 
-    if (ngx_buf_size(b) == 0) {
-        return NGX_OK;
+
+static void
+ngx_http_graph_policy_upstream_ends(ngx_http_request_t *r, ngx_int_t rc)
+{
+    ngx_buf_t                    *b;
+    ngx_chain_t                   flush;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    r->upstream->finalize_request = ctx->finalize_upstream;
+    ctx->finalize_upstream(r, rc);
+
+    /* any other code leads to one of those buffers, or to nobody */
+
+    if (!ctx->holding || rc != NGX_ERROR || r->connection->error) {
+        return;
     }
 
-    if (!ngx_buf_in_memory(b) || ngx_buf_size(b) > (off_t) bound) {
-        return NGX_DECLINED;
+    /* this closes the connection, so that the client can tell it's torn */
+
+    r->keepalive = 0;
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return;
     }
 
-    size = b->last - b->pos;
+    b->flush = 1;
 
-    if (size > bound - ctx->size) {
-        return NGX_DECLINED;
-    }
+    flush.buf = b;
+    flush.next = NULL;
 
-    if (size > ctx->capacity - ctx->size) {
-        length = r->headers_out.content_length_n;
-
-        capacity = (length > 0) ? (size_t) length
-                                : ngx_max(2 * ctx->capacity, 1024);
-        capacity = ngx_max(capacity, ctx->size + size);
-
-        p = ngx_pnalloc(r->pool, capacity);
-        if (p == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (ctx->size != 0) {
-            ngx_memcpy(p, ctx->body, ctx->size);
-        }
-
-        ctx->body = p;
-        ctx->capacity = capacity;
-    }
-
-    ngx_memcpy(ctx->body + ctx->size, b->pos, size);
-    ctx->size += size;
-
-    b->pos = b->last;
-
-    if (b->in_file) {
-        b->file_pos = b->file_last;
-    }
-
-    return NGX_OK;
+    (void) ngx_http_graph_policy_release(r, ctx, &flush);
 }
 
 
@@ -557,7 +556,11 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                  verdict);
 
-    ngx_http_graph_policy_strip(r);
+    /* where we know nothing better */
+
+    ngx_http_graph_policy_strip(r,
+                  verdict->category == NGX_HTTP_GRAPH_POLICY_REQUEST
+                  || verdict->category == NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED);
 
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
         wait = ngx_http_graph_policy_backoff_row_wait(verdict,

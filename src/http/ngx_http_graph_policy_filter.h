@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_FILTER_H_INCLUDED_
-#define _GP_FILTER_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_FILTER_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_FILTER_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -18,4 +18,4 @@ ngx_int_t ngx_http_graph_policy_filter_init(ngx_conf_t *cf);
 ngx_uint_t ngx_http_graph_policy_filter_is_first(void);
 
 
-#endif /* _GP_FILTER_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_FILTER_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_GATE_H_INCLUDED_
-#define _GP_GATE_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_GATE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_GATE_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -30,4 +30,4 @@ ngx_uint_t ngx_http_graph_policy_is_blocked_again(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 
-#endif /* _GP_GATE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_GATE_H_INCLUDED_ */

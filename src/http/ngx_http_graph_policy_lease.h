@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_LEASE_H_INCLUDED_
-#define _GP_LEASE_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_LEASE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_LEASE_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -29,4 +29,4 @@ ngx_int_t ngx_http_graph_policy_start_renewal(
     ngx_http_graph_policy_ctx_t *ctx);
 
 
-#endif /* _GP_LEASE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_LEASE_H_INCLUDED_ */

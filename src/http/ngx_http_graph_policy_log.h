@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_LOG_H_INCLUDED_
-#define _GP_LOG_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_LOG_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_LOG_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -40,4 +40,4 @@ void ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone);
 
 
-#endif /* _GP_LOG_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_LOG_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_PARK_H_INCLUDED_
-#define _GP_PARK_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_PARK_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_PARK_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -38,4 +38,4 @@ void ngx_http_graph_policy_join_states(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
 
-#endif /* _GP_PARK_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_PARK_H_INCLUDED_ */

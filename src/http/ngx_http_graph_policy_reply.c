@@ -119,6 +119,7 @@ ngx_http_graph_policy_send(ngx_http_request_t *r,
 static void
 ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
 {
+    time_t                          left;
     uint64_t                        now;
     ngx_http_graph_policy_view_t   *view;
     ngx_http_graph_policy_facts_t  *facts;
@@ -146,12 +147,27 @@ ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
     ctx->verdict.matched = 1;
     ctx->classified = 1;
 
-    if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
-        ctx->retry_after = 0;
+    ctx->retry_after = 0;
+    ctx->hold_left = 0;
+
+    /*
+     * To come again is no cure for the others, and there are clients for which
+     * Retry-After outranks the code.  Meta, who sends webhooks, isn't one.
+     */
+
+    if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER || view->until <= now) {
+        return;
+    }
+
+    left = (time_t) ((view->until - now + 999) / 1000);
+
+    if (view->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY
+        || ctx->verified != NULL)
+    {
+        ctx->retry_after = left;
 
     } else {
-        ctx->retry_after = (view->until > now)
-                           ? (time_t) ((view->until - now + 999) / 1000) : 1;
+        ctx->hold_left = left;
     }
 }
 
@@ -218,6 +234,13 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
 
     if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
         p = ngx_http_graph_policy_cpylit(p, ", until somebody clears it");
+
+    } else if (ctx->retry_after == 0 && ctx->hold_left == 0) {
+
+        /* it is due, but not to be probed by the likes of this one */
+
+        p = ngx_http_graph_policy_cpylit(p, ", and a request like this one "
+                                            "can't end that");
 
     } else {
         p = ngx_http_graph_policy_cpylit(p, ", next try at ");

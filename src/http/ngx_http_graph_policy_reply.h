@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_REPLY_H_INCLUDED_
-#define _GP_REPLY_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_REPLY_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_REPLY_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -22,4 +22,4 @@ void ngx_http_graph_policy_reply(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
 
 
-#endif /* _GP_REPLY_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_REPLY_H_INCLUDED_ */

@@ -74,6 +74,14 @@ ngx_uint_t ngx_http_graph_policy_next_argument(u_char **p, u_char *last,
 ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
     const char *expected, size_t len);
 
+/*
+ * Whether what the upstream has answered may be carried out twice: by its
+ * method as sent (RFC 9110, 9.2.2), and Graph's "method" argument.  A send
+ * never may.
+ */
+ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
+
 /* narrows Accept-Encoding to what can be inspected */
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r);
 

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_REQUEST_BODY_H_INCLUDED_
-#define _GP_REQUEST_BODY_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_REQUEST_BODY_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_REQUEST_BODY_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -33,4 +33,4 @@ ngx_int_t ngx_http_graph_policy_read_body_part(ngx_http_request_t *r,
     ngx_buf_t *b, u_char *p, size_t len, off_t offset);
 
 
-#endif /* _GP_REQUEST_BODY_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_REQUEST_BODY_H_INCLUDED_ */

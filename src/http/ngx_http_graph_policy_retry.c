@@ -28,6 +28,7 @@
 #include "ngx_http_graph_policy_gate.h"
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_park.h"
+#include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_reply.h"
 #include "ngx_http_graph_policy_retry.h"
 #include "ngx_http_graph_policy_rules.h"
@@ -42,7 +43,6 @@
 static void ngx_http_graph_policy_count_denied(
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_backoff_e why);
 static ngx_msec_t ngx_http_graph_policy_elapsed(ngx_http_request_t *r);
-static ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_can_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b);
 static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
@@ -71,11 +71,9 @@ ngx_http_graph_policy_retry(ngx_http_request_t *r,
     tries.unknown = ctx->unknown;
     tries.elapsed = ngx_http_graph_policy_elapsed(r);
     tries.hint = ctx->hint;
-    tries.idempotent = ngx_http_graph_policy_is_idempotent(r);
+    tries.idempotent = ngx_http_graph_policy_is_idempotent(r, glcf);
 
-    if (ctx->exhausted
-        && ctx->verdict.reason == NGX_HTTP_GRAPH_POLICY_RATE_LIMIT)
-    {
+    if (ctx->exhausted) {
         ngx_http_graph_policy_zone_count_denied(ctx->zone,
                                           NGX_HTTP_GRAPH_POLICY_DENIED_QUOTA);
         return NGX_DECLINED;
@@ -163,17 +161,6 @@ ngx_http_graph_policy_elapsed(ngx_http_request_t *r)
              ((tp->sec - r->start_sec) * 1000 + (tp->msec - r->start_msec));
 
     return ngx_max(ms, 0);
-}
-
-
-/* RFC 9110, 9.2.2 */
-
-static ngx_uint_t
-ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r)
-{
-    return (r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT
-                         |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS|NGX_HTTP_TRACE))
-           != 0;
 }
 
 

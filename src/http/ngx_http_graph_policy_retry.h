@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_RETRY_H_INCLUDED_
-#define _GP_RETRY_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_RETRY_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_RETRY_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -27,4 +27,4 @@ void ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
     ngx_uint_t level, const char *what);
 
 
-#endif /* _GP_RETRY_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_RETRY_H_INCLUDED_ */

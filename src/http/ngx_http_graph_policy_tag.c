@@ -117,6 +117,13 @@ ngx_http_graph_policy_tag(ngx_http_request_t *r,
         }
     }
 
+    if (ctx->hold_left != 0
+        && ngx_http_graph_policy_number(r, "X-Graph-Hold", ctx->hold_left)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     if (ctx->retry_after != 0) {
         return ngx_http_graph_policy_number(r, "Retry-After",
                                             ctx->retry_after);
@@ -199,10 +206,8 @@ ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
 }
 
 
-/* what the upstream sent under our names isn't ours */
-
 void
-ngx_http_graph_policy_strip(ngx_http_request_t *r)
+ngx_http_graph_policy_strip(ngx_http_request_t *r, ngx_uint_t keep_retry_after)
 {
     ngx_uint_t        i;
     ngx_list_part_t  *part;
@@ -223,7 +228,10 @@ ngx_http_graph_policy_strip(ngx_http_request_t *r)
             i = 0;
         }
 
-        if (ngx_http_graph_policy_is_ours(&h[i].key)) {
+        if (ngx_http_graph_policy_is_ours(&h[i].key)
+            || (!keep_retry_after
+                && ngx_http_graph_policy_is_named(&h[i].key, "Retry-After")))
+        {
             h[i].hash = 0;
         }
     }
@@ -243,15 +251,12 @@ ngx_http_graph_policy_is_ours(ngx_str_t *name)
         ngx_string("X-Graph-Error-Scope"),
         ngx_string("X-Graph-Policy"),
         ngx_string("X-Graph-State"),
+        ngx_string("X-Graph-Hold"),
         ngx_string("X-Graph-Attempts"),
         ngx_null_string
     };
 
-    if (ngx_http_graph_policy_is_named(name, "Retry-After")) {
-        return 1;
-    }
-
-    if (name->len < sizeof("X-Graph-State") - 1
+    if (name->len < sizeof("X-Graph-Hold") - 1
         || ngx_strncasecmp(name->data, (u_char *) "X-Graph-",
                            sizeof("X-Graph-") - 1)
            != 0)

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_TAG_H_INCLUDED_
-#define _GP_TAG_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_TAG_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_TAG_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -24,8 +24,12 @@ ngx_int_t ngx_http_graph_policy_tag(ngx_http_request_t *r,
 ngx_int_t ngx_http_graph_policy_tag_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
-/* what the upstream sent under our names isn't ours */
-void ngx_http_graph_policy_strip(ngx_http_request_t *r);
+/*
+ * Takes off what the upstream sent under our names, its Retry-After included
+ * unless that is to be kept.
+ */
+void ngx_http_graph_policy_strip(ngx_http_request_t *r,
+    ngx_uint_t keep_retry_after);
 
 /*
  * Adds a response header; the name, of "len" bytes, is a literal, and what the
@@ -35,4 +39,4 @@ ngx_int_t ngx_http_graph_policy_add_header(ngx_http_request_t *r,
     const char *name, size_t len, ngx_str_t *value);
 
 
-#endif /* _GP_TAG_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_TAG_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_TELL_H_INCLUDED_
-#define _GP_TELL_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_TELL_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_TELL_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -26,4 +26,4 @@ void ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
 
 
-#endif /* _GP_TELL_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_TELL_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_TEXT_H_INCLUDED_
-#define _GP_TEXT_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_TEXT_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_TEXT_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -37,4 +37,4 @@ u_char *ngx_http_graph_policy_write_id(u_char *p,
     ngx_http_graph_policy_view_t *view);
 
 
-#endif /* _GP_TEXT_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_TEXT_H_INCLUDED_ */

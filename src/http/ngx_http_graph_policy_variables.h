@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_VARIABLES_H_INCLUDED_
-#define _GP_VARIABLES_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_VARIABLES_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_VARIABLES_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -16,4 +16,4 @@
 ngx_int_t ngx_http_graph_policy_add_variables(ngx_conf_t *cf);
 
 
-#endif /* _GP_VARIABLES_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_VARIABLES_H_INCLUDED_ */

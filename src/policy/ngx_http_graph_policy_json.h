@@ -59,7 +59,19 @@ ngx_int_t ngx_http_graph_policy_json_parse(u_char *body, size_t len,
 #define NGX_HTTP_GRAPH_POLICY_MAX_REGAIN  1440
 
 
-/* what Graph's usage headers say ("Rate Limits" in Meta's Graph API guide) */
+/*
+ * Errors that say that a quota is used up, of which a usage header may know
+ * more: X-App-Usage of the app's and the user's, X-Business-Use-Case-Usage of
+ * an account's ("Rate Limits" in Meta's Graph API guide).  These headers come
+ * with any answer, and say nothing of other errors.
+ */
+#define ngx_http_graph_policy_is_app_quota(code)                              \
+    ((code) == 4 || (code) == 17)
+#define ngx_http_graph_policy_is_business_quota(code)                         \
+    ((code) == 80007 || (code) == 80008)
+
+
+/* what Graph's usage headers say */
 
 typedef struct {
     int64_t       regain;           /* minutes until access is back, or 0 */
@@ -69,16 +81,18 @@ typedef struct {
 
 /*
  * Reads the value of X-Business-Use-Case-Usage, an object of arrays of
- * entries, or of X-App-Usage, one entry.  "regain" is the longest
- * estimated_time_to_regain_access of all entries, and "exhausted" is set if
- * any call_count, total_cputime or total_time is 100 or more.  What isn't a
- * whole number from 0 to 2^53 - 1, or stands elsewhere, is passed over.
+ * entries, each under the id whose quota it is, or of X-App-Usage, a single
+ * entry.  "regain" is the longest estimated_time_to_regain_access of the
+ * former's entries whose type begins with "whatsapp" and, unless "account" is
+ * empty, whose id is that.  "exhausted" is set if the latter's call_count,
+ * total_cputime or total_time is 100 or more.  What isn't a whole number from
+ * 0 to 2^53 - 1, or stands elsewhere, is passed over.
  *
  * "arena" is as for json_parse(), and so are the returns: NGX_OK if the text
  * is one whole JSON document, else NGX_DECLINED and nothing is found.
  */
 ngx_int_t ngx_http_graph_policy_json_usage(u_char *text, size_t len,
-    void *arena, ngx_http_graph_policy_usage_t *usage);
+    void *arena, ngx_str_t *account, ngx_http_graph_policy_usage_t *usage);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_JSON_H_INCLUDED_ */

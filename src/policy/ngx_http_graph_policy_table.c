@@ -75,6 +75,7 @@ ngx_http_graph_policy_row_t  ngx_http_graph_policy_table[] = {
     TEMP(613, ACCOUNT, OTHER, 1, 1, 0,
           "Calls to this api exceeded the rate limit"),
     REQUEST(803, "Object alias not found"),
+    REQUEST(2500, "Unknown path components"),
     TEMP(80007, ACCOUNT, RATE_LIMIT, 1, 1, 60000, "Rate limit issues"),
     TEMP(80008, ACCOUNT, OTHER, 1, 1, 0, "Business use case rate limit"),
     CONTEXT(130403, CONVERSATION, OTHER, "Business blocked the user"),
@@ -116,7 +117,9 @@ ngx_http_graph_policy_row_t  ngx_http_graph_policy_table[] = {
           "Pair rate limit hit"),
     TEMP(131057, PHONE, MAINTENANCE, 1, 1, 5000,
           "Account in maintenance mode"),
+    REQUEST(131058, "Sample template from a real number"),
     REQUEST(131059, "Group invalid cursor"),
+    REQUEST(131060, "Message currently unavailable"),
     REQUEST(131062, "BSUID recipient not supported"),
     REQUEST(131063, "Marketing templates disabled on Cloud API"),
     CONTEXT(131064, CONVERSATION, SPAM_QUALITY,
@@ -229,6 +232,7 @@ ngx_http_graph_policy_row_t  ngx_http_graph_policy_table[] = {
     REQUEST(2593085, "WABA not valid for OBO mobility"),
     REQUEST(2593107, "Sync request limit exceeded"),
     REQUEST(2593108, "Sync outside 24-hour window"),
+    REQUEST(2593109, "History sharing is off"),
 };
 
 
@@ -237,6 +241,17 @@ ngx_uint_t  ngx_http_graph_policy_table_n =
 
 
 ngx_http_graph_policy_row_t  ngx_http_graph_policy_subcodes[] = {
+
+    /*
+     * Messenger's and Instagram's sends have the same path.  These concern one
+     * recipient, while their codes alone tell of the token.
+     */
+    ROW(10, 10, 2018065, CONTEXT, REQUEST, OTHER, 1, 0, 0, 0, 0,
+        "Messenger: outside the allowed window"),
+    ROW(10, 10, 2018278, CONTEXT, REQUEST, OTHER, 1, 0, 0, 0, 0,
+        "Messenger or Instagram: outside the allowed window"),
+    ROW(200, 200, 1545041, CONTEXT, REQUEST, OTHER, 1, 0, 0, 0, 0,
+        "Messenger: this person is not available"),
 
     ROW(100, 100, 33, FATAL, PHONE, PHONE_DISCONNECTED, 1, 0, 0, 0, 0,
         "Object does not exist or permission is missing"),

@@ -4,7 +4,11 @@
  */
 
 
-/* The JSON room: reads the headers in which Graph tells how much is used. */
+/*
+ * The JSON room: reads the headers in which Graph tells how much of a quota is
+ * used.  One header may tell of several quotas, so it is read with the
+ * question whose it is: a send has nothing to do with those of ads.
+ */
 
 
 #include <ngx_config.h>
@@ -16,6 +20,9 @@
 /* percent, from which on Graph throttles */
 #define NGX_HTTP_GRAPH_POLICY_USAGE_FULL  100
 
+/* the types of entries that are about WhatsApp begin with this */
+#define NGX_HTTP_GRAPH_POLICY_USAGE_TYPE  "whatsapp"
+
 /* levels: the document, an array of entries in it, an entry in that */
 #define NGX_HTTP_GRAPH_POLICY_USAGE_TOP    1
 #define NGX_HTTP_GRAPH_POLICY_USAGE_LIST   2
@@ -23,7 +30,11 @@
 
 
 typedef enum {
+    /* of an entry */
     NGX_HTTP_GRAPH_POLICY_USAGE_REGAIN = 0,
+    NGX_HTTP_GRAPH_POLICY_USAGE_OF,
+
+    /* of the document */
     NGX_HTTP_GRAPH_POLICY_USAGE_CALLS,
     NGX_HTTP_GRAPH_POLICY_USAGE_CPU,
     NGX_HTTP_GRAPH_POLICY_USAGE_TIME,
@@ -33,8 +44,12 @@ typedef enum {
 
 typedef struct {
     ngx_http_graph_policy_usage_t  *usage;
+    ngx_str_t                      *account;    /* empty: any */
 
     ngx_uint_t                      depth;
+
+    /* of the entry, whose type may come last */
+    int64_t                         regain;
 
     /* of a member that counts, until its value comes */
     ngx_uint_t                      member;
@@ -42,11 +57,15 @@ typedef struct {
     unsigned                        in_object:1;  /* the document is one */
     unsigned                        in_list:1;
     unsigned                        in_entry:1;   /* valid at its level */
+    unsigned                        is_account:1; /* likewise, of the list */
+    unsigned                        is_whatsapp:1;  /* the entry's type */
 } ngx_http_graph_policy_usage_ctx_t;
 
 
 static int ngx_http_graph_policy_usage_number(void *data, const char *text,
     size_t len);
+static int ngx_http_graph_policy_usage_string(void *data,
+    const unsigned char *text, size_t len);
 static int ngx_http_graph_policy_usage_start_map(void *data);
 static int ngx_http_graph_policy_usage_map_key(void *data,
     const unsigned char *text, size_t len);
@@ -63,7 +82,7 @@ static yajl_callbacks  ngx_http_graph_policy_usage_callbacks = {
     NULL,
     NULL,
     ngx_http_graph_policy_usage_number,
-    NULL,
+    ngx_http_graph_policy_usage_string,
     ngx_http_graph_policy_usage_start_map,
     ngx_http_graph_policy_usage_map_key,
     ngx_http_graph_policy_usage_end_map,
@@ -76,6 +95,7 @@ static yajl_callbacks  ngx_http_graph_policy_usage_callbacks = {
 
 static ngx_str_t  ngx_http_graph_policy_usage_members[] = {
     ngx_string("estimated_time_to_regain_access"),
+    ngx_string("type"),
     ngx_string("call_count"),
     ngx_string("total_cputime"),
     ngx_string("total_time")
@@ -84,7 +104,7 @@ static ngx_str_t  ngx_http_graph_policy_usage_members[] = {
 
 ngx_int_t
 ngx_http_graph_policy_json_usage(u_char *text, size_t len, void *arena,
-    ngx_http_graph_policy_usage_t *usage)
+    ngx_str_t *account, ngx_http_graph_policy_usage_t *usage)
 {
     ngx_int_t                          rc;
     ngx_http_graph_policy_usage_ctx_t  ctx;
@@ -93,6 +113,7 @@ ngx_http_graph_policy_json_usage(u_char *text, size_t len, void *arena,
     ngx_memzero(&ctx, sizeof(ngx_http_graph_policy_usage_ctx_t));
 
     ctx.usage = usage;
+    ctx.account = account;
     ctx.member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
 
     rc = ngx_http_graph_policy_yajl_run(&ngx_http_graph_policy_usage_callbacks,
@@ -118,7 +139,9 @@ ngx_http_graph_policy_usage_number(void *data, const char *text, size_t len)
     member = ctx->member;
     ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
 
-    if (member == NGX_HTTP_GRAPH_POLICY_USAGE_OTHER) {
+    if (member == NGX_HTTP_GRAPH_POLICY_USAGE_OTHER
+        || member == NGX_HTTP_GRAPH_POLICY_USAGE_OF)
+    {
         return 1;
     }
 
@@ -130,11 +153,35 @@ ngx_http_graph_policy_usage_number(void *data, const char *text, size_t len)
 
     if (member == NGX_HTTP_GRAPH_POLICY_USAGE_REGAIN) {
         value = ngx_min(value, NGX_HTTP_GRAPH_POLICY_MAX_REGAIN);
-        ctx->usage->regain = ngx_max(ctx->usage->regain, value);
+        ctx->regain = ngx_max(ctx->regain, value);
 
     } else if (value >= NGX_HTTP_GRAPH_POLICY_USAGE_FULL) {
         ctx->usage->exhausted = 1;
     }
+
+    return 1;
+}
+
+
+static int
+ngx_http_graph_policy_usage_string(void *data, const unsigned char *text,
+    size_t len)
+{
+    ngx_http_graph_policy_usage_ctx_t *ctx = data;
+
+    size_t  prefix;
+
+    if (ctx->member == NGX_HTTP_GRAPH_POLICY_USAGE_OF) {
+        prefix = sizeof(NGX_HTTP_GRAPH_POLICY_USAGE_TYPE) - 1;
+
+        ctx->is_whatsapp = (len >= prefix
+                            && ngx_memcmp(text,
+                                          NGX_HTTP_GRAPH_POLICY_USAGE_TYPE,
+                                          prefix)
+                               == 0);
+    }
+
+    ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
 
     return 1;
 }
@@ -152,6 +199,8 @@ ngx_http_graph_policy_usage_start_map(void *data)
 
     } else if (ctx->depth == NGX_HTTP_GRAPH_POLICY_USAGE_ENTRY) {
         ctx->in_entry = ctx->in_list;
+        ctx->is_whatsapp = 0;
+        ctx->regain = 0;
     }
 
     return ctx->depth <= NGX_HTTP_GRAPH_POLICY_JSON_DEPTH;
@@ -165,21 +214,34 @@ ngx_http_graph_policy_usage_map_key(void *data, const unsigned char *text,
     ngx_http_graph_policy_usage_ctx_t *ctx = data;
 
     ngx_str_t   *name;
-    ngx_uint_t   i;
+    ngx_uint_t   i, end;
 
     /* a value that is no number leaves the member behind */
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
 
-    if (ctx->depth != NGX_HTTP_GRAPH_POLICY_USAGE_TOP
-        && (ctx->depth != NGX_HTTP_GRAPH_POLICY_USAGE_ENTRY || !ctx->in_entry))
+    if (ctx->depth == NGX_HTTP_GRAPH_POLICY_USAGE_TOP) {
+        ctx->is_account = (ctx->account->len == 0
+                           || (len == ctx->account->len
+                               && ngx_memcmp(text, ctx->account->data, len)
+                                  == 0));
+
+        i = NGX_HTTP_GRAPH_POLICY_USAGE_CALLS;
+        end = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
+
+    } else if (ctx->depth == NGX_HTTP_GRAPH_POLICY_USAGE_ENTRY
+               && ctx->in_entry)
     {
+        i = NGX_HTTP_GRAPH_POLICY_USAGE_REGAIN;
+        end = NGX_HTTP_GRAPH_POLICY_USAGE_CALLS;
+
+    } else {
         return 1;
     }
 
     name = ngx_http_graph_policy_usage_members;
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_USAGE_OTHER; i++) {
+    for ( /* void */ ; i < end; i++) {
         if (len == name[i].len && ngx_memcmp(text, name[i].data, len) == 0) {
             ctx->member = i;
             break;
@@ -194,6 +256,12 @@ static int
 ngx_http_graph_policy_usage_end_map(void *data)
 {
     ngx_http_graph_policy_usage_ctx_t *ctx = data;
+
+    if (ctx->depth == NGX_HTTP_GRAPH_POLICY_USAGE_ENTRY && ctx->in_entry
+        && ctx->is_whatsapp && ctx->is_account)
+    {
+        ctx->usage->regain = ngx_max(ctx->usage->regain, ctx->regain);
+    }
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
     ctx->depth--;

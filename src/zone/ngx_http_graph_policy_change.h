@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_CHANGE_H_INCLUDED_
-#define _GP_CHANGE_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_CHANGE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_CHANGE_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -52,4 +52,4 @@ struct ngx_http_graph_policy_changes_s {
 };
 
 
-#endif /* _GP_CHANGE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_CHANGE_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_ZONE_H_INCLUDED_
-#define _GP_ZONE_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -130,4 +130,4 @@ uint64_t ngx_http_graph_policy_zone_fingerprint(
 extern const uint8_t  ngx_http_graph_policy_key_scopes[];
 
 
-#endif /* _GP_ZONE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_H_INCLUDED_ */

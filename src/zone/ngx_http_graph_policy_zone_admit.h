@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_ZONE_ADMIT_H_INCLUDED_
-#define _GP_ZONE_ADMIT_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_ADMIT_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_ZONE_ADMIT_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -102,4 +102,4 @@ ngx_uint_t ngx_http_graph_policy_zone_is_paused(
     ngx_http_graph_policy_view_t *view);
 
 
-#endif /* _GP_ZONE_ADMIT_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_ADMIT_H_INCLUDED_ */

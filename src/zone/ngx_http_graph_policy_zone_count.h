@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_ZONE_COUNT_H_INCLUDED_
-#define _GP_ZONE_COUNT_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_COUNT_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_ZONE_COUNT_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -60,4 +60,4 @@ void ngx_http_graph_policy_zone_count_parked(
     ngx_http_graph_policy_zone_t *zone, ngx_int_t more);
 
 
-#endif /* _GP_ZONE_COUNT_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_COUNT_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_ZONE_LEARN_H_INCLUDED_
-#define _GP_ZONE_LEARN_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_LEARN_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_ZONE_LEARN_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -120,4 +120,4 @@ ngx_int_t ngx_http_graph_policy_zone_next_phone(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
 
 
-#endif /* _GP_ZONE_LEARN_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_LEARN_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_ZONE_LIST_H_INCLUDED_
-#define _GP_ZONE_LIST_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_LIST_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_ZONE_LIST_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -64,4 +64,4 @@ void ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_stats_t *stats);
 
 
-#endif /* _GP_ZONE_LIST_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_LIST_H_INCLUDED_ */

@@ -4,8 +4,8 @@
  */
 
 
-#ifndef _GP_ZONE_OVERRIDE_H_INCLUDED_
-#define _GP_ZONE_OVERRIDE_H_INCLUDED_
+#ifndef _NGX_HTTP_GRAPH_POLICY_ZONE_OVERRIDE_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_ZONE_OVERRIDE_H_INCLUDED_
 
 
 #include <ngx_config.h>
@@ -49,4 +49,4 @@ ngx_http_graph_policy_may_write_e ngx_http_graph_policy_zone_lookup(
     uint64_t now, ngx_http_graph_policy_view_t *view);
 
 
-#endif /* _GP_ZONE_OVERRIDE_H_INCLUDED_ */
+#endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_OVERRIDE_H_INCLUDED_ */

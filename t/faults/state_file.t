@@ -160,7 +160,7 @@ sub all_is_known {
             $answer->{headers}{'x-credential'}, "$name: $what, fingerprint");
         is($kept->fate($phone{$what}), '-', "$name: $what, another");
     }
-    is($kept->send($phone{frozen}, '200')->{headers}{'retry-after'}, undef,
+    is($kept->send($phone{frozen}, '200')->{headers}{'x-graph-hold'}, undef,
         "$name: frozen");
 }
 

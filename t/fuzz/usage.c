@@ -26,9 +26,11 @@ static ngx_int_t
 usage(const char *before, const uint8_t *data, size_t size, const char *after,
     ngx_http_graph_policy_usage_t *u)
 {
-    size_t      len, head, tail;
-    u_char     *arena, *text, *copy;
-    ngx_int_t   rc;
+    size_t                         len, head, tail;
+    u_char                        *arena, *text, *copy;
+    ngx_int_t                      rc;
+    ngx_str_t                      account;
+    ngx_http_graph_policy_usage_t  ours;
 
     head = strlen(before);
     tail = strlen(after);
@@ -55,7 +57,15 @@ usage(const char *before, const uint8_t *data, size_t size, const char *after,
 
     memset(u, 0xa5, sizeof(ngx_http_graph_policy_usage_t));
 
-    rc = ngx_http_graph_policy_json_usage(text, len, arena, u);
+    ngx_str_null(&account);
+    rc = ngx_http_graph_policy_json_usage(text, len, arena, &account, u);
+
+    /* of one account no more than of all */
+
+    ngx_str_set(&account, "1");
+    check(ngx_http_graph_policy_json_usage(text, len, arena, &account, &ours)
+          == rc);
+    check(ours.regain <= u->regain && ours.exhausted == u->exhausted);
 
     check(len == 0 || memcmp(text, copy, len) == 0);
 
@@ -96,12 +106,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(other.regain == 0 && !other.exhausted);
     }
 
-    /* an entry says at least as much among others */
+    /* an entry says at least as much among others, and nothing of the app */
 
-    if (usage("{\"1\":[{\"estimated_time_to_regain_access\":1},", data, size,
+    if (usage("{\"1\":[{\"type\":\"whatsapp\","
+              "\"estimated_time_to_regain_access\":1},", data, size,
               ",{\"call_count\":100}]}", &other) == NGX_OK)
     {
-        check(other.regain >= 1 && other.exhausted);
+        check(other.regain >= 1 && !other.exhausted);
     }
 
     /* only whole objects say anything */

@@ -26,6 +26,11 @@ typedef struct {
 } said_t;
 
 
+/* an entry of an account's quota */
+#define ENTRY(minutes)                                                        \
+    "{\"type\":\"whatsapp\",\"estimated_time_to_regain_access\":" minutes "}"
+
+
 /* values that are whole documents, and what they say */
 
 static const said_t  shapes[] = {
@@ -36,10 +41,10 @@ static const said_t  shapes[] = {
       "{\"102290129340398\":[{\"type\":\"whatsapp_business_management\","
       "\"call_count\":28,\"total_cputime\":25,\"total_time\":25,"
       "\"estimated_time_to_regain_access\":0}]}", 0, 0 },
-    { "a use case at its limit",
+    { "a use case at its limit, whose figures aren't the app's",
       "{\"102290129340398\":[{\"type\":\"whatsapp_business_management\","
       "\"call_count\":100,\"total_cputime\":25,\"total_time\":25,"
-      "\"estimated_time_to_regain_access\":19}]}", 19, 1 },
+      "\"estimated_time_to_regain_access\":19}]}", 19, 0 },
     { "two entries of one account",
       "{\"1\":[{\"type\":\"whatsapp_business_management\",\"call_count\":28,"
       "\"total_cputime\":25,\"total_time\":25,"
@@ -47,15 +52,43 @@ static const said_t  shapes[] = {
       "\"call_count\":1,\"total_cputime\":1,\"total_time\":1,"
       "\"estimated_time_to_regain_access\":3}]}", 7, 0 },
     { "two entries, the other order",
-      "{\"1\":[{\"estimated_time_to_regain_access\":3},"
-      "{\"estimated_time_to_regain_access\":7}]}", 7, 0 },
+      "{\"1\":[" ENTRY("3") "," ENTRY("7") "]}", 7, 0 },
+    { "the type behind the figure",
+      "{\"1\":[{\"estimated_time_to_regain_access\":3,"
+      "\"type\":\"whatsapp\"}]}", 3, 0 },
     { "two accounts",
-      "{\"1\":[{\"estimated_time_to_regain_access\":5}],"
-      "\"2\":[{\"estimated_time_to_regain_access\":12}],"
-      "\"3\":[{\"estimated_time_to_regain_access\":0}]}", 12, 0 },
-    { "the second account's second entry is at its limit",
-      "{\"1\":[{\"call_count\":3}],\"2\":[{\"call_count\":4},"
-      "{\"call_count\":100}]}", 0, 1 },
+      "{\"1\":[" ENTRY("5") "],\"2\":[" ENTRY("12") "],\"3\":[" ENTRY("0")
+      "]}", 12, 0 },
+
+    /* whose quota it is */
+
+    { "the quota of ads",
+      "{\"1\":[{\"type\":\"ads_management\","
+      "\"estimated_time_to_regain_access\":9}]}", 0, 0 },
+    { "that of ads before that of WhatsApp",
+      "{\"1\":[{\"type\":\"ads_insights\","
+      "\"estimated_time_to_regain_access\":9}," ENTRY("4") "]}", 4, 0 },
+    { "that of ads behind that of WhatsApp",
+      "{\"1\":[" ENTRY("4") ",{\"type\":\"pages\","
+      "\"estimated_time_to_regain_access\":9}]}", 4, 0 },
+    { "no type is nobody's",
+      "{\"1\":[" ENTRY("4") ",{\"estimated_time_to_regain_access\":9}]}",
+      4, 0 },
+    { "nor is one that is no text",
+      "{\"1\":[{\"type\":[\"whatsapp\"],"
+      "\"estimated_time_to_regain_access\":9},{\"type\":null,"
+      "\"estimated_time_to_regain_access\":9},{\"type\":7,"
+      "\"estimated_time_to_regain_access\":9}]}", 0, 0 },
+    { "a type that only ends like it",
+      "{\"1\":[{\"type\":\"not_whatsapp\","
+      "\"estimated_time_to_regain_access\":9},{\"type\":\"whatsap\","
+      "\"estimated_time_to_regain_access\":9}]}", 0, 0 },
+    { "the text of another member",
+      "{\"1\":[{\"kind\":\"whatsapp\","
+      "\"estimated_time_to_regain_access\":9}]}", 0, 0 },
+    { "an escaped type",
+      "{\"1\":[{\"type\":\"\\u0077hatsapp\","
+      "\"estimated_time_to_regain_access\":9}]}", 9, 0 },
     { "an app", "{\"call_count\":28,\"total_time\":25,\"total_cputime\":25}",
       0, 0 },
     { "an app at its calls",
@@ -67,11 +100,12 @@ static const said_t  shapes[] = {
     { "an app one short of all",
       "{\"call_count\":99,\"total_cputime\":99,\"total_time\":99}", 0, 0 },
     { "an app over its limit", "{\"call_count\":250}", 0, 1 },
-    { "a wait in an entry of its own",
-      "{\"call_count\":100,\"estimated_time_to_regain_access\":30}", 30, 1 },
+    { "a wait of an app",
+      "{\"call_count\":100,\"type\":\"whatsapp\","
+      "\"estimated_time_to_regain_access\":30}", 0, 1 },
     { "white space everywhere",
-      " \t{ \"1\" : [ { \"estimated_time_to_regain_access\" : 4 } ] } \r\n",
-      4, 0 },
+      " \t{ \"1\" : [ { \"estimated_time_to_regain_access\" : 4 ,"
+      " \"type\" : \"whatsapp\" } ] } \r\n", 4, 0 },
     { "an escaped name", "{\"call\\u005fcount\":100}", 0, 1 },
     { "other members of an entry",
       "{\"acc_id_util_pct\":100,\"reset_time_duration\":100,"
@@ -90,32 +124,28 @@ static const said_t  shapes[] = {
 
     /* other shapes */
 
-    { "an array at the top",
-      "[{\"call_count\":100,\"estimated_time_to_regain_access\":9}]", 0, 0 },
-    { "an array of arrays at the top",
-      "[[{\"call_count\":100,\"estimated_time_to_regain_access\":9}]]", 0, 0 },
-    { "an object in place of the array",
-      "{\"1\":{\"call_count\":100,\"estimated_time_to_regain_access\":9}}",
-      0, 0 },
-    { "an object of objects",
-      "{\"1\":{\"2\":{\"call_count\":100,"
-      "\"estimated_time_to_regain_access\":9}}}", 0, 0 },
-    { "an array of arrays",
-      "{\"1\":[[{\"call_count\":100,\"estimated_time_to_regain_access\":9}]]}",
-      0, 0 },
-    { "deeper",
-      "{\"1\":[{\"a\":{\"call_count\":100,"
+    { "an array at the top", "[" ENTRY("9") "]", 0, 0 },
+    { "an array of arrays at the top", "[[" ENTRY("9") "]]", 0, 0 },
+    { "an object in place of the array", "{\"1\":" ENTRY("9") "}", 0, 0 },
+    { "an object of objects", "{\"1\":{\"2\":" ENTRY("9") "}}", 0, 0 },
+    { "an array of arrays", "{\"1\":[[" ENTRY("9") "]]}", 0, 0 },
+    { "deeper", "{\"1\":[{\"a\":" ENTRY("9") "}]}", 0, 0 },
+    { "deeper, in arrays", "{\"1\":[{\"a\":[" ENTRY("9") "]}]}", 0, 0 },
+    { "deeper, in an entry",
+      "{\"1\":[{\"type\":\"whatsapp\",\"a\":{"
       "\"estimated_time_to_regain_access\":9}}]}", 0, 0 },
-    { "deeper, in arrays",
-      "{\"1\":[{\"a\":[{\"call_count\":100,"
-      "\"estimated_time_to_regain_access\":9}]}]}", 0, 0 },
     { "after something deeper",
-      "{\"1\":[{\"a\":[{\"b\":[]}],\"call_count\":100,"
-      "\"estimated_time_to_regain_access\":9}]}", 9, 1 },
-    { "after an array",
-      "{\"1\":[[{}],1,\"call_count\",{\"call_count\":100}]}", 0, 1 },
-    { "an object after the array",
-      "{\"1\":[],\"2\":{\"3\":{\"call_count\":100}}}", 0, 0 },
+      "{\"1\":[{\"a\":[{\"b\":[],\"type\":\"ads\"}],\"type\":\"whatsapp\","
+      "\"estimated_time_to_regain_access\":9}]}", 9, 0 },
+    { "something deeper behind",
+      "{\"1\":[{\"type\":\"whatsapp\",\"estimated_time_to_regain_access\":9,"
+      "\"a\":[{\"type\":\"ads\"}]}]}", 9, 0 },
+    { "after an array", "{\"1\":[[{}],1,\"type\"," ENTRY("9") "]}", 9, 0 },
+    { "an object after the array", "{\"1\":[],\"2\":{\"3\":" ENTRY("9") "}}",
+      0, 0 },
+    { "figures that aren't the app's",
+      "{\"1\":[{\"type\":\"whatsapp\",\"call_count\":100}],"
+      "\"2\":{\"call_count\":100}}", 0, 0 },
     { "numbers behind a name",
       "{\"call_count\":[100,{\"a\":100}],\"total_time\":{\"a\":100},"
       "\"a\":100}",
@@ -126,7 +156,8 @@ static const said_t  shapes[] = {
       "{\"call_count\":null,\"b\":100,\"total_time\":\"x\",\"c\":100,"
       "\"total_cputime\":true,\"d\":100}", 0, 0 },
     { "a number behind an entry that ends without one",
-      "{\"1\":[{\"call_count\":null},100]}", 0, 0 },
+      "{\"1\":[{\"type\":\"whatsapp\","
+      "\"estimated_time_to_regain_access\":null},100]}", 0, 0 },
     { "an object for a figure",
       "{\"call_count\":{},\"a\":100}", 0, 0 },
     { "other case", "{\"Call_Count\":100}", 0, 0 },
@@ -134,10 +165,25 @@ static const said_t  shapes[] = {
       0, 0 },
     { "a NUL in a name", "{\"call_count\\u0000\":100}", 0, 0 },
     { "the same name twice, the longest counts",
-      "{\"estimated_time_to_regain_access\":9,"
-      "\"estimated_time_to_regain_access\":2}", 9, 0 },
+      "{\"1\":[{\"estimated_time_to_regain_access\":9,\"type\":\"whatsapp\","
+      "\"estimated_time_to_regain_access\":2}]}", 9, 0 },
     { "the same name, then null",
       "{\"call_count\":100,\"call_count\":null}", 0, 1 }
+};
+
+
+/* the same where the account is known: it is 22 */
+
+static const said_t  accounts[] = {
+    { "the account's alone",
+      "{\"1\":[" ENTRY("9") "],\"22\":[" ENTRY("4") "," ENTRY("5")
+      "],\"2\":[" ENTRY("8") "]}", 5, 0 },
+    { "none of the account's",
+      "{\"1\":[" ENTRY("9") "],\"222\":[" ENTRY("4") "]}", 0, 0 },
+    { "the account's, of ads",
+      "{\"22\":[{\"type\":\"ads_management\","
+      "\"estimated_time_to_regain_access\":9}]}", 0, 0 },
+    { "an app's, whosever the account is", "{\"call_count\":100}", 0, 1 }
 };
 
 
@@ -200,8 +246,8 @@ static const char  *broken[] = {
     "{\"call_count\":100,\"a\":NaN}",
     "{'call_count':100}",
     "{\"call_count\":100,\"a\":\"\xff\"}",
-    "{\"1\":[{\"estimated_time_to_regain_access\":9}",
-    "{\"1\":[{\"estimated_time_to_regain_access\":9}]",
+    "{\"1\":[" ENTRY("9"),
+    "{\"1\":[" ENTRY("9") "]",
     "{\"1\":[{\"estimated_time_to_regain_access\":9]}}"
 };
 
@@ -209,11 +255,16 @@ static const char  *broken[] = {
 /* as in json.c: a guard behind the arena, blocks of the exact size */
 
 static ngx_int_t
-usage(const void *data, size_t len, ngx_http_graph_policy_usage_t *u)
+usage_of(const void *data, size_t len, const char *account,
+    ngx_http_graph_policy_usage_t *u)
 {
     size_t      size, i;
     u_char     *arena, *text;
     ngx_int_t   rc;
+    ngx_str_t   whose;
+
+    whose.data = (u_char *) account;
+    whose.len = (account != NULL) ? strlen(account) : 0;
 
     size = ngx_http_graph_policy_json_arena(len);
 
@@ -228,7 +279,7 @@ usage(const void *data, size_t len, ngx_http_graph_policy_usage_t *u)
     memset(arena, POISON, size + GUARD);
     memset(u, POISON, sizeof(ngx_http_graph_policy_usage_t));
 
-    rc = ngx_http_graph_policy_json_usage(text, len, arena, u);
+    rc = ngx_http_graph_policy_json_usage(text, len, arena, &whose, u);
 
     for (i = size + GUARD; i > 0 && arena[i - 1] == POISON; i--) { /* void */ }
 
@@ -244,13 +295,21 @@ usage(const void *data, size_t len, ngx_http_graph_policy_usage_t *u)
 }
 
 
+static ngx_int_t
+usage(const void *data, size_t len, ngx_http_graph_policy_usage_t *u)
+{
+    return usage_of(data, len, NULL, u);
+}
+
+
 static void
-says(const said_t *said, const char *text, const char *name)
+says_of(const said_t *said, const char *text, const char *account,
+    const char *name)
 {
     ngx_int_t                      rc;
     ngx_http_graph_policy_usage_t  u;
 
-    rc = usage(text, strlen(text), &u);
+    rc = usage_of(text, strlen(text), account, &u);
 
     if (!ok(rc == NGX_OK && u.regain == said->regain
             && u.exhausted == (unsigned) said->exhausted, "%s", name))
@@ -262,12 +321,23 @@ says(const said_t *said, const char *text, const char *name)
 
 
 static void
+says(const said_t *said, const char *text, const char *name)
+{
+    says_of(said, text, NULL, name);
+}
+
+
+static void
 test_shapes(void)
 {
     size_t  i;
 
     for (i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
         says(&shapes[i], shapes[i].text, shapes[i].name);
+    }
+
+    for (i = 0; i < sizeof(accounts) / sizeof(accounts[0]); i++) {
+        says_of(&accounts[i], accounts[i].text, "22", accounts[i].name);
     }
 }
 
@@ -288,8 +358,7 @@ test_numbers(void)
         said.exhausted = 0;
 
         snprintf(text, sizeof(text),
-                 "{\"1\":[{\"estimated_time_to_regain_access\":%s}]}",
-                 numbers[i].text);
+                 "{\"1\":[" ENTRY("%s") "]}", numbers[i].text);
         snprintf(name, sizeof(name), "%s minutes", numbers[i].text);
         says(&said, text, name);
 
@@ -308,16 +377,13 @@ test_numbers(void)
     /* what can't be read doesn't hide what can */
 
     said.regain = 6;
-    said.exhausted = 1;
+    said.exhausted = 0;
 
-    says(&said, "{\"1\":[{\"estimated_time_to_regain_access\":6,"
-         "\"call_count\":100},{\"estimated_time_to_regain_access\":-1,"
-         "\"call_count\":1e300},{\"estimated_time_to_regain_access\":1e300,"
-         "\"call_count\":-1}]}", "good entries before bad ones");
+    says(&said, "{\"1\":[" ENTRY("6") "," ENTRY("-1") "," ENTRY("1e300")
+         "]}", "good entries before bad ones");
 
-    says(&said, "{\"1\":[{\"estimated_time_to_regain_access\":1e300,"
-         "\"call_count\":-1},{\"estimated_time_to_regain_access\":6,"
-         "\"call_count\":100}]}", "good entries behind bad ones");
+    says(&said, "{\"1\":[" ENTRY("1e300") "," ENTRY("-1") "," ENTRY("6")
+         "]}", "good entries behind bad ones");
 }
 
 
@@ -439,17 +505,16 @@ test_large(void)
 
     is_int(wrong, 0, "long names, whole and cut");
 
-    len = sprintf(text, "{\"1\":[{\"call_count\":1");
+    len = sprintf(text, "{\"call_count\":1");
     memset(text + len, '0', 60000);
     len += 60000;
-    len += sprintf(text + len, "}]}");
+    text[len++] = '}';
 
     is_int(usage(text, len, &u), NGX_OK, "a number of 60000 digits");
     is_int(u.exhausted, 0, "is none");
 
     for (len = 0; len < 60000; /* void */ ) {
-        len += sprintf(text + len, "%s\"%zu\":[{\"call_count\":7,"
-                       "\"estimated_time_to_regain_access\":%zu}]",
+        len += sprintf(text + len, "%s\"%zu\":[" ENTRY("%zu") "]",
                        len ? "," : "{", len, len / 100);
     }
 
@@ -469,6 +534,7 @@ test_again(void)
 {
     u_char                         arena[16384];
     ngx_http_graph_policy_facts_t  facts;
+    ngx_str_t                      any = ngx_null_string;
     ngx_http_graph_policy_usage_t  u;
 
     static u_char  body[] = "{\"error\":{\"code\":4}}";
@@ -479,7 +545,8 @@ test_again(void)
 
     is_int(ngx_http_graph_policy_json_parse(body, sizeof(body) - 1, arena,
                                             &facts), NGX_OK, "by a body");
-    is_int(ngx_http_graph_policy_json_usage(text, sizeof(text) - 1, arena, &u),
+    is_int(ngx_http_graph_policy_json_usage(text, sizeof(text) - 1, arena,
+                                            &any, &u),
            NGX_OK, "and again by a header");
     is_int(facts.code, 4, "the body's facts stay");
     is_int(u.exhausted, 1, "and the header says its own");

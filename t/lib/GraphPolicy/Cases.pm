@@ -47,12 +47,13 @@ our @EXPORT = qw(tagged untagged sample $complaints);
 our $complaints = qr/\[(?:error|crit|alert|emerg)\]/;
 
 my $names = qr/X-Graph-(?:Error-(?:Category|Code|Subcode|Reason|Scope)
-    |Policy|State|Attempts)/xi;
+    |Policy|State|Hold|Attempts)/xi;
 
 # what "Mock-Spoof" makes of them, one of them twice
 my @spoofs = qw(X-Graph-Error-Category X-Graph-Error-Code
     X-Graph-Error-Subcode x-graph-error-reason X-GRAPH-ERROR-SCOPE
-    X-Graph-Policy X-Graph-State X-Graph-Attempts X-Graph-Error-Category);
+    X-Graph-Policy X-Graph-State X-Graph-Hold X-Graph-Attempts
+    X-Graph-Error-Category);
 
 # what the upstream can be told to answer with
 my @statuses = (200, 201, 302, 307, 400 .. 405, 408, 409, 413, 422, 429, 451,
@@ -88,7 +89,7 @@ sub tagged {
             : "(?=.*^$_: (?:$value)\\r\$)(?!.*^(?i:$_):.*^(?i:$_):)";
     }
 
-    $pattern .= "(?!.*^(?i:X-Graph-(?:State|Attempts)):)";
+    $pattern .= "(?!.*^(?i:X-Graph-(?:State|Hold|Attempts)):)";
     $pattern .= "(?=.*$more)" if defined $more;
 
     return qr/$pattern/ms;

@@ -32,6 +32,9 @@ package GraphPolicy::Tries;
 # "format" is that of an access log, "logged" the pattern of each of its lines;
 # "said" patterns of lines of the error log. The log never has an alert.
 #
+# "sent" is the method that the upstream gets, where it isn't the client's, and
+# behind that what its URI has behind the client's path.
+#
 # Without a section "config", a block has a proxy with the zone "z"; "server"
 # and "retry" hold more directives for it.
 
@@ -218,7 +221,10 @@ sub after_line {
     my $line  = $lines->[$index];
     my @tries = $upstream->requests;
 
-    my @wrong = look($line, $body, $now, @tries);
+    my ($method, $more) = split ' ', $block->sent // '';
+
+    my @wrong = look({ %$line, method => $method // $line->{method},
+        path => $line->{path} . ($more // '') }, $body, $now, @tries);
     ok(!@wrong, $block->name . " - the tries: $line->{line}")
         or diag(join "\n", @wrong);
 

@@ -379,16 +379,21 @@ sub is_refused {
     return $answer;
 }
 
-# a Retry-After in that range
+# An X-Graph-Hold in that range, or a Retry-After where it's 503 to Meta; one of
+# them excludes the other.
 sub is_after {
     my ($answer, $least, $most, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-    my $after = $answer->{headers}{'retry-after'} // '-';
+    my %header  = (503 => 'retry-after', 400 => 'x-graph-hold');
+    my $wanted  = delete $header{ $answer->{status} == 503 ? 503 : 400 };
+    my ($other) = values %header;
+    my ($after, $not) = @{ $answer->{headers} }{ $wanted, $other };
 
-    Test::More::ok($after =~ /^[1-9]\d*\z/ && $after >= $least
-        && $after <= $most, "$name: Retry-After from $least to $most")
-        or Test::More::diag("Retry-After: $after");
+    Test::More::ok(($after // '') =~ /^[1-9]\d*\z/ && $after >= $least
+        && $after <= $most && !defined $not,
+        "$name: $wanted from $least to $most, no $other")
+        or Test::More::diag(join ', ', map { $_ // '-' } $after, $not);
 }
 
 # nothing private, nothing broken in the log
