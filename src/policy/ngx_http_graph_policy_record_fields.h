@@ -13,7 +13,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_record.h"
 
 
 /* up to which numbers are numbers; larger codes are strings of digits */
