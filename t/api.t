@@ -96,6 +96,15 @@ server {
     location /read/ {
         graph_policy_api;
     }
+    location /cool-api/ {
+        graph_policy_cooldown on;
+        graph_policy_api;
+    }
+    location /spare-api/ {
+        graph_policy zone=spare;
+        graph_policy_conversation on;
+        graph_policy_api;
+    }
     location /slow/ {
         limit_rate 100k;
         graph_policy_api;
@@ -920,6 +929,44 @@ for my $case (
     is($read->post('explain', '{"error":{"code":4}}')->{status}, 200,
         'explain needs no "write=on"');
     is_deeply([$api->states('z')], [], 'explain sets no state');
+}
+
+# explain says what the answer to a message does, in every location of its zone:
+# conversations are learnt where any location of the zone gates them
+for my $case (
+    ['/graph/',     'z',     ['/', '/gate/'], 131047 => 'yes'],
+    ['/graph/',     'z',     ['/', '/gate/'], 131026 => 'yes'],
+    ['/graph/',     'z',     ['/', '/gate/'], 131042 => 'yes'],
+    ['/graph/',     'z',     ['/', '/gate/'], 190    => 'yes'],
+    ['/graph/',     'z',     ['/', '/gate/'], 130429 => 'no'],
+    ['/graph/',     'z',     ['/', '/gate/'], 131052 => 'no'],
+    ['/graph/',     'z',     ['/', '/gate/'], 100    => 'no'],
+    ['/cool-api/',  'z',     ['/cool/'],      130429 => 'yes'],
+    ['/cool-api/',  'z',     ['/cool/'],      131056 => 'yes'],
+    ['/cool-api/',  'z',     ['/cool/'],      131047 => 'yes'],
+    # Graph names no wait for it, and nobody would know how long to hold
+    ['/cool-api/',  'z',     ['/cool/'],      131016 => 'no'],
+    # a gate at the API's location alone gates nothing
+    ['/spare-api/', 'spare', ['/spare/'],     131047 => 'no'],
+    ['/spare-api/', 'spare', ['/spare/'],     131042 => 'yes'],
+) {
+    my ($base, $zone, $places, $code, $expected) = @$case;
+    my $explain = GraphPolicy::Api->new(port => $nginx->port, base => $base,
+        secrets => \@secrets);
+
+    is(members($explain->post('explain', "{\"error\":{\"code\":$code}}")
+        ->{json} || {}, 'sets_state'), $expected, "explain $code at $base");
+
+    for my $place (@$places) {
+        $api->delete("zones/$zone/states");
+        $hook->send(new_phone(), ($place =~ m{^/(\w+)} ? (in => $1) : ()),
+            script => "400 $code", token => new_token(),
+            to => '16505557' . ++$people);
+        is(scalar(() = $api->states($zone)), $expected eq 'yes' ? 1 : 0,
+            "explain $code at $base: as is done at $place");
+    }
+
+    $api->delete("zones/$zone/states");
 }
 
 

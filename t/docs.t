@@ -229,12 +229,12 @@ is_deeply([sort grep { $_ ne '$request' } $masked =~ /`(\S+)`/g],
 
 my %events;
 
-for my $words (qw(events bans)) {
+for my $words (qw(events bans directions)) {
     my ($list) = $shape_c =~ /_shape_${words}\[\] = \{(.*?)\n\};/s;
     $events{$_} = 1 for $list =~ /ngx_string\("(\w+)"\)/g;
 }
 
-cmp_ok(keys %events, '>=', 13, 'the events are read');
+cmp_ok(keys %events, '>=', 14, 'the events are read');
 
 ($section) = $text{'docs/webhooks.md'}
     =~ /^## What is learnt\n(.*?)^## Late/ms;
@@ -316,13 +316,13 @@ for my $page (@pages) {
         [], "$page: headers exist");
 }
 
-my %targets = map { $_ => 1 } slurp("$top/Makefile") =~ /^([a-z][a-z-]*):/mg;
+my %targets = map { $_ => 1 } slurp("$top/Makefile") =~ /^([a-z][a-z_-]*):/mg;
 $targets{"test-$_"} = 1 for qw(asan valgrind);
 $targets{modules} = 1;      # nginx's own
 
 for my $page (@pages) {
-    my @used = $text{$page} =~ /`(?:sudo )?make ([a-z][a-z-]*)/g;
-    push @used, map { /\bmake ([a-z][a-z-]*)/g } code($page, 'sh');
+    my @used = $text{$page} =~ /`(?:sudo )?make ([a-z][a-z_-]*)/g;
+    push @used, map { /\bmake ([a-z][a-z_-]*)/g } code($page, 'sh');
 
     is_deeply([grep { !$targets{$_} } @used], [], "$page: make targets exist");
 }
@@ -503,8 +503,8 @@ my $trace = 'AFakeTraceId0000000000';
 my $phone = '106540352242922';
 
 $readme =~ s/127\.0\.0\.1:8080/127.0.0.1:$proxy/ or die 'no listen';
-$readme =~ s{https://graph\.facebook\.com}{http://127.0.0.1:$mock}
-    or die 'no proxy_pass';
+$readme =~ s{https://graph;}{http://graph;} or die 'no proxy_pass';
+$readme =~ s{graph\.facebook\.com:443}{127.0.0.1:$mock} or die 'no server';
 
 start(whole("$readme\n" . <<"END"));
 server {
@@ -553,7 +553,7 @@ is_deeply(JSON::PP->new->decode(masked($body)),
     'and its body');
 
 like(slurp("$dir/logs/error.log"),
-    qr/ \[warn\] .* graph policy state set, scope: account, of phone: "$phone", reason: billing, code: 131042, trace: "$trace", hold: 10000ms, zone: "graph"$/m,
+    qr/ \[error\] .* graph policy state set, scope: account, of phone: "$phone", reason: billing, code: 131042, trace: "$trace", hold: 10000ms, zone: "graph"$/m,
     'the state is logged as described');
 
 
@@ -619,6 +619,7 @@ sub compiled {
 
     return eval $value if $value =~ /^[\d *]+$/;
     return 0 if $value eq 'NULL';
+    return 'error' if $value eq 'NGX_LOG_ERR';
     return lc $value =~ s/^.*_//r;
 }
 

@@ -15,7 +15,7 @@ use File::Temp ();
 use Time::HiRes qw(sleep);
 
 use GraphPolicy qw(wait_until slurp spew);
-use GraphPolicy::Upstream qw(CLOSE RESET with_length chunked);
+use GraphPolicy::Graph qw(CLOSE RESET with_length chunked);
 
 my $json  = "Content-Type: application/json\r\n";
 my $error = slurp("$FindBin::Bin/samples/e131047_sync_400.json");
@@ -28,12 +28,7 @@ my $temp = File::Temp->newdir('framing.XXXXXX', TMPDIR => 1);
 my $go   = "$temp/go";
 
 # the upstream goes on when the client has seen what it waits for
-my $wait = sub {
-    for (1 .. 2000) {
-        return if -e $go;
-        sleep 0.01;
-    }
-};
+my $wait = sub { -e $go };
 
 sub head {
     my ($status, $more) = @_;
@@ -42,12 +37,15 @@ sub head {
 
 my ($half, $rest) = (substr($media, 0, 200_000), substr $media, 200_000);
 
-my $upstream = GraphPolicy::Upstream->start(
+my $upstream = GraphPolicy::Graph->start(
     length  => sub { answer($_[0], with_length(400, $json, $error)) },
     chunked => sub { answer($_[0], chunked(400, $json, $error, 9)) },
     closed  => sub { answer($_[0], head(400, '') . $error, CLOSE) },
     bytes   => sub {
         answer($_[0], unpack '(a1)*', with_length(400, $json, $error));
+    },
+    window  => sub {
+        answer($_[0], with_length(400, $json, '{"error":{"code":131047}}'))
     },
     large   => sub { answer($_[0], chunked(400, $json, $large, 5000)) },
     own => sub {
@@ -156,7 +154,8 @@ END
   ['/unbuffered',     'proxy_buffering off;'],
   ['/off',            'graph_policy off;'],
   ['/off/unbuffered', 'graph_policy off; proxy_buffering off;'],
-  ['/wide',           'graph_policy_accept_encoding off;'];
+  ['/wide',           'graph_policy_accept_encoding off;'],
+  ['/talk',           'graph_policy_conversation on;'];
 
 my $http = <<"END";
     graph_policy_zone zone=z:1m;
@@ -178,6 +177,24 @@ my $nginx = GraphPolicy::Nginx->start(http => $http);
 
 
 # -- HTTP/2 -------------------------------------------------------------------
+
+# who a message is to is read of long ones too, with a length and without
+for my $size (100, 20_000, 60_000) {
+    for my $without (0, 1) {
+        my $name = "HTTP/2, a message of $size characters, "
+            . ($without ? 'no length' : 'its length');
+        my $body = sprintf '{"type":"text","text":{"body":"%s"},"to":"%d"}',
+            'x' x $size, 15_550_000_000 + $size + $without;
+        my @send = ('/talk/window/v25.0/1001/messages', '-d', $body,
+            map { ('-H', $_) } 'Content-Type: application/json',
+                'Authorization: Bearer a',
+                $without ? 'Transfer-Encoding: chunked' : ());
+
+        is(h2(@send)->{headers}{'x-graph-policy'}, 'passed', "$name: an error");
+        is(h2(@send)->{headers}{'x-graph-policy'}, 'blocked',
+            "$name: the next is blocked");
+    }
+}
 
 for my $name (qw(length chunked closed bytes)) {
     for my $place ('', '/unbuffered') {

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(wait_until slurp slow);
-use GraphPolicy::Scripted;
+use GraphPolicy::Graph;
 
 plan skip_all => 'lua is not for valgrind' if $ENV{TEST_NGINX_USE_VALGRIND};
 
@@ -22,7 +22,7 @@ my ($modules) = qx($GraphPolicy::nginx_binary -V 2>&1)
 my @lua = map { ($modules // '') . "/$_" }
     'ndk_http_module.so', 'ngx_http_lua_module.so';
 
-my $upstream = GraphPolicy::Scripted->start;
+my $upstream = GraphPolicy::Graph->start;
 my $ours     = $GraphPolicy::module;
 my $nginx;
 
@@ -130,7 +130,7 @@ sub tried {
 
     $upstream->clear;
     my $answer = $nginx->request(path => $path, %more,
-        headers => ['X-Script' => $script, 'X-Key' => $path]);
+        headers => ['X-Mock' => $script, 'X-Key' => $path]);
     return ($answer, $upstream->requests);
 }
 
@@ -145,7 +145,7 @@ sub counts {
 sub accepted {
     my ($name, $answer) = @_;
 
-    my $body = uc GraphPolicy::Scripted::body_of('200', 1);
+    my $body = uc GraphPolicy::Graph::body_of('200', 1);
     is($answer->{error}, undef, "$name: complete");
     is($answer->{status}, 200, "$name: accepted");
     is($answer->{headers}{'x-graph-policy'}, 'retried', "$name: retried");
@@ -160,7 +160,7 @@ sub requests {
     my ($order) = @_;
 
     my $twice = '500 131016 fill=30 | 500 131016';
-    my $size  = length GraphPolicy::Scripted::body_of('200', 1);
+    my $size  = length GraphPolicy::Graph::body_of('200', 1);
 
     for my $framing ('', 'chunked', 'eof', 'split') {
         my $name = "$order, " . ($framing || 'with its length');
@@ -187,7 +187,7 @@ sub requests {
         join(',', ('put there there') x 3),
         "$order, a body made by lua: all tries have it");
 
-    my $last = uc GraphPolicy::Scripted::body_of('500 131016', 3);
+    my $last = uc GraphPolicy::Graph::body_of('500 131016', 3);
     ($answer, @tries) = tried('/v25.0/exhausted', $twice);
     is($answer->{status}, 500, "$order, the last error: delivered");
     is($answer->{body}, $last, "$order, the last error: by lua");
@@ -198,7 +198,7 @@ sub requests {
 
     ($answer, @tries) = tried('/v25.0/once', '400 131047');
     is($answer->{status}, 400, "$order, another error: delivered");
-    is($answer->{body}, uc GraphPolicy::Scripted::body_of('400 131047', 1),
+    is($answer->{body}, uc GraphPolicy::Graph::body_of('400 131047', 1),
         "$order, another error: by lua");
 
     # of a subrequest
@@ -212,7 +212,7 @@ sub requests {
     # its client leaves
     $upstream->clear;
     my $call = $nginx->start_request(path => '/waits/1',
-        headers => ['X-Script' => '500 131016 | 200']);
+        headers => ['X-Mock' => '500 131016 | 200']);
     $upstream->wait_for(1);
     sleep 0.1;
     GraphPolicy::abort_request($call);
@@ -223,7 +223,7 @@ sub requests {
     is($upstream->count, 1, "$order, the client leaves: not called again");
 }
 
-my $warning = qr/\[warn\].*another filter module.*load_module/;
+my $warning = qr/\[error\].*another filter module.*load_module/;
 
 sub stop {
     my ($name) = @_;
@@ -252,7 +252,7 @@ SKIP: {
         die $nginx->said;
     }
 
-    unlike($nginx->log, $warning, 'lua before: no warning');
+    unlike($nginx->log, $warning, 'lua before: nothing is said');
     requests('lua before');
     stop('lua before');
 
@@ -260,7 +260,7 @@ SKIP: {
     $nginx = GraphPolicy::Nginx->start(graph => $upstream, http => $http,
         main => join "\n", map { "load_module $_;" } @lua);
 
-    unlike($nginx->log, $warning, 'lua after: no warning');
+    unlike($nginx->log, $warning, 'lua after: nothing is said');
     requests('lua after');
     stop('lua after');
 }
@@ -359,7 +359,7 @@ END
 
     $nginx = GraphPolicy::Nginx->start(graph => $upstream, main => $first,
         http => $plain);
-    is(() = $nginx->log =~ /$warning/g, 1, 'after ours: one warning');
+    is(() = $nginx->log =~ /$warning/g, 1, 'after ours: it is said, once');
     stop('after ours');
 
     {
@@ -367,7 +367,7 @@ END
         $nginx = GraphPolicy::Nginx->start(graph => $upstream,
             http => $plain);
     }
-    unlike($nginx->log, $warning, 'before ours: no warning');
+    unlike($nginx->log, $warning, 'before ours: nothing is said');
     my ($answer, @tries) = tried('/v25.0/1', '500 131016 | 200');
     is($answer->{status}, 200, 'before ours: accepted');
     is(scalar @tries, 2, 'before ours: tries');
@@ -376,8 +376,50 @@ END
     # where the policy is nowhere in force, it has no place to lose
     $nginx = GraphPolicy::Nginx->start(graph => $upstream, main => $first,
         http => $plain =~ s/graph_policy       zone=z;/graph_policy off;/r);
-    unlike($nginx->log, $warning, 'off: no warning');
+    unlike($nginx->log, $warning, 'off: nothing is said');
     stop('off');
+
+    built_in($first);
+}
+
+
+# -- ours built into nginx, where no load_module line is to be moved
+
+sub built_in {
+    my ($first) = @_;
+
+    my ($source) = grep { -e "$_/src/core/nginx.c" } $ENV{NGX_SRC} // '',
+        glob "$FindBin::Bin/../.build/source/nginx-*";
+
+  SKIP: {
+        skip 'no source tree of nginx: give it as NGX_SRC', 1 if !$source;
+
+        system("cp -r '$source' '$dir/source' && cd '$dir/source' && "
+            . "./configure --with-compat --builddir='$dir/objs' "
+            . "--add-module='$FindBin::Bin/..' >'$dir/built' 2>&1 && "
+            . "make -s -f '$dir/objs/Makefile' >>'$dir/built' 2>&1") == 0
+            or die GraphPolicy::slurp("$dir/built");
+
+        mkdir "$dir/logs";
+        GraphPolicy::spew("$dir/nginx.conf", <<"END");
+$first
+pid $dir/pid;
+error_log $dir/error.log;
+events {}
+http {
+    graph_policy_zone zone=z:64k;
+    graph_policy      zone=z;
+}
+END
+        my $said = `$dir/objs/nginx -t -p $dir -c $dir/nginx.conf 2>&1`;
+
+        like($said, qr/\[error\] another filter module sees answers before/,
+            'built in: another filter before it is told of');
+        like($said, qr/last "--add-module".*that filter must be built in/,
+            'built in: and how to mend it');
+        unlike($said, qr/load_module/, 'built in: which load_module does not');
+        like($said, qr/test is successful/, 'built in: nginx starts');
+    }
 }
 
 done_testing();

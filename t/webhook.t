@@ -284,6 +284,9 @@ for my $case (
 # nginx's own page, without headers of the policy
 {
     my $answer = $hook->deliver($plain, signature => undef);
+    like($nginx->log, qr/\[error\] .* graph policy refuses a webhook $_,/,
+        "403: the log says so at nginx's default level, $_")
+        for 'without a signature', 'whose signature is wrong';
     unlike($answer->{head}, qr/^X-Graph-/mi, '403: no tags');
     unlike($answer->{text}, qr/\Q$secret\E|[0-9a-f]{64}/,
         '403: it tells nothing');
@@ -804,7 +807,7 @@ for my $case (
             is(short($answer), "$status - 1", "answer, $name, $in");
             unlike($answer->{head}, qr/^(?:X-Graph-|Retry-After)/mi,
                 "answer, $name, $in: no tags");
-            is($answer->{body}, GraphPolicy::Scripted::body_of($script, 1),
+            is($answer->{body}, GraphPolicy::Graph::body_of($script, 1),
                 "answer, $name, $in: as it was");
         }
     }

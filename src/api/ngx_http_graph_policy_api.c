@@ -15,7 +15,14 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_request_body.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* flags of a route */

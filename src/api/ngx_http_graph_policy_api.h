@@ -8,10 +8,14 @@
 #define _NGX_HTTP_GRAPH_POLICY_API_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_request.h"
-#include "ngx_http_graph_policy_fleet.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_form.h"
 #include "ngx_http_graph_policy_gen.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* bytes of a body, above that it's refused */

@@ -12,7 +12,17 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_gen.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tag.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* of most answers, and of a page of states */
@@ -31,6 +41,9 @@ ngx_str_t  ngx_http_graph_policy_source_words[] = {
     ngx_string("webhook"),
     ngx_string("api")
 };
+
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_source_words,
+                               NGX_HTTP_GRAPH_POLICY_NSOURCES);
 
 
 void

@@ -11,7 +11,16 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
+#include "ngx_http_graph_policy_zone_override.h"
 
 
 /* nodes that one step looks at: each that is cleared may be logged */
@@ -25,22 +34,22 @@ static ngx_int_t ngx_http_graph_policy_api_clear_some(
 ngx_int_t
 ngx_http_graph_policy_api_clear(ngx_http_graph_policy_call_t *call)
 {
-    uint64_t                       hash;
-    ngx_uint_t                     reason;
-    ngx_http_graph_policy_view_t   view;
+    uint64_t                         hash;
+    ngx_uint_t                       reason;
+    ngx_http_graph_policy_changes_t  changes;
+
+    ngx_http_graph_policy_changes_of(&changes, call->request,
+                                     call->conf->log_level);
 
     if (ngx_http_graph_policy_api_id(&call->id, &hash, &reason) != NGX_OK
         || ngx_http_graph_policy_zone_end(call->zone, hash, reason,
-                                          ngx_http_graph_policy_now(), &view)
+                                          ngx_http_graph_policy_now(), &changes)
            != NGX_OK)
     {
         return ngx_http_graph_policy_api_error(call->request,
                                                NGX_HTTP_NOT_FOUND,
                                                "there is no such state");
     }
-
-    ngx_http_graph_policy_tell_state(call->request, call->zone, &view,
-                                     call->conf->log_level);
 
     return ngx_http_graph_policy_api_send(call->request, NGX_HTTP_NO_CONTENT,
                                           NULL, NULL);
@@ -78,11 +87,15 @@ ngx_http_graph_policy_api_clear_all(ngx_http_graph_policy_call_t *call)
 static ngx_int_t
 ngx_http_graph_policy_api_clear_some(ngx_http_graph_policy_walk_t *walk)
 {
-    uint64_t                       now;
-    ngx_uint_t                     i, n, looked;
-    ngx_http_graph_policy_view_t   views[NGX_HTTP_GRAPH_POLICY_BATCH], view;
+    uint64_t                         now;
+    ngx_uint_t                       i, n, looked;
+    ngx_http_graph_policy_view_t     views[NGX_HTTP_GRAPH_POLICY_BATCH];
+    ngx_http_graph_policy_changes_t  changes;
 
     now = ngx_http_graph_policy_now();
+
+    ngx_http_graph_policy_changes_of(&changes, walk->request,
+                                     walk->conf->log_level);
 
     for (looked = 0; !walk->filter.cursor.done;
          looked += NGX_HTTP_GRAPH_POLICY_BATCH)
@@ -96,15 +109,11 @@ ngx_http_graph_policy_api_clear_some(ngx_http_graph_policy_walk_t *walk)
 
         for (i = 0; i < n; i++) {
 
-            if (ngx_http_graph_policy_zone_end(walk->zone, views[i].hash,
-                                               views[i].stored_reason, now,
-                                               &view)
-                == NGX_OK)
-            {
-                ngx_http_graph_policy_tell_state(walk->request, walk->zone,
-                                                 &view,
-                                                 walk->conf->log_level);
-            }
+            /* somebody else may have been faster */
+
+            (void) ngx_http_graph_policy_zone_end(walk->zone, views[i].hash,
+                                                  views[i].stored_reason, now,
+                                                  &changes);
         }
     }
 

@@ -14,8 +14,22 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_classify.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_form.h"
+#include "ngx_http_graph_policy_gen.h"
+#include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_message.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_override.h"
 
 
 static void ngx_http_graph_policy_api_row(ngx_http_graph_policy_gen_t *gen,
@@ -29,8 +43,10 @@ static void ngx_http_graph_policy_api_explanation(
     ngx_http_graph_policy_gen_t *gen, ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t sets_state);
 static ngx_uint_t ngx_http_graph_policy_api_sets_state(
-    ngx_http_graph_policy_loc_conf_t *conf,
+    ngx_http_graph_policy_call_t *call,
     ngx_http_graph_policy_verdict_t *verdict);
+static ngx_msec_t ngx_http_graph_policy_api_conversation_hold(
+    ngx_http_graph_policy_call_t *call);
 static ngx_int_t ngx_http_graph_policy_api_recipient(
     ngx_http_graph_policy_call_t *call, ngx_http_graph_policy_field_t *fields,
     ngx_http_graph_policy_identity_t *id);
@@ -186,8 +202,7 @@ ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
 
     ngx_http_graph_policy_api_begin(&answer, r);
     ngx_http_graph_policy_api_explanation(&answer.gen, &facts, &verdict,
-                      ngx_http_graph_policy_api_sets_state(call->conf,
-                                                           &verdict));
+                      ngx_http_graph_policy_api_sets_state(call, &verdict));
 
     return ngx_http_graph_policy_api_end(&answer, NGX_HTTP_OK);
 }
@@ -251,33 +266,65 @@ ngx_http_graph_policy_api_explanation(ngx_http_graph_policy_gen_t *gen,
 }
 
 
-/* as the answer to a message would, by what is in force at the location */
+/*
+ * Whether the answer to a message would, by what is in force at the location,
+ * given that all is known of who sends it.
+ */
 
 static ngx_uint_t
-ngx_http_graph_policy_api_sets_state(ngx_http_graph_policy_loc_conf_t *conf,
+ngx_http_graph_policy_api_sets_state(ngx_http_graph_policy_call_t *call,
     ngx_http_graph_policy_verdict_t *verdict)
 {
-    if (!verdict->matched
-        || verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST)
-    {
-        return 0;
+    ngx_http_graph_policy_limits_t   limits;
+    ngx_http_graph_policy_outcome_t  outcome;
+    ngx_http_graph_policy_covered_t  covered;
+
+    static ngx_http_graph_policy_asked_t  message = { 1, 1, 1 };
+    static ngx_http_graph_policy_known_t  known = { 1, 1, 1, 1 };
+
+    ngx_http_graph_policy_limits(call->conf,
+                           ngx_http_graph_policy_api_conversation_hold(call),
+                                 &limits);
+
+    return ngx_http_graph_policy_outcome(verdict,
+                                         NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER,
+                                         0, &limits, &outcome)
+           && ngx_http_graph_policy_outcome_of_request(verdict, &message)
+           && ngx_http_graph_policy_outcome_covered(verdict,
+                                         NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER,
+                                                    &known, &covered)
+              == NGX_OK;
+}
+
+
+/*
+ * Conversations are learnt where any location of the zone gates them, so the
+ * location of the API needn't.  If it inherits no zone, any zone's will do.
+ */
+
+static ngx_msec_t
+ngx_http_graph_policy_api_conversation_hold(ngx_http_graph_policy_call_t *call)
+{
+    ngx_uint_t                            i;
+    ngx_msec_t                            hold;
+    ngx_http_graph_policy_zone_t        **zones;
+    ngx_http_graph_policy_main_conf_t    *gmcf;
+
+    if (call->conf->shm_zone != NULL) {
+        return ((ngx_http_graph_policy_zone_t *) call->conf->shm_zone->data)
+                   ->conversation_hold;
     }
 
-    switch (verdict->category) {
+    gmcf = ngx_http_get_module_main_conf(call->request,
+                                         ngx_http_graph_policy_module);
+    zones = gmcf->zones->elts;
+    hold = 0;
 
-    case NGX_HTTP_GRAPH_POLICY_FATAL:
-        return 1;
-
-    case NGX_HTTP_GRAPH_POLICY_TEMPORARY:
-        return conf->cooldown;
-
-    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
-        return conf->conversation
-               && verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION;
-
-    default:
-        return 0;
+    for (i = 0; i < gmcf->zones->nelts; i++) {
+        hold = ngx_max(hold, zones[i]->conversation_hold);
     }
+
+    return hold;
 }
 
 
@@ -289,6 +336,7 @@ ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
     ngx_http_graph_policy_form_t       form;
     ngx_http_graph_policy_answer_t     answer;
     ngx_http_graph_policy_identity_t   id;
+    ngx_http_graph_policy_may_write_e  may;
 
     ngx_http_graph_policy_field_t  fields[] = {
         ngx_http_graph_policy_field("phone", 0),
@@ -312,16 +360,18 @@ ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
         return rc;
     }
 
-    rc = ngx_http_graph_policy_zone_lookup(call->zone, &id,
-                                           ngx_http_graph_policy_now(), &view);
+    may = ngx_http_graph_policy_zone_lookup(call->zone, &id,
+                                            ngx_http_graph_policy_now(), &view);
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
 
     ngx_http_graph_policy_gen_object(&answer.gen, NULL);
-    ngx_http_graph_policy_gen_bool(&answer.gen, "free_form", rc == NGX_OK);
-    ngx_http_graph_policy_gen_bool(&answer.gen, "template", rc != NGX_BUSY);
+    ngx_http_graph_policy_gen_bool(&answer.gen, "free_form",
+                                   may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE);
+    ngx_http_graph_policy_gen_bool(&answer.gen, "template",
+                                   may != NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE);
 
-    if (rc == NGX_OK) {
+    if (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE) {
         ngx_http_graph_policy_gen_null(&answer.gen, "reason");
         ngx_http_graph_policy_gen_null(&answer.gen, "until");
 

@@ -12,7 +12,15 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_gen.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* states that are written in one step, and nodes that are looked at */

@@ -13,7 +13,13 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_form.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_text.h"
 
 
 static ngx_uint_t ngx_http_graph_policy_api_is_origin(ngx_http_request_t *r,

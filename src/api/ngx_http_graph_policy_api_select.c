@@ -12,7 +12,14 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_LIMIT      100

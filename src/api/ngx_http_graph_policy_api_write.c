@@ -12,7 +12,21 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_form.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_override.h"
 
 
 /* milliseconds, as of webhooks */
@@ -277,6 +291,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     ngx_http_request_t               *r;
     ngx_http_graph_policy_view_t      view;
     ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_changes_t   changes;
     ngx_http_graph_policy_failure_t  *failure;
 
     r = call->request;
@@ -287,25 +302,20 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     failure->facts = &put->facts;
     failure->source = NGX_HTTP_GRAPH_POLICY_SOURCE_API;
     failure->status = NGX_HTTP_BAD_REQUEST;
+    failure->lease = 0;
     failure->now = ngx_http_graph_policy_now();
     failure->sent = failure->now;
 
-    rc = ngx_http_graph_policy_zone_put(call->zone, &put->id, put->kind,
-                                        failure, put->frozen, &view);
+    ngx_http_graph_policy_changes_of(&changes, r, call->conf->log_level);
 
-    ngx_http_graph_policy_tell_state(r, call->zone, &failure->evicted,
-                                     call->conf->log_level);
+    rc = ngx_http_graph_policy_zone_put(call->zone, &put->id, put->kind,
+                                        failure, put->frozen, &changes, &view);
 
     if (rc != NGX_OK) {
-        ngx_http_graph_policy_log_no_room(r, call->zone);
-
         return ngx_http_graph_policy_api_error(r,
                                           NGX_HTTP_INSUFFICIENT_STORAGE,
                                           "the zone has no room for a state");
     }
-
-    ngx_http_graph_policy_tell_state(r, call->zone, &view,
-                                     call->conf->log_level);
 
     if (ngx_http_graph_policy_api_location(call, &view) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;

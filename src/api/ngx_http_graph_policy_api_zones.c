@@ -13,7 +13,18 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
+#include "ngx_http_graph_policy_gen.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 static void ngx_http_graph_policy_api_one_zone(
@@ -56,6 +67,9 @@ ngx_str_t  ngx_http_graph_policy_webhook_words[] = {
     ngx_string("paused")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_webhook_words,
+                               NGX_HTTP_GRAPH_POLICY_NWEBHOOKS);
+
 
 /* in the order of ngx_http_graph_policy_denied_e */
 
@@ -68,6 +82,9 @@ ngx_str_t  ngx_http_graph_policy_denied_words[] = {
     ngx_string("quota")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_denied_words,
+                               NGX_HTTP_GRAPH_POLICY_NDENIED);
+
 
 /* in the order of ngx_http_graph_policy_probe_e */
 
@@ -76,6 +93,9 @@ ngx_str_t  ngx_http_graph_policy_probe_words[] = {
     ngx_string("rearmed"),
     ngx_string("inconclusive")
 };
+
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_probe_words,
+                               NGX_HTTP_GRAPH_POLICY_NPROBES);
 
 
 ngx_int_t

@@ -13,7 +13,11 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_signature.h"
 
 

@@ -12,8 +12,14 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_metric_table.h"
+#include "ngx_http_graph_policy_rules.h"
 
 
 /* in the order of the enumerations that they name */

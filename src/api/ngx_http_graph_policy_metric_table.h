@@ -13,8 +13,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_fleet.h"
-#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_rules.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_NLABELS    2

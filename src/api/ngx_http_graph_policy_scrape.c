@@ -14,8 +14,21 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
+#include "ngx_http_graph_policy_metric_table.h"
 #include "ngx_http_graph_policy_metrics.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* batches that one step looks at, and all steps of a zone */

@@ -12,9 +12,15 @@
  */
 
 
-#include "ngx_http_graph_policy_directives.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_directives.h"
 #include "ngx_http_graph_policy_state_file.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* of holds, in milliseconds */
@@ -61,11 +67,12 @@ ngx_http_graph_policy_words_t  ngx_http_graph_policy_levels = {
 char *
 ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    u_char                        *p;
-    ssize_t                        size;
-    ngx_int_t                      rc;
-    ngx_str_t                     *value, name, s;
-    ngx_http_graph_policy_zone_t  *zone;
+    u_char                             *p;
+    ssize_t                             size;
+    ngx_int_t                           rc;
+    ngx_str_t                          *value, name, s;
+    ngx_http_graph_policy_zone_t       *zone;
+    ngx_http_graph_policy_main_conf_t  *gmcf;
 
     value = cf->args->elts;
 
@@ -95,8 +102,12 @@ ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                    "\"zone=NAME:SIZE\" of at least 32k");
     }
 
+    gmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_graph_policy_module);
+
     rc = ngx_http_graph_policy_zone_add(cf, &name, size,
-                                        &ngx_http_graph_policy_module, &zone);
+                                        &ngx_http_graph_policy_module,
+                                        ngx_http_graph_policy_tell_changes,
+                                        gmcf, &zone);
 
     if (rc == NGX_DECLINED) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,

@@ -8,7 +8,10 @@
 #define _NGX_HTTP_GRAPH_POLICY_DIRECTIVES_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
 
 
 /* what hold_time() takes, as the user is told it */

@@ -12,7 +12,12 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_directives.h"
+#include "ngx_http_graph_policy_event_log.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_EVENT_LOGS                                      \

@@ -12,7 +12,13 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_directives.h"
+#include "ngx_http_graph_policy_rules.h"
 
 
 /* a parameter of graph_policy_rule; without "parse" it is a time */

@@ -15,6 +15,10 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_directives.h"
 
 

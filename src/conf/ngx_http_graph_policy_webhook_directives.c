@@ -13,7 +13,13 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_directives.h"
+#include "ngx_http_graph_policy_secret.h"
+#include "ngx_http_graph_policy_signature.h"
 #include "ngx_http_graph_policy_webhook.h"
 
 

@@ -11,6 +11,9 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_request.h"
 
 

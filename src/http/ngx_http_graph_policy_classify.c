@@ -14,9 +14,26 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_classify.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_inflate.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static void ngx_http_graph_policy_hints(ngx_http_request_t *r,
@@ -33,8 +50,6 @@ static ngx_int_t ngx_http_graph_policy_parse(ngx_http_request_t *r,
     u_char *body, size_t size, ngx_http_graph_policy_facts_t *facts);
 static void ngx_http_graph_policy_spend(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
-static uint32_t ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_msec_t ngx_http_graph_policy_delay(ngx_str_t *value);
 
 
@@ -141,9 +156,9 @@ ngx_http_graph_policy_quota(ngx_http_request_t *r,
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
     ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
-    ngx_http_graph_policy_zone_account(glcf->zone, &ctx->identity);
+    ngx_http_graph_policy_zone_account(glcf->zone, &ctx->query.identity);
 
-    *account = ctx->identity.account;
+    *account = ctx->query.identity.account;
 
     for (i = 0; i < account->len; i++) {
 
@@ -257,24 +272,29 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 {
     ngx_int_t                         rc;
     ngx_http_graph_policy_view_t      view;
-    ngx_http_graph_policy_endpoint_t  endpoint;
+    ngx_http_graph_policy_asked_t     asked;
+    ngx_http_graph_policy_limits_t    limits;
+    ngx_http_graph_policy_changes_t   changes;
+    ngx_http_graph_policy_outcome_t   outcome;
     ngx_http_graph_policy_failure_t   failure;
+    ngx_http_graph_policy_endpoint_t  endpoint;
 
-    failure.hold = ngx_http_graph_policy_hold(ctx, glcf);
+    ngx_http_graph_policy_limits(glcf, glcf->zone->conversation_hold, &limits);
 
-    if (failure.hold == 0) {
+    if (!ngx_http_graph_policy_outcome(&ctx->verdict,
+                                       NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER,
+                                       ctx->hint, &limits, &outcome))
+    {
         return;
     }
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
-    if (!endpoint.send || (ctx->verdict.messages && !endpoint.messages)) {
-        return;
-    }
+    asked.send = endpoint.send;
+    asked.message = (endpoint.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE);
+    asked.messages = endpoint.messages;
 
-    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_CONTEXT
-        && endpoint.kind != NGX_HTTP_GRAPH_POLICY_MESSAGE)
-    {
+    if (!ngx_http_graph_policy_outcome_of_request(&ctx->verdict, &asked)) {
         return;
     }
 
@@ -285,33 +305,25 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     failure.facts = &ctx->facts;
     failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
     failure.status = r->upstream->headers_in.status_n;
+    failure.lease = ctx->query.lease;
     failure.now = ngx_http_graph_policy_now();
     failure.sent = ngx_http_graph_policy_sent(r);
-    failure.max = NGX_HTTP_GRAPH_POLICY_MAX_HINT;
-
-    if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_FATAL) {
-        failure.max = (uint32_t) ngx_max(failure.hold, glcf->hold_max);
-    }
+    failure.hold = outcome.hold;
+    failure.max = outcome.max;
 
     if (ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
         ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
     }
 
-    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->identity, &failure,
-                                          &view);
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
 
-    ngx_http_graph_policy_log_state(ctx, &failure.evicted);
+    rc = ngx_http_graph_policy_zone_learn(glcf->zone, &ctx->query.identity,
+                                          &failure, &changes, &view);
 
     if (rc != NGX_OK) {
-
-        if (rc == NGX_ERROR) {
-            ngx_http_graph_policy_log_full(ctx);
-        }
-
         return;
     }
 
-    ngx_http_graph_policy_log_state(ctx, &view);
     ngx_http_graph_policy_spend(ctx, &view);
 
     /* a retry that comes before the state is due would be blocked by it */
@@ -352,51 +364,14 @@ ngx_http_graph_policy_spend(ngx_http_graph_policy_ctx_t *ctx,
 }
 
 
-/* how long the answer makes its state block, 0 if it sets none */
-
-static uint32_t
-ngx_http_graph_policy_hold(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf)
+void
+ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_msec_t conversation_hold, ngx_http_graph_policy_limits_t *limits)
 {
-    ngx_msec_t                        hold;
-    ngx_http_graph_policy_verdict_t  *verdict;
-
-    verdict = &ctx->verdict;
-
-    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST) {
-        return 0;
-    }
-
-    switch (verdict->category) {
-
-    case NGX_HTTP_GRAPH_POLICY_FATAL:
-        return (uint32_t) ((verdict->hold != 0) ? verdict->hold : glcf->hold);
-
-    case NGX_HTTP_GRAPH_POLICY_TEMPORARY:
-
-        if (!glcf->cooldown) {
-            return 0;
-        }
-
-        hold = ngx_max(ctx->hint, ngx_http_graph_policy_backoff_row_wait(
-                                                                verdict, 2));
-
-        return (uint32_t) ngx_min(hold, NGX_HTTP_GRAPH_POLICY_MAX_HINT);
-
-    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
-
-        if (verdict->scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
-            || glcf->zone->conversation_hold == 0)
-        {
-            return 0;
-        }
-
-        return (verdict->hold != 0) ? (uint32_t) verdict->hold
-                                    : glcf->zone->conversation_hold;
-
-    default:
-        return 0;
-    }
+    limits->hold = glcf->hold;
+    limits->hold_max = glcf->hold_max;
+    limits->conversation_hold = conversation_hold;
+    limits->cooldown = (glcf->cooldown != 0);
 }
 
 

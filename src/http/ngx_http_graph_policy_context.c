@@ -14,7 +14,16 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_lease.h"
+#include "ngx_http_graph_policy_park.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
 
 
 static void ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
@@ -106,7 +115,7 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
                                  NULL);
 
-    ngx_memzero(&ctx->identity, sizeof(ngx_http_graph_policy_identity_t));
+    ngx_memzero(&ctx->query, sizeof(ngx_http_graph_policy_query_t));
     ctx->identified = 0;
     ctx->credentialed = 0;
     ctx->conversed = 0;

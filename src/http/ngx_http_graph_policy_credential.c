@@ -14,7 +14,13 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 static ngx_uint_t ngx_http_graph_policy_header_credential(
@@ -47,7 +53,7 @@ ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
         && ngx_http_graph_policy_value(r, glcf->credential, &value) == NGX_OK
         && value.len != 0)
     {
-        ctx->identity.credential =
+        ctx->query.identity.credential =
                       ngx_http_graph_policy_zone_fingerprint(glcf->zone,
                                                              &value);
         return;
@@ -59,7 +65,7 @@ ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
         && ngx_http_graph_policy_argument_credential(r, glcf->zone,
                                                      &credential))
     {
-        ctx->identity.credential = credential;
+        ctx->query.identity.credential = credential;
     }
 }
 

@@ -17,7 +17,17 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_event_log.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* the longest line without what is counted apart: names, numbers and times */
@@ -41,9 +51,9 @@ static u_char *ngx_http_graph_policy_event_code(u_char *p, const char *name,
 static u_char *ngx_http_graph_policy_event_time(u_char *p, const char *name,
     uint64_t time);
 static u_char *ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold);
-static void ngx_http_graph_policy_send_event(ngx_http_request_t *r,
+static void ngx_http_graph_policy_send_event(ngx_log_t *log,
     ngx_http_graph_policy_event_log_t *el, u_char *line, size_t len);
-static void ngx_http_graph_policy_complain(ngx_http_request_t *r,
+static void ngx_http_graph_policy_complain(ngx_log_t *log,
     ngx_http_graph_policy_event_log_t *el, ngx_err_t err, ssize_t n,
     size_t len);
 
@@ -56,9 +66,12 @@ static const char  *ngx_http_graph_policy_sources[] = {
     "api"
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_sources,
+                               NGX_HTTP_GRAPH_POLICY_NSOURCES);
+
 
 void
-ngx_http_graph_policy_write_event(ngx_http_request_t *r,
+ngx_http_graph_policy_write_event(ngx_http_request_t *r, ngx_log_t *log,
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
     const char *event)
 {
@@ -68,8 +81,7 @@ ngx_http_graph_policy_write_event(ngx_http_request_t *r,
     ngx_http_graph_policy_event_log_t  *el;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
-    gmcf = ngx_http_get_module_main_conf(r, ngx_http_graph_policy_module);
-
+    gmcf = zone->data;
     el = gmcf->event_log;
 
     if (el == NULL) {
@@ -78,7 +90,7 @@ ngx_http_graph_policy_write_event(ngx_http_request_t *r,
 
     /* by its index it is the same for all events, and for the access log */
 
-    id = ngx_http_get_indexed_variable(r, el->request_id);
+    id = (r != NULL) ? ngx_http_get_indexed_variable(r, el->request_id) : NULL;
 
     if (id == NULL || id->not_found) {
         id = &ngx_http_variable_null_value;
@@ -105,7 +117,7 @@ ngx_http_graph_policy_write_event(ngx_http_request_t *r,
         ngx_linefeed(p);
     }
 
-    ngx_http_graph_policy_send_event(r, el, line, p - line);
+    ngx_http_graph_policy_send_event(log, el, line, p - line);
 
     ngx_free(line);
 }
@@ -243,7 +255,7 @@ ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold)
 /* one call of the system for each line, so that workers don't mix theirs */
 
 static void
-ngx_http_graph_policy_send_event(ngx_http_request_t *r,
+ngx_http_graph_policy_send_event(ngx_log_t *log,
     ngx_http_graph_policy_event_log_t *el, u_char *line, size_t len)
 {
     ssize_t    n;
@@ -258,18 +270,17 @@ ngx_http_graph_policy_send_event(ngx_http_request_t *r,
 
     if (n != (ssize_t) len) {
         err = (n == -1 && el->file != NULL) ? ngx_errno : 0;
-        ngx_http_graph_policy_complain(r, el, err, n, len);
+        ngx_http_graph_policy_complain(log, el, err, n, len);
     }
 }
 
 
 static void
-ngx_http_graph_policy_complain(ngx_http_request_t *r,
+ngx_http_graph_policy_complain(ngx_log_t *log,
     ngx_http_graph_policy_event_log_t *el, ngx_err_t err, ssize_t n,
     size_t len)
 {
-    time_t     now;
-    ngx_log_t  log;
+    time_t  now;
 
     static ngx_str_t  syslog = ngx_string("syslog");
 
@@ -281,9 +292,7 @@ ngx_http_graph_policy_complain(ngx_http_request_t *r,
 
     el->complained = now;
 
-    ngx_http_graph_policy_plain_log(r, &log);
-
-    ngx_log_error(NGX_LOG_ALERT, &log, err,
+    ngx_log_error(NGX_LOG_ALERT, log, err,
                   "graph_policy_event_log \"%V\" lost an event, %z of %uz "
                   "bytes were written",
                   (el->file != NULL) ? &el->file->name : &syslog,

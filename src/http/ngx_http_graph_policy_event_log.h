@@ -8,7 +8,9 @@
 #define _NGX_HTTP_GRAPH_POLICY_EVENT_LOG_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_compat.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_zone.h"
 
 
@@ -24,10 +26,11 @@ typedef struct {
 
 /*
  * Writes one line about the state in "view", if there is an event log; "event"
- * is its name, made of letters alone.  What can't be written is lost, and
- * complained of once a minute.
+ * is its name, made of letters alone, and "r" is NULL where no request made it
+ * happen.  What can't be written is lost, and complained of in "log" once a
+ * minute.
  */
-void ngx_http_graph_policy_write_event(ngx_http_request_t *r,
+void ngx_http_graph_policy_write_event(ngx_http_request_t *r, ngx_log_t *log,
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
     const char *event);
 

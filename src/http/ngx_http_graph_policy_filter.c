@@ -14,8 +14,33 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_classify.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_filter.h"
+#include "ngx_http_graph_policy_held.h"
+#include "ngx_http_graph_policy_lease.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_park.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_request_body.h"
+#include "ngx_http_graph_policy_retry.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tag.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static ngx_int_t ngx_http_graph_policy_header_filter(ngx_http_request_t *r);
@@ -23,8 +48,6 @@ static ngx_int_t ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-static void ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone);
 static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
@@ -85,11 +108,15 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
             ctx = ngx_http_graph_policy_get_ctx(r);
 
             if (ctx != NULL) {
-                ngx_http_graph_policy_intercepted(r, ctx->zone);
+                ngx_http_graph_policy_warn_intercepted(r, ctx->zone);
             }
         }
 
         return ngx_http_next_header_filter(r);
+    }
+
+    if (r->request_body != NULL && r->request_body->temp_file != NULL) {
+        ngx_http_graph_policy_preserve_message(r);
     }
 
     ctx = ngx_http_graph_policy_get_ctx(r);
@@ -112,7 +139,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     if (u == NULL || u->cleanup == NULL || r->cached || r->header_only) {
 
-        ngx_http_graph_policy_intercepted(r, glcf->zone);
+        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         if (ctx != NULL) {
             ngx_http_graph_policy_settle(ctx,
@@ -159,7 +186,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
         && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
     {
-        ngx_http_graph_policy_intercepted(r, glcf->zone);
+        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         return ngx_http_next_header_filter(r);
     }
@@ -169,7 +196,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if (r->upstream == NULL || r->upstream->cleanup == NULL || r->cached
         || status < NGX_HTTP_OK || status >= NGX_HTTP_SPECIAL_RESPONSE)
     {
-        ngx_http_graph_policy_intercepted(r, glcf->zone);
+        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         if (ctx != NULL && status >= NGX_HTTP_OK) {
             ngx_http_graph_policy_settle(ctx,
@@ -212,45 +239,13 @@ ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
 }
 
 
-/* an error_page that takes the upstream's body away blinds the policy */
-
-static void
-ngx_http_graph_policy_intercepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone)
-{
-    ngx_log_t             log;
-    ngx_http_upstream_t  *u;
-
-    static ngx_uint_t  warned;
-
-    u = r->upstream;
-
-    if (warned || u == NULL || u->cleanup != NULL || r->cached
-        || !u->conf->intercept_errors
-        || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST)
-    {
-        return;
-    }
-
-    warned = 1;
-
-    ngx_http_graph_policy_plain_log(r, &log);
-
-    ngx_log_error(NGX_LOG_WARN, &log, 0,
-                  "graph policy doesn't see errors that "
-                  "\"proxy_intercept_errors\" gives to an \"error_page\", "
-                  "the first one had the status %ui, zone: \"%V\"",
-                  u->headers_in.status_n, &zone->name);
-}
-
-
 static void
 ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    uint64_t                      now, sent;
-    ngx_uint_t                    i;
-    ngx_http_graph_policy_view_t  view;
+    uint64_t                         now, sent;
+    ngx_uint_t                       i;
+    ngx_http_graph_policy_changes_t  changes;
 
     ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_ACCEPTED);
 
@@ -259,32 +254,33 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
         return;
     }
 
-    if (ctx->nrefs == 0 || ctx->kind == NGX_HTTP_GRAPH_POLICY_READ) {
+    if (ctx->nrefs == 0 || ctx->query.kind == NGX_HTTP_GRAPH_POLICY_READ) {
         return;
     }
 
     ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
-    if (ctx->identity.credential == 0) {
+    if (ctx->query.identity.credential == 0) {
         return;
     }
 
     now = ngx_http_graph_policy_now();
     sent = ngx_http_graph_policy_sent(r);
 
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+
     for (i = 0; i < ctx->nrefs; i++) {
 
         /* an accepted upload says nothing of messages */
 
-        if (ctx->kind == NGX_HTTP_GRAPH_POLICY_SEND
+        if (ctx->query.kind == NGX_HTTP_GRAPH_POLICY_SEND
             && ctx->refs[i].kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL)
         {
             continue;
         }
 
         ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], sent, now,
-                                         &view);
-        ngx_http_graph_policy_log_state(ctx, &view);
+                                         &changes);
     }
 }
 
@@ -314,11 +310,11 @@ ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
     ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
-    if (ctx->identity.credential == 0) {
+    if (ctx->query.identity.credential == 0) {
         return;
     }
 
-    ngx_http_graph_policy_zone_make_due(glcf->zone, &ctx->identity,
+    ngx_http_graph_policy_zone_make_due(glcf->zone, &ctx->query.identity,
                                         ngx_http_graph_policy_now());
 }
 

@@ -12,10 +12,29 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_gate.h"
+#include "ngx_http_graph_policy_lease.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_park.h"
+#include "ngx_http_graph_policy_reply.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_request_body.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
+static ngx_uint_t ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
@@ -69,14 +88,51 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (glcf->accept_encoding
-        && ngx_http_graph_policy_has_accept_encoding(r)
-        && ngx_http_graph_policy_narrow_encoding(r) != NGX_OK)
+    if (!glcf->accept_encoding
+        || !ngx_http_graph_policy_has_accept_encoding(r))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_graph_policy_narrow_encoding(r,
+                                      ngx_http_graph_policy_is_send(r, glcf))
+        != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return NGX_DECLINED;
+}
+
+
+/* nearly all that comes is told by its last bytes, which spares the parsing */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    u_char                            *p;
+    ngx_http_graph_policy_endpoint_t   endpoint;
+
+    if (glcf->sends == NULL) {
+
+        if (r->method != NGX_HTTP_POST) {
+            return 0;
+        }
+
+        p = r->uri.data + r->uri.len - (sizeof("/messages") - 1);
+
+        if (r->uri.len > sizeof("/messages")
+            && p[-1] >= '0' && p[-1] <= '9'
+            && ngx_memcmp(p, "/messages", sizeof("/messages") - 1) == 0)
+        {
+            return 1;
+        }
+    }
+
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
+
+    return endpoint.send;
 }
 
 
@@ -148,20 +204,18 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
 
     ctx->gated = 1;
 
-    switch (ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint)) {
-
-    case NGX_OK:
-        return NGX_DECLINED;
-
-    case NGX_BUSY:
-        ngx_http_graph_policy_zone_count_blocked(ctx->zone,
-                                                 ctx->view->reason);
-        ngx_http_graph_policy_reply(r, ctx, glcf->status);
-        return NGX_DONE;
-
-    default:
+    if (ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    if (ctx->status != NGX_HTTP_GRAPH_POLICY_BLOCKED) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_graph_policy_zone_count_blocked(ctx->zone, ctx->view->reason);
+    ngx_http_graph_policy_reply(r, ctx, glcf->status);
+
+    return NGX_DONE;
 }
 
 
@@ -178,28 +232,26 @@ ngx_http_graph_policy_reads_messages(ngx_http_graph_policy_loc_conf_t *glcf)
 }
 
 
-ngx_int_t
-ngx_http_graph_policy_check_again(ngx_http_request_t *r,
+ngx_uint_t
+ngx_http_graph_policy_is_blocked_again(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_int_t                         rc;
     ngx_http_graph_policy_endpoint_t  endpoint;
 
     if (!ngx_http_graph_policy_is_live(glcf)) {
-        return NGX_OK;
+        return 0;
     }
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
     if (!endpoint.send && !endpoint.read) {
-        return NGX_OK;
+        return 0;
     }
 
-    rc = ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint);
+    /* if that fails, the answer that is known by now is worth more than none */
 
-    /* the answer that is known by now is worth more than none */
-
-    return (rc == NGX_ERROR) ? NGX_OK : rc;
+    return ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint) == NGX_OK
+           && ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED;
 }
 
 
@@ -224,28 +276,28 @@ ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
         /* marketing_messages takes nothing else */
 
         if (!endpoint->messages) {
-            ctx->identity.template = 1;
+            ctx->query.gate.template = 1;
         }
     }
 
-    ctx->identity.cooldown = (glcf->cooldown && endpoint->send);
-    ctx->identity.gate = glcf->conversation
+    ctx->query.cooldown = (glcf->cooldown && endpoint->send);
+    ctx->query.gate.hold = glcf->conversation
                          ? (uint32_t) glcf->conversation_hold : 0;
 }
 
 
-/* NGX_OK: go on, as probe perhaps; NGX_BUSY: answer locally */
+/* ctx->status says what came of it; NGX_ERROR: no memory */
 
 static ngx_int_t
 ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_endpoint_t *endpoint)
 {
-    uint64_t                        now;
-    ngx_int_t                       rc;
-    ngx_uint_t                      dry_run;
-    ngx_http_graph_policy_view_t   *view;
-    ngx_http_graph_policy_cover_t   cover;
+    uint64_t                            now;
+    ngx_uint_t                          dry_run;
+    ngx_http_graph_policy_view_t       *view;
+    ngx_http_graph_policy_cover_t       cover;
+    ngx_http_graph_policy_admission_e   admission;
 
     view = ctx->view;
 
@@ -258,7 +310,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         ctx->view = view;
     }
 
-    ctx->kind = endpoint->kind;
+    ctx->query.kind = endpoint->kind;
 
     ngx_http_graph_policy_identify_request(r, ctx, glcf, endpoint);
 
@@ -266,24 +318,25 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     /* one that waits to be sent again may ask more than once */
 
-    ctx->identity.uncounted = (dry_run || ctx->attempts > 1);
+    ctx->query.uncounted = (dry_run || ctx->attempts > 1);
 
     now = ngx_http_graph_policy_now();
 
-    rc = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->identity,
-                                          endpoint->kind, now, &cover, view);
+    admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
+                                                 &cover, view);
 
     /* only who has a credential may probe, so now it's worth finding out */
 
-    if (rc != NGX_OK && !ctx->credentialed && view->until <= now) {
+    if (admission != NGX_HTTP_GRAPH_POLICY_ADMIT_PASS
+        && !ctx->credentialed && view->until <= now)
+    {
         ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
-        rc = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->identity,
-                                              endpoint->kind, now, &cover,
-                                              view);
+        admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query,
+                                                     now, &cover, view);
     }
 
-    if (rc == NGX_OK) {
+    if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PASS) {
 
         /* what it was to probe is over by now */
 
@@ -300,8 +353,14 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
                ? ngx_http_graph_policy_save_refs(ctx, &cover) : NGX_OK;
     }
 
-    if (rc == NGX_DONE) {
+    if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE) {
         return ngx_http_graph_policy_probe(ctx, &cover, view);
+    }
+
+    if (endpoint->send && ctx->query.identity.credential == 0
+        && view->until <= now)
+    {
+        ngx_http_graph_policy_log_no_credential(ctx, glcf, view);
     }
 
     /* a lease in hand that can't be used, to be given back */
@@ -311,7 +370,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
                                      NULL);
     }
 
-    if (rc == NGX_ABORT || dry_run) {
+    if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN || dry_run) {
 
         if (ngx_http_graph_policy_save_refs(ctx, &cover) != NGX_OK) {
             return NGX_ERROR;
@@ -327,7 +386,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED;
     ngx_http_graph_policy_log_request(ctx, view, "blocks a request");
 
-    return NGX_BUSY;
+    return NGX_OK;
 }
 
 
@@ -342,7 +401,7 @@ ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
-    ctx->identity.lease = ctx->refs[0].lease;
+    ctx->query.lease = ctx->refs[0].lease;
 
     ngx_http_graph_policy_tell_probe(ctx, view);
 

@@ -11,7 +11,7 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include "ngx_http_graph_policy_held.h"
 
 
 ngx_int_t

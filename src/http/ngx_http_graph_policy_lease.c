@@ -12,7 +12,20 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_lease.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static void ngx_http_graph_policy_renew(ngx_event_t *ev);
@@ -20,15 +33,15 @@ static void ngx_http_graph_policy_renew(ngx_event_t *ev);
 
 void
 ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_outcome_e outcome,
+    ngx_http_graph_policy_probe_outcome_e outcome,
     ngx_http_graph_policy_verdict_t *verdict)
 {
-    uint64_t                         now;
-    ngx_uint_t                       i;
-    ngx_http_graph_policy_ref_t     *ref;
-    ngx_http_graph_policy_view_t     view;
-    ngx_http_graph_policy_failure_t  failure;
-    ngx_http_graph_policy_outcome_e  each;
+    uint64_t                               now;
+    ngx_uint_t                             i;
+    ngx_http_graph_policy_ref_t           *ref;
+    ngx_http_graph_policy_changes_t        changes;
+    ngx_http_graph_policy_failure_t        failure;
+    ngx_http_graph_policy_probe_outcome_e  each;
 
     if (ctx->renewal != NULL && ctx->renewal->timer_set) {
         ngx_del_timer(ctx->renewal);
@@ -39,6 +52,8 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     now = ngx_http_graph_policy_now();
+
+    ngx_http_graph_policy_changes_of(&changes, ctx->request, ctx->log_level);
 
     if (verdict != NULL) {
         failure.verdict = verdict;
@@ -54,44 +69,17 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
             continue;
         }
 
-        each = outcome;
-
-        if (verdict != NULL && verdict->matched) {
-
-            if (verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL
-                && verdict->reason == ref->reason)
-            {
-                each = NGX_HTTP_GRAPH_POLICY_FAILURE;
-
-            } else if (ref->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL
-                       && verdict->category
-                          < NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED)
-            {
-
-                /* whatever else is wrong, the token works */
-
-                each = NGX_HTTP_GRAPH_POLICY_SUCCESS;
-            }
-        }
+        each = (verdict == NULL) ? outcome
+               : ngx_http_graph_policy_outcome_of_probe(verdict, ref->kind,
+                                                        ref->reason);
 
         ngx_http_graph_policy_zone_settle(ctx->zone, ref, each,
                                           (verdict != NULL) ? &failure : NULL,
-                                          now, &view);
-        ngx_http_graph_policy_log_state(ctx, &view);
-
-        /* what came of it, not what was meant: somebody may have been faster */
-
-        ngx_http_graph_policy_zone_count_probe(ctx->zone,
-                         (view.transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
-                         ? NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED
-                         : (view.transition == NGX_HTTP_GRAPH_POLICY_REARMED)
-                         ? NGX_HTTP_GRAPH_POLICY_PROBE_REARMED
-                         : NGX_HTTP_GRAPH_POLICY_PROBE_INCONCLUSIVE);
-
+                                          now, &changes);
         ref->lease = 0;
     }
 
-    ctx->identity.lease = 0;
+    ctx->query.lease = 0;
 }
 
 

@@ -5,15 +5,20 @@
 
 
 /*
- * The module's lines in the error log, and what is told of each change of a
- * state.  All changes come through here, whoever made them.
+ * Lines of the error log, and how a state is written there.
  *
- * Lock rule: none; called when the zone is unlocked, with copies.  Memory: the
- * stack's.
+ * Lock rule: none; views are copies.  Memory: the stack's.
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /*
@@ -22,33 +27,12 @@
  */
 
 void
-ngx_http_graph_policy_plain_log(ngx_http_request_t *r, ngx_log_t *log)
+ngx_http_graph_policy_plain_log(ngx_log_t *log, ngx_log_t *plain)
 {
-    *log = *r->connection->log;
+    *plain = *log;
 
-    log->handler = NULL;
-    log->action = NULL;
-}
-
-
-void
-ngx_http_graph_policy_log_full(ngx_http_graph_policy_ctx_t *ctx)
-{
-    ngx_http_graph_policy_log_no_room(ctx->request, ctx->zone);
-}
-
-
-void
-ngx_http_graph_policy_log_no_room(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone)
-{
-    ngx_log_t  log;
-
-    ngx_http_graph_policy_plain_log(r, &log);
-
-    ngx_log_error(NGX_LOG_ERR, &log, 0,
-                  "graph_policy_zone \"%V\" has no room for a state",
-                  &zone->name);
+    plain->handler = NULL;
+    plain->action = NULL;
 }
 
 
@@ -63,13 +47,42 @@ ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
         return;
     }
 
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
+    ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
 
     p = ngx_http_graph_policy_write_state(text, view);
 
     ngx_log_error(NGX_LOG_INFO, &log, 0,
                   "graph policy %s, %*s, zone: \"%V\"", what,
                   (size_t) (p - text), text, &ctx->zone->name);
+}
+
+
+void
+ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view)
+{
+    u_char                    *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
+    ngx_log_t                  log;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (glcf->no_credential_told) {
+        return;
+    }
+
+    glcf->no_credential_told = 1;
+
+    clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
+
+    ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
+
+    p = ngx_http_graph_policy_write_state(text, view);
+
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
+                  "graph policy has no probe for a state that is due: a "
+                  "request in location \"%V\" shows no credential; where the "
+                  "proxy adds the token, \"graph_policy_credential\" has to "
+                  "name it, %*s, zone: \"%V\"",
+                  &clcf->name, (size_t) (p - text), text, &ctx->zone->name);
 }
 
 
@@ -121,4 +134,36 @@ ngx_http_graph_policy_write_state(u_char *p,
     }
 
     return p;
+}
+
+
+/* an error_page that takes the upstream's body away blinds the policy */
+
+void
+ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
+    ngx_http_graph_policy_zone_t *zone)
+{
+    ngx_log_t             log;
+    ngx_http_upstream_t  *u;
+
+    static ngx_uint_t  warned;
+
+    u = r->upstream;
+
+    if (warned || u == NULL || u->cleanup != NULL || r->cached
+        || !u->conf->intercept_errors
+        || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST)
+    {
+        return;
+    }
+
+    warned = 1;
+
+    ngx_http_graph_policy_plain_log(r->connection->log, &log);
+
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
+                  "graph policy doesn't see errors that "
+                  "\"proxy_intercept_errors\" gives to an \"error_page\", "
+                  "the first one had the status %ui, zone: \"%V\"",
+                  u->headers_in.status_n, &zone->name);
 }

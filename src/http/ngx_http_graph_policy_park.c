@@ -12,7 +12,15 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_park.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 /* requests of this worker that wait to be sent again */

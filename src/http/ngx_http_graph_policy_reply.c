@@ -14,7 +14,18 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_reply.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tag.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* a power of two */

@@ -12,7 +12,14 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 static void ngx_http_graph_policy_path(ngx_http_request_t *r,
@@ -237,7 +244,7 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
 
     ctx->identified = 1;
 
-    id = &ctx->identity;
+    id = &ctx->query.identity;
     id->phone = endpoint->phone;
 
     if (endpoint->read && r->args.len != 0) {

@@ -13,7 +13,12 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_request_body.h"
 
 
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
@@ -67,6 +72,19 @@ ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
 
         r->write_event_handler = ngx_http_core_run_phases;
         ngx_http_core_run_phases(r);
+    }
+}
+
+
+void
+ngx_http_graph_policy_preserve_message(ngx_http_request_t *r)
+{
+    /* large uploads don't stay on the disk for that */
+
+    if (r->request_body->temp_file->offset
+        <= NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
+    {
+        r->preserve_body = 1;
     }
 }
 
@@ -149,6 +167,12 @@ ngx_http_graph_policy_read_body_part(ngx_http_request_t *r, ngx_buf_t *b,
     ssize_t    n;
     ngx_log_t  log;
 
+    /* the upstream closes the file that it has sent, unless it's preserved */
+
+    if (b->file->fd == NGX_INVALID_FILE) {
+        return NGX_ERROR;
+    }
+
     n = ngx_read_file(b->file, p, len, offset);
 
     if (n == (ssize_t) len) {
@@ -156,7 +180,7 @@ ngx_http_graph_policy_read_body_part(ngx_http_request_t *r, ngx_buf_t *b,
     }
 
     if (n != NGX_ERROR) {
-        ngx_http_graph_policy_plain_log(r, &log);
+        ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
         ngx_log_error(NGX_LOG_ERR, &log, 0,
                       "graph policy read %z bytes of a body in place of "

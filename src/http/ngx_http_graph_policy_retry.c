@@ -18,8 +18,22 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_gate.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_park.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_reply.h"
+#include "ngx_http_graph_policy_retry.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 /* milliseconds between looks at somebody's probe, at least */
@@ -168,7 +182,7 @@ ngx_http_graph_policy_can_park(ngx_http_request_t *r,
 
         if (!warned) {
             warned = 1;
-            ngx_http_graph_policy_log_retry(ctx, NGX_LOG_WARN,
+            ngx_http_graph_policy_log_retry(ctx, NGX_LOG_ERR,
                           "can't send again what it didn't keep, "
                           "\"proxy_request_buffering\" is off");
         }
@@ -298,7 +312,7 @@ ngx_http_graph_policy_fire(ngx_event_t *ev)
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
-    if (ngx_http_graph_policy_check_again(r, ctx, glcf) == NGX_BUSY) {
+    if (ngx_http_graph_policy_is_blocked_again(r, ctx, glcf)) {
 
         if (ngx_http_graph_policy_wait_longer(r, ctx, glcf)) {
             return;
@@ -330,7 +344,7 @@ ngx_http_graph_policy_log_retry(ngx_http_graph_policy_ctx_t *ctx,
 {
     ngx_log_t  log;
 
-    ngx_http_graph_policy_plain_log(ctx->request, &log);
+    ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
 
     ngx_log_error(level, &log, 0, "graph policy %s, code: %L, attempts: %ui",
                   what, ctx->facts.code, ctx->attempts);

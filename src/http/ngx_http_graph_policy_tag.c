@@ -13,7 +13,15 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_tag.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 static ngx_int_t ngx_http_graph_policy_add_number(ngx_http_request_t *r,
@@ -36,6 +44,9 @@ static ngx_str_t  ngx_http_graph_policy_policies[] = {
     ngx_string("retried"),
     ngx_string("dry-run")
 };
+
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_policies,
+                               NGX_HTTP_GRAPH_POLICY_NSTATUSES);
 
 
 ngx_int_t

@@ -5,15 +5,28 @@
 
 
 /*
- * Tells of each change of a state, in the error log and in the event log.  All
- * changes come through here, whoever made them.
+ * Tells of each change of a state: in the error log, in the event log, and in
+ * the counters.  The zone itself calls this, as soon as it is unlocked, with
+ * the list that a call has filled, so that no change can be forgotten.
  *
- * Lock rule: none; called when the zone is unlocked, with copies.  Memory: the
- * stack's.
+ * Lock rule: none; lists and views are copies.  Memory: the caller's.
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_event_log.h"
+#include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_tell.h"
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* what a change is called in the error log, and as an event; NULL: it's none */
@@ -30,39 +43,93 @@ static const struct {
     { "evicted", "evicted" }
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_transitions,
+                               NGX_HTTP_GRAPH_POLICY_NTRANSITIONS);
+
+
+static void ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
+    ngx_log_t *log, ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_view_t *view, ngx_uint_t level);
+
 
 void
-ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
+ngx_http_graph_policy_changes_of(ngx_http_graph_policy_changes_t *changes,
+    ngx_http_request_t *r, ngx_uint_t level)
+{
+    changes->request = r;
+    changes->log = r->connection->log;
+    changes->level = level;
+}
+
+
+void
+ngx_http_graph_policy_tell_changes(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_log_t            log;
+    ngx_uint_t           i;
+    ngx_http_request_t  *r;
+
+    ngx_http_graph_policy_zone_count_changes(zone, changes);
+
+    /* a test of the configuration reads state files, and changes nothing */
+
+    if (ngx_test_config
+        || (changes->n == 0 && changes->lost == 0 && !changes->full))
+    {
+        return;
+    }
+
+    r = changes->request;
+
+    ngx_http_graph_policy_plain_log(changes->log, &log);
+
+    for (i = 0; i < changes->n; i++) {
+        ngx_http_graph_policy_tell_state(r, &log, zone, &changes->views[i],
+                                         changes->level);
+    }
+
+    if (changes->lost != 0) {
+        ngx_log_error(changes->level, &log, 0,
+                      "graph policy states evicted, %ui more, zone: \"%V\"",
+                      changes->lost, &zone->name);
+    }
+
+    /* what a state file has too many of is counted, and isn't an error */
+
+    if (changes->full && r != NULL) {
+        ngx_log_error(NGX_LOG_ERR, &log, 0,
+                      "graph_policy_zone \"%V\" has no room for a state",
+                      &zone->name);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
     ngx_uint_t level)
 {
     u_char      *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
-    ngx_log_t    log;
     const char  *event;
-
-    if (view->transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
-        return;
-    }
 
     event = ngx_http_graph_policy_transitions[view->transition].event;
 
     if (event != NULL) {
-        ngx_http_graph_policy_write_event(r, zone, view, event);
+        ngx_http_graph_policy_write_event(r, log, zone, view, event);
     }
 
     if (view->transition == NGX_HTTP_GRAPH_POLICY_FREED) {
         level = NGX_LOG_INFO;
     }
 
-    ngx_http_graph_policy_plain_log(r, &log);
-
-    if (log.log_level < level) {
+    if (log->log_level < level) {
         return;
     }
 
     p = ngx_http_graph_policy_write_state(text, view);
 
-    ngx_log_error(level, &log, 0,
+    ngx_log_error(level, log, 0,
                   "graph policy state %s, %*s, hold: %uDms, zone: \"%V\"",
                   ngx_http_graph_policy_transitions[view->transition].text,
                   (size_t) (p - text), text, view->hold, &zone->name);
@@ -70,18 +137,10 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
 
 
 void
-ngx_http_graph_policy_log_state(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_view_t *view)
-{
-    ngx_http_graph_policy_tell_state(ctx->request, ctx->zone, view,
-                                     ctx->log_level);
-}
-
-
-void
 ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view)
 {
+    ngx_log_t                           log;
     ngx_uint_t                          i;
     ngx_http_graph_policy_ref_t        *ref;
     ngx_http_graph_policy_view_t        each;
@@ -89,12 +148,13 @@ ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
 
     ngx_http_graph_policy_log_request(ctx, view, "lets a probe pass");
 
-    gmcf = ngx_http_get_module_main_conf(ctx->request,
-                                         ngx_http_graph_policy_module);
+    gmcf = ctx->zone->data;
 
     if (gmcf->event_log == NULL) {
         return;
     }
+
+    ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
 
     /* one probe may have the leases of several states */
 
@@ -106,8 +166,8 @@ ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
                                             &each)
             == NGX_OK)
         {
-            ngx_http_graph_policy_write_event(ctx->request, ctx->zone, &each,
-                                              "probe");
+            ngx_http_graph_policy_write_event(ctx->request, &log, ctx->zone,
+                                              &each, "probe");
         }
     }
 }

@@ -11,7 +11,11 @@
  */
 
 
-#include "ngx_http_graph_policy_http.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_text.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 /* all bytes in hexadecimal */

@@ -23,13 +23,26 @@
 #define NGX_HTTP_GRAPH_POLICY_NEVER        253402300799000ULL
 
 
+/* A lease is the right to probe a state, which one request has at a time. */
+
+typedef struct {
+    uint64_t      token;            /* 0: nobody has it */
+    uint64_t      until;            /* it is void from here on */
+} ngx_http_graph_policy_lease_t;
+
+
 typedef struct {
     uint64_t      since;            /* first set; kept while it continues */
     uint64_t      until;            /* armed: blocks before, cleared: known */
-    uint64_t      changed;          /* last set, re-armed or cleared; grows
-                                       with each of them */
-    uint64_t      lease;            /* the probe's token, 0 if none */
-    uint64_t      lease_until;      /* the lease is void from here on */
+
+    /*
+     * The time of the last set, re-arming or clearing; if that was an event's,
+     * the time of its cause.  Each of these raises it, so that the later of two
+     * changes can be told, whatever the clock says.
+     */
+    uint64_t      changed;
+
+    ngx_http_graph_policy_lease_t  lease;
     uint32_t      hold;             /* without its jitter */
     uint32_t      max;
     uint32_t      holds;            /* how often it was armed in a row */
@@ -50,7 +63,8 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_REARMED,
     NGX_HTTP_GRAPH_POLICY_CLEARED,
     NGX_HTTP_GRAPH_POLICY_FREED,        /* the probe told nothing */
-    NGX_HTTP_GRAPH_POLICY_EVICTED
+    NGX_HTTP_GRAPH_POLICY_EVICTED,
+    NGX_HTTP_GRAPH_POLICY_NTRANSITIONS
 } ngx_http_graph_policy_transition_e;
 
 
@@ -58,7 +72,89 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_SUCCESS = 0,
     NGX_HTTP_GRAPH_POLICY_FAILURE,      /* the same reason again */
     NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE
-} ngx_http_graph_policy_outcome_e;
+} ngx_http_graph_policy_probe_outcome_e;
+
+
+/* A request meets the states as one of these. */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_READ = 0, /* passes once a state is due */
+    NGX_HTTP_GRAPH_POLICY_SEND,     /* probes credentials */
+    NGX_HTTP_GRAPH_POLICY_MESSAGE   /* probes credentials, accounts, phones */
+} ngx_http_graph_policy_kind_e;
+
+
+/* A request asks whether it may pass. */
+
+typedef struct {
+    ngx_http_graph_policy_kind_e  kind;
+    uint64_t      credential;       /* 0: none, so that it can't probe */
+    uint64_t      lease;            /* the token that it has already, or 0 */
+} ngx_http_graph_policy_asker_t;
+
+
+/* A failure is to set or re-arm a state. */
+
+typedef struct {
+    uint64_t      sent;             /* when what failed left; of an event, the
+                                       start of the second that it names */
+    uint64_t      now;
+    uint64_t      lease;            /* the failing probe's, or 0 */
+    uint32_t      hold;             /* temporary: the wait */
+    uint32_t      max;              /* the hold grows up to it */
+    uint32_t      random;           /* for the jitter of a fatal one */
+    unsigned      fatal:1;          /* or temporary */
+    unsigned      was_fatal:1;      /* the state is, or was at its end */
+    unsigned      grows:1;          /* temporary: four times with each */
+    unsigned      event:1;          /* told by a webhook, not an answer */
+} ngx_http_graph_policy_trip_t;
+
+
+/* The states that cover a request are weighed together; zeroed at first. */
+
+typedef struct {
+    uint64_t      end;              /* until when the shown one blocks */
+    unsigned      due:1;            /* a state waits for a probe */
+    unsigned      blocked:1;        /* a state or a limit blocks */
+    unsigned      dry_run:1;        /* all that block do so in dry run only */
+} ngx_http_graph_policy_scales_t;
+
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_ADMIT_PASS = 0,
+    NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE,      /* takes the leases */
+    NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+    NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN     /* only rules in dry run block */
+} ngx_http_graph_policy_admission_e;
+
+
+/*
+ * The orders in which a zone keeps its states, each by the soonest end, as they
+ * differ in when they leave.
+ */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_IDLE = 0,     /* cleared, by the end of memory */
+    NGX_HTTP_GRAPH_POLICY_COOLING,      /* temporary, by the end of the wait */
+    NGX_HTTP_GRAPH_POLICY_ARMED,        /* fatal, by the end of the hold */
+    NGX_HTTP_GRAPH_POLICY_BY_EVENT,     /* likewise, set by no answer */
+    NGX_HTTP_GRAPH_POLICY_NORDERS
+} ngx_http_graph_policy_order_e;
+
+
+/* A full zone makes room by what has the lowest rank in it. */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_LEAVES_CONVERSATION = 0,
+    NGX_HTTP_GRAPH_POLICY_LEAVES_COOLING,
+    NGX_HTTP_GRAPH_POLICY_LEAVES_LINK,          /* a phone's to its account */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_IDLE,
+    NGX_HTTP_GRAPH_POLICY_LEAVES_DUE,           /* set by an answer */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_DUE_BY_EVENT,  /* set by a webhook, the API */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_ARMED,         /* likewise, not due */
+    NGX_HTTP_GRAPH_POLICY_LEAVES_BY_EVENT,
+    NGX_HTTP_GRAPH_POLICY_LEAVES_NEVER          /* there is nothing */
+} ngx_http_graph_policy_rank_e;
 
 
 /*
@@ -73,11 +169,74 @@ ngx_http_graph_policy_position_e ngx_http_graph_policy_breaker_position(
 void ngx_http_graph_policy_breaker_lease(ngx_http_graph_policy_breaker_t *b,
     uint64_t token, uint64_t until);
 
+/* Prolongs the lease of "token", if that is the one that it has. */
+void ngx_http_graph_policy_breaker_renew(ngx_http_graph_policy_breaker_t *b,
+    uint64_t token, uint64_t until);
+
 /*
- * A failure that no probe found, of a request sent at "sent".  SET: it was
- * closed.  REARMED: it was closed lately, or armed and due: since is kept and
- * the hold doubled, up to max.  NOTHING: it blocks already, a probe is on its
- * way, or the request is older than the last change.
+ * Returns the time until which it blocks: the end of its hold or, where that is
+ * over, of a probe's lease.
+ */
+static ngx_inline uint64_t
+ngx_http_graph_policy_breaker_blocked_until(ngx_http_graph_policy_breaker_t *b,
+    uint64_t now)
+{
+    return (now >= b->until && b->lease.token != 0) ? b->lease.until
+                                                    : b->until;
+}
+
+/*
+ * Says whether it blocks the asker now; otherwise it lets the asker probe, or
+ * pass where that is a READ.  "needs_message" says that only a message can
+ * prove it over.  A parked request goes on with the lease that it has.
+ */
+ngx_uint_t ngx_http_graph_policy_breaker_blocks(
+    ngx_http_graph_policy_breaker_t *b, ngx_uint_t needs_message,
+    ngx_http_graph_policy_asker_t *asker, uint64_t now);
+
+/* Says whether the asker may be the probe of a state, leases apart. */
+ngx_uint_t ngx_http_graph_policy_breaker_may_probe(ngx_uint_t needs_message,
+    ngx_http_graph_policy_asker_t *asker);
+
+/*
+ * Puts one that blocks until "end" on the scales.  Returns 1 if it is the one
+ * to be shown so far: that with the latest end, in force before dry run.
+ */
+ngx_uint_t ngx_http_graph_policy_breaker_weigh(
+    ngx_http_graph_policy_scales_t *scales, uint64_t end, ngx_uint_t dry_run);
+
+/* Decides on the asker, who passes only if each of them says so. */
+static ngx_inline ngx_http_graph_policy_admission_e
+ngx_http_graph_policy_breaker_admit(ngx_http_graph_policy_scales_t *scales,
+    ngx_http_graph_policy_asker_t *asker)
+{
+    if (scales->blocked && !scales->dry_run) {
+        return NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK;
+    }
+
+    if (scales->due && asker->kind != NGX_HTTP_GRAPH_POLICY_READ) {
+        return NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE;
+    }
+
+    return scales->blocked ? NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN
+                           : NGX_HTTP_GRAPH_POLICY_ADMIT_PASS;
+}
+
+/*
+ * A failure sets its state, re-arms it, or continues one that is remembered:
+ * SET, REARMED, or NOTHING.  A temporary one never replaces a fatal one that is
+ * armed or remembered.  A fatal one replaces a temporary one, with a hold of
+ * its own.  An event that has been told before, or is older than the last
+ * change, changes nothing.
+ */
+ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_fail(
+    ngx_http_graph_policy_breaker_t *b, ngx_http_graph_policy_trip_t *trip);
+
+/*
+ * A fatal failure that no probe found, of a request sent at "sent".  SET: it
+ * was closed.  REARMED: it was closed lately, or armed and due: since is kept
+ * and the hold doubled, up to max.  NOTHING: it blocks already, a probe is on
+ * its way, or the request is older than the last change.
  */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_trip(
     ngx_http_graph_policy_breaker_t *b, uint64_t sent, uint64_t now,
@@ -98,7 +257,8 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_cool(
  */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_settle(
     ngx_http_graph_policy_breaker_t *b, uint64_t token,
-    ngx_http_graph_policy_outcome_e outcome, uint64_t now, uint32_t random);
+    ngx_http_graph_policy_probe_outcome_e outcome, uint64_t now,
+    uint32_t random);
 
 /* A success that no probe found: CLEARED if it was sent after the last set. */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_clear(
@@ -116,6 +276,41 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_end(
 /* The cause may be cured: the next send is the probe.  1 if that's new. */
 ngx_uint_t ngx_http_graph_policy_breaker_make_due(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
+
+/*
+ * A signed event says that the cause was gone at "when", which is remembered.
+ * Returns 1 if that counts, and the state is then not armed: it isn't older, to
+ * the second, than the last change, and the state isn't frozen.
+ */
+ngx_uint_t ngx_http_graph_policy_breaker_resolve(
+    ngx_http_graph_policy_breaker_t *b, uint64_t when, uint64_t now);
+
+/*
+ * Says in which order it is kept; "by_event" is one that a webhook or the API
+ * has set.
+ */
+ngx_http_graph_policy_order_e ngx_http_graph_policy_breaker_order(
+    ngx_http_graph_policy_breaker_t *b, ngx_uint_t temporary,
+    ngx_uint_t by_event);
+
+/*
+ * Returns the time that it is sorted by in there: its end or, where it isn't
+ * armed, the end of its memory, which lasts for "memory" after the last change
+ * at least.
+ */
+uint64_t ngx_http_graph_policy_breaker_order_key(
+    ngx_http_graph_policy_breaker_t *b, uint32_t memory);
+
+/* Says whether it is to be forgotten, as nobody has probed it for long. */
+ngx_uint_t ngx_http_graph_policy_breaker_is_over(
+    ngx_http_graph_policy_order_e order, uint64_t key, uint64_t now);
+
+/*
+ * Its place among those that leave a full zone, the lowest of which leaves; of
+ * two with the same one it's the one with the sooner end.
+ */
+ngx_http_graph_policy_rank_e ngx_http_graph_policy_breaker_rank(
+    ngx_http_graph_policy_order_e order, uint64_t until, uint64_t now);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_BREAKER_H_INCLUDED_ */

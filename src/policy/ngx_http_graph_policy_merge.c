@@ -85,6 +85,7 @@ ngx_http_graph_policy_merge_compare_links(ngx_http_graph_policy_record_t *one,
     ngx_http_graph_policy_record_t *two)
 {
     ngx_http_graph_policy_merge_by(one->confirmed, two->confirmed);
+    ngx_http_graph_policy_merge_by(one->number, two->number);
 
     return ngx_http_graph_policy_merge_text(&one->account, &two->account);
 }

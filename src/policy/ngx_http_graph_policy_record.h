@@ -18,9 +18,10 @@
  * it, so that a torn file is noticed.
  *
  *     {"graph_policy":1,"fingerprint_key":"(32 hex)","generation":"(16 hex)",
- *      "master":PID,"lease":N}
+ *      "predecessor":"(16 hex)","master":PID,"lease":N}
  *     {"state":"phone","key":"1","category":"fatal","reason":"billing",...}
- *     {"link":"(phone)","account":"(account)","confirmed":MS}
+ *     {"link":"(phone)","account":"(account)","number":"(16 hex)",
+ *      "confirmed":MS}
  *     {"lines":N}
  *
  * Members that no line has are passed over; those of another type of line, and
@@ -68,6 +69,7 @@ typedef struct {
     uint64_t      version;
     uint64_t      fingerprint_key[2];
     uint64_t      generation;       /* who wrote the file, never 0 */
+    uint64_t      predecessor;      /* whose file that one has read, or 0 */
     uint64_t      master;           /* likewise, as a process id */
     uint64_t      lease;
 
@@ -97,6 +99,7 @@ typedef struct {
 
     /* a link */
     uint64_t      confirmed;
+    uint64_t      number;           /* fingerprint of its digits, 0: none */
     ngx_http_graph_policy_record_text_t  account;
 
     /* an end */

@@ -13,7 +13,10 @@
  * written by its own generation, and by the one that has read it, so that a
  * new binary takes the file over from the old one, which then leaves it alone.
  * If the new one dies first, the old one reads what that has learnt, and takes
- * the file back.
+ * the file back.  It may do so while another new binary starts, which has read
+ * the file of the dead one: the head of a file names its writer's predecessor,
+ * so that this binary knows the old one's generation, too, and takes over from
+ * it after all.
  *
  * Where a worker that died has taken the zone's states along, they are read
  * from the file, which nobody writes until then.
@@ -25,7 +28,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_state_file.h"
 #include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* milliseconds: between two looks at a zone, after a failure, and a step */
@@ -38,6 +46,16 @@
 #define NGX_HTTP_GRAPH_POLICY_REST     4
 
 
+/* whether the file may be written */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_OURS = 0,         /* it may, or there is none */
+    NGX_HTTP_GRAPH_POLICY_UNREAD,           /* it has to be read before */
+    NGX_HTTP_GRAPH_POLICY_ANOTHERS,         /* another nginx keeps it */
+    NGX_HTTP_GRAPH_POLICY_NO_FILE           /* it is something else */
+} ngx_http_graph_policy_whose_e;
+
+
 static ngx_int_t ngx_http_graph_policy_state_file_init(
     ngx_shm_zone_t *shm_zone, void *data);
 static void ngx_http_graph_policy_state_file_handler(ngx_event_t *ev);
@@ -47,7 +65,7 @@ static ngx_msec_t ngx_http_graph_policy_state_file_save(
     ngx_http_graph_policy_state_file_t *file);
 static ngx_msec_t ngx_http_graph_policy_state_file_load(
     ngx_http_graph_policy_state_file_t *file);
-static ngx_int_t ngx_http_graph_policy_state_file_whose(
+static ngx_http_graph_policy_whose_e ngx_http_graph_policy_state_file_whose(
     ngx_http_graph_policy_state_file_t *file);
 static ngx_uint_t ngx_http_graph_policy_state_file_is_alive(uint64_t master);
 static void ngx_http_graph_policy_state_file_save_now(
@@ -280,14 +298,14 @@ ngx_http_graph_policy_state_file_look(ngx_http_graph_policy_state_file_t *file)
 
     switch (ngx_http_graph_policy_state_file_whose(file)) {
 
-    case NGX_OK:
+    case NGX_HTTP_GRAPH_POLICY_OURS:
         if (ngx_http_graph_policy_state_file_is_saved(sh)) {
             return NGX_HTTP_GRAPH_POLICY_LOOK;
         }
 
         break;
 
-    case NGX_DONE:
+    case NGX_HTTP_GRAPH_POLICY_UNREAD:
         sh->keep.lost = 1;
         return NGX_HTTP_GRAPH_POLICY_STEP;
 
@@ -369,12 +387,7 @@ ngx_http_graph_policy_state_file_load(ngx_http_graph_policy_state_file_t *file)
 }
 
 
-/*
- * Whether the file may be written: NGX_OK; NGX_DONE if it has to be read
- * before; NGX_DECLINED if another nginx keeps it; NGX_ERROR if it is no file.
- */
-
-static ngx_int_t
+static ngx_http_graph_policy_whose_e
 ngx_http_graph_policy_state_file_whose(
     ngx_http_graph_policy_state_file_t *file)
 {
@@ -392,23 +405,24 @@ ngx_http_graph_policy_state_file_whose(
         ngx_http_graph_policy_state_file_failed(file, NGX_EISDIR,
                                                 ngx_open_file_n,
                                                 file->name.data);
-        return NGX_ERROR;
+        return NGX_HTTP_GRAPH_POLICY_NO_FILE;
 
     default:
-        return NGX_OK;
+        return NGX_HTTP_GRAPH_POLICY_OURS;
     }
 
     if (head.generation == keep->generation
         || head.generation == keep->predecessor)
     {
         file->foreign = 0;
-        return NGX_OK;
+        return NGX_HTTP_GRAPH_POLICY_OURS;
     }
 
-    /* nor does a worker that is leaving know more than who came after it */
+    /* a worker that is leaving knows no more than who came after it */
 
     if (ngx_exiting
-        || ngx_http_graph_policy_state_file_is_alive(head.master))
+        || (head.generation != keep->ancestor
+            && ngx_http_graph_policy_state_file_is_alive(head.master)))
     {
         if (!ngx_exiting && !file->foreign) {
             file->foreign = 1;
@@ -418,12 +432,14 @@ ngx_http_graph_policy_state_file_whose(
                           &file->zone->name, head.master, &file->name);
         }
 
-        return NGX_DECLINED;
+        return NGX_HTTP_GRAPH_POLICY_ANOTHERS;
     }
 
+    file->foreign = 0;
     keep->predecessor = head.generation;
+    keep->ancestor = head.predecessor;
 
-    return NGX_DONE;
+    return NGX_HTTP_GRAPH_POLICY_UNREAD;
 }
 
 
@@ -447,15 +463,16 @@ static void
 ngx_http_graph_policy_state_file_save_now(
     ngx_http_graph_policy_state_file_t *file)
 {
-    ngx_int_t  rc;
+    ngx_int_t                      rc;
+    ngx_http_graph_policy_whose_e  whose;
 
     if (file->zone->sh->keep.lost) {
         return;
     }
 
-    rc = ngx_http_graph_policy_state_file_whose(file);
+    whose = ngx_http_graph_policy_state_file_whose(file);
 
-    if (rc == NGX_DONE) {
+    if (whose == NGX_HTTP_GRAPH_POLICY_UNREAD) {
         rc = ngx_http_graph_policy_state_file_load_now(file, 0,
                                                        ngx_cycle->log);
 
@@ -463,7 +480,7 @@ ngx_http_graph_policy_state_file_save_now(
             ngx_http_graph_policy_load_set_aside(file, ngx_cycle->log);
         }
 
-    } else if (rc != NGX_OK) {
+    } else if (whose != NGX_HTTP_GRAPH_POLICY_OURS) {
         return;
     }
 

@@ -15,8 +15,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_LOAD_BUFFER                                     \
@@ -38,8 +42,10 @@ struct ngx_http_graph_policy_load_s {
     u_char                          *pos;
     u_char                          *last;
     void                            *arena;
-    uint64_t                         generation;
+    uint64_t                         generation;    /* the head's */
+    uint64_t                         predecessor;   /* likewise */
     ngx_http_graph_policy_record_t   record;
+    ngx_http_graph_policy_changes_t  changes;   /* of no request */
     unsigned                         fresh:1;   /* the zone is new */
     unsigned                         foreign:1; /* the file has another key */
     unsigned                         eof:1;
@@ -157,6 +163,8 @@ ngx_http_graph_policy_load_alloc(ngx_log_t *log)
     }
 
     load->log = log;
+    load->changes.log = log;
+    load->changes.level = NGX_LOG_WARN;
     load->pos = load->buffer;
     load->last = load->buffer;
 
@@ -318,9 +326,11 @@ ngx_http_graph_policy_load_record(ngx_http_graph_policy_state_file_t *file,
             }
 
             record->group = 0;
+            record->number = 0;
         }
 
-        rc = ngx_http_graph_policy_record_restore(file->zone, record, now);
+        rc = ngx_http_graph_policy_record_restore(file->zone, record, now,
+                                                  &load->changes);
         break;
     }
 
@@ -349,6 +359,7 @@ ngx_http_graph_policy_load_take_head(ngx_http_graph_policy_state_file_t *file)
     record = &load->record;
 
     load->generation = record->generation;
+    load->predecessor = record->predecessor;
 
     load->foreign = (sh->key[0] != record->fingerprint_key[0]
                      || sh->key[1] != record->fingerprint_key[1]);
@@ -402,6 +413,7 @@ ngx_http_graph_policy_load_end(ngx_http_graph_policy_state_file_t *file,
         }
 
         file->zone->sh->keep.predecessor = load->generation;
+        file->zone->sh->keep.ancestor = load->predecessor;
         break;
 
     case NGX_DECLINED:

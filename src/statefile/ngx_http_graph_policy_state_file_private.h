@@ -15,8 +15,8 @@
 #include <ngx_core.h>
 #include <ngx_event.h>
 #include "ngx_http_graph_policy_record.h"
-#include "ngx_http_graph_policy_state.h"
-#include "ngx_http_graph_policy_state_file.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 typedef struct ngx_http_graph_policy_save_s  ngx_http_graph_policy_save_t;

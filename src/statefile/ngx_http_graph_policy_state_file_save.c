@@ -24,7 +24,11 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_state_file_private.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 struct ngx_http_graph_policy_save_s {
@@ -93,6 +97,7 @@ ngx_http_graph_policy_save_begin(ngx_http_graph_policy_state_file_t *file)
     head->fingerprint_key[0] = sh->key[0];
     head->fingerprint_key[1] = sh->key[1];
     head->generation = sh->keep.generation;
+    head->predecessor = sh->keep.predecessor;
     head->master = (ngx_process == NGX_PROCESS_WORKER) ? ngx_parent : ngx_pid;
     head->lease = sh->lease;
 

@@ -288,6 +288,8 @@ ngx_http_graph_policy_sync_start(ngx_cycle_t *cycle,
     run->sync = sync;
     run->zone = sync->zone;
     run->log = *cycle->log;
+    run->changes.log = cycle->log;
+    run->changes.level = NGX_LOG_WARN;
     run->quiet = NGX_HTTP_GRAPH_POLICY_SYNC_QUIET;
     run->scan.data = run->scan_text;
     run->sweep.data = run->sweep_text;

@@ -202,6 +202,7 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_msec_t                           differed;
     ngx_http_graph_policy_sync_round_t   rounds[NGX_HTTP_GRAPH_POLICY_NODES];
 
+    ngx_http_graph_policy_changes_t      changes;   /* what had to leave */
     void                                *arena;     /* of JSON */
     ngx_http_graph_policy_record_t       records[NGX_HTTP_GRAPH_POLICY_BATCH];
     u_char                               text[NGX_HTTP_GRAPH_POLICY_ENTRY_WRITE];

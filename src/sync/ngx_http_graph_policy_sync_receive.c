@@ -235,6 +235,7 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
         }
 
         record->group = 0;
+        record->number = 0;
     }
 
     ngx_http_graph_policy_engine_clock_record(clock, record, 0);
@@ -253,7 +254,7 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
     }
 
     received = ngx_http_graph_policy_fleet_apply(run->zone, record, now,
-                                                 &view);
+                                                 &run->changes, &view);
 
     if (received == NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD) {
         return received;

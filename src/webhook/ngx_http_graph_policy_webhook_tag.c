@@ -12,6 +12,11 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_webhook.h"
 
 

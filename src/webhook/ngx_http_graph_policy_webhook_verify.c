@@ -13,6 +13,11 @@
  */
 
 
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_request_body.h"
+#include "ngx_http_graph_policy_signature.h"
 #include "ngx_http_graph_policy_webhook.h"
 
 

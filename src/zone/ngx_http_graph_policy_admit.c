@@ -14,64 +14,78 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
 
 
-static ngx_int_t ngx_http_graph_policy_limit(ngx_int_t rc,
-    ngx_http_graph_policy_conversation_t *limit, uint64_t end,
-    ngx_http_graph_policy_state_t **shown, uint64_t now,
-    ngx_http_graph_policy_view_t *view);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_state_t **states);
-static ngx_int_t ngx_http_graph_policy_weigh(
+    ngx_uint_t cooldown, ngx_http_graph_policy_state_t **states);
+static ngx_http_graph_policy_state_t *ngx_http_graph_policy_weigh(
     ngx_http_graph_policy_state_t **states, ngx_uint_t n,
-    ngx_http_graph_policy_kind_e kind, uint64_t lease, uint64_t now,
-    ngx_http_graph_policy_state_t **shown);
+    ngx_http_graph_policy_asker_t *asker, uint64_t now,
+    ngx_http_graph_policy_scales_t *scales);
 static ngx_uint_t ngx_http_graph_policy_blocks(
-    ngx_http_graph_policy_state_t *state, ngx_http_graph_policy_kind_e kind,
-    uint64_t lease, uint64_t now);
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_asker_t *asker, uint64_t now);
 
 
-ngx_int_t
+ngx_http_graph_policy_admission_e
 ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_kind_e kind,
-    uint64_t now, ngx_http_graph_policy_cover_t *cover,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_query_t *query, uint64_t now,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
 {
     uint64_t                               lease, end;
-    ngx_int_t                              rc;
-    ngx_uint_t                             i, n;
+    ngx_uint_t                             i, n, counted;
     ngx_http_graph_policy_ref_t           *ref;
+    ngx_http_graph_policy_asker_t          asker;
     ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
+    ngx_http_graph_policy_scales_t         scales;
+    ngx_http_graph_policy_identity_t      *id;
+    ngx_http_graph_policy_admission_e      admission;
     ngx_http_graph_policy_conversation_t  *limit;
 
-    if (id->credential == 0 && kind != NGX_HTTP_GRAPH_POLICY_READ) {
-        kind = NGX_HTTP_GRAPH_POLICY_ANONYMOUS;
-    }
+    id = &query->identity;
+
+    asker.kind = query->kind;
+    asker.credential = id->credential;
+    asker.lease = query->lease;
 
     ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, now);
 
-    n = ngx_http_graph_policy_collect_states(zone->sh, id, states);
-    rc = ngx_http_graph_policy_weigh(states, n, kind, id->lease, now, &shown);
+    n = ngx_http_graph_policy_collect_states(zone->sh, id, query->cooldown,
+                                             states);
+    shown = ngx_http_graph_policy_weigh(states, n, &asker, now, &scales);
 
-    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &end);
+    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id,
+                                                      &query->gate, &end);
 
-    if (limit != NULL && now < end) {
-        rc = ngx_http_graph_policy_limit(rc, limit, end, &shown, now, view);
+    if (limit != NULL && now < end
+        && ngx_http_graph_policy_breaker_weigh(&scales, end, limit->dry_run))
+    {
+        shown = NULL;
+        ngx_http_graph_policy_conversation_view(limit, end, view);
     }
 
-    lease = (rc == NGX_DONE) ? ++zone->sh->lease : 0;
+    admission = ngx_http_graph_policy_breaker_admit(&scales, &asker);
+
+    lease = (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE)
+            ? ++zone->sh->lease : 0;
+    counted = (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
+               && !query->uncounted);
     cover->n = 0;
 
     for (i = 0; i < n; i++) {
 
         if (lease != 0) {
-            if (ngx_http_graph_policy_blocks(states[i], kind, id->lease, now))
-            {
+            if (ngx_http_graph_policy_blocks(states[i], &asker, now)) {
                 continue;
             }
 
@@ -98,7 +112,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
         ref = &cover->refs[cover->n++];
 
         ref->hash = limit->node.key;
-        ref->reason = limit->reason;
+        ref->reason = limit->limit.reason;
         ref->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
         ref->lease = 0;
     }
@@ -107,46 +121,18 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
         /* who is unknown while a state is due asks once more by name */
 
-        shown->blocked += (rc == NGX_BUSY && !id->uncounted
+        shown->blocked += (counted
                            && (id->credential != 0
                                || now < shown->breaker.until));
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
 
     } else if (limit != NULL) {
-        limit->blocked += (rc == NGX_BUSY && !id->uncounted);
+        limit->blocked += counted;
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    return rc;
-}
-
-
-/*
- * What the conversation's limit makes of what the states say.  Where it is
- * what is shown it is in "view", and "shown" is NULL.
- */
-
-static ngx_int_t
-ngx_http_graph_policy_limit(ngx_int_t rc,
-    ngx_http_graph_policy_conversation_t *limit, uint64_t end,
-    ngx_http_graph_policy_state_t **shown, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
-{
-    ngx_int_t  wanted;
-
-    wanted = limit->dry_run ? NGX_ABORT : NGX_BUSY;
-
-    if (limit->dry_run && (rc == NGX_BUSY || rc == NGX_DONE)) {
-        return rc;
-    }
-
-    if (rc != wanted || ngx_http_graph_policy_state_end(*shown, now) < end) {
-        *shown = NULL;
-        ngx_http_graph_policy_conversation_view(limit, end, view);
-    }
-
-    return wanted;
+    return admission;
 }
 
 
@@ -154,7 +140,7 @@ ngx_http_graph_policy_limit(ngx_int_t rc,
 
 static ngx_uint_t
 ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_identity_t *id, ngx_uint_t cooldown,
     ngx_http_graph_policy_state_t **states)
 {
     ngx_uint_t                      n, kind, bound;
@@ -190,7 +176,7 @@ ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
             while (state != NULL && n < NGX_HTTP_GRAPH_POLICY_NREFS) {
 
                 if (state->breaker.armed
-                    && (id->cooldown
+                    && (cooldown
                         || state->category != NGX_HTTP_GRAPH_POLICY_TEMPORARY)
                     && ngx_http_graph_policy_state_is_at(state, &place))
                 {
@@ -206,87 +192,57 @@ ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* "shown" is the blocking one with the latest end, dry ones last */
+/* returns the state that is to be shown, NULL if none blocks */
 
-static ngx_int_t
+static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,
-    ngx_uint_t n, ngx_http_graph_policy_kind_e kind, uint64_t lease,
-    uint64_t now, ngx_http_graph_policy_state_t **shown)
+    ngx_uint_t n, ngx_http_graph_policy_asker_t *asker, uint64_t now,
+    ngx_http_graph_policy_scales_t *scales)
 {
-    uint64_t                        end, latest;
-    ngx_uint_t                      i, due;
-    ngx_http_graph_policy_state_t  *state;
+    uint64_t                        end;
+    ngx_uint_t                      i;
+    ngx_http_graph_policy_state_t  *shown;
 
-    *shown = NULL;
-    latest = 0;
-    due = 0;
+    ngx_memzero(scales, sizeof(ngx_http_graph_policy_scales_t));
+    shown = NULL;
 
     for (i = 0; i < n; i++) {
-        state = states[i];
 
-        if (!ngx_http_graph_policy_blocks(state, kind, lease, now)) {
-            due = 1;
+        if (!ngx_http_graph_policy_blocks(states[i], asker, now)) {
+            scales->due = 1;
             continue;
         }
 
-        end = ngx_http_graph_policy_state_end(state, now);
+        end = ngx_http_graph_policy_breaker_blocked_until(&states[i]->breaker,
+                                                          now);
 
-        if (*shown == NULL || state->dry_run < (*shown)->dry_run
-            || (state->dry_run == (*shown)->dry_run && end > latest))
+        if (ngx_http_graph_policy_breaker_weigh(scales, end,
+                                                states[i]->dry_run))
         {
-            *shown = state;
-            latest = end;
+            shown = states[i];
         }
     }
 
-    if (*shown != NULL && !(*shown)->dry_run) {
-        return NGX_BUSY;
-    }
-
-    if (due && kind != NGX_HTTP_GRAPH_POLICY_READ) {
-        return NGX_DONE;
-    }
-
-    return (*shown != NULL) ? NGX_ABORT : NGX_OK;
+    return shown;
 }
 
 
 static ngx_uint_t
 ngx_http_graph_policy_blocks(ngx_http_graph_policy_state_t *state,
-    ngx_http_graph_policy_kind_e kind, uint64_t lease, uint64_t now)
+    ngx_http_graph_policy_asker_t *asker, uint64_t now)
 {
-    if (lease != 0 && state->breaker.lease == lease) {
-        return 0;
-    }
+    ngx_uint_t  needs_message;
 
-    if (now < state->breaker.until) {
-        return 1;
-    }
+    needs_message = ngx_http_graph_policy_outcome_needs_message(
+                                               state->category, state->kind);
 
-    if (kind == NGX_HTTP_GRAPH_POLICY_READ) {
-        return 0;
-    }
-
-    if (kind == NGX_HTTP_GRAPH_POLICY_ANONYMOUS) {
-        return 1;
-    }
-
-    /* an accepted upload says nothing of messages */
-
-    if (kind == NGX_HTTP_GRAPH_POLICY_SEND
-        && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
-        && state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL)
-    {
-        return 1;
-    }
-
-    return ngx_http_graph_policy_breaker_position(&state->breaker, now)
-           == NGX_HTTP_GRAPH_POLICY_OPEN;
+    return ngx_http_graph_policy_breaker_blocks(&state->breaker, needs_message,
+                                                asker, now);
 }
 
 
-ngx_int_t
-ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
+ngx_uint_t
+ngx_http_graph_policy_zone_is_paused(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_ref_t *refs,
     ngx_uint_t n, uint64_t now, ngx_http_graph_policy_view_t *view)
 {
@@ -298,7 +254,7 @@ ngx_http_graph_policy_zone_paused(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    nstates = ngx_http_graph_policy_collect_states(zone->sh, id, states);
+    nstates = ngx_http_graph_policy_collect_states(zone->sh, id, 0, states);
 
     for (i = 0; i < nstates; i++) {
         state = states[i];
@@ -332,5 +288,5 @@ done:
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    return (shown != NULL) ? NGX_BUSY : NGX_OK;
+    return shown != NULL;
 }

@@ -15,7 +15,13 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 static void ngx_http_graph_policy_conversation_count(
@@ -63,25 +69,25 @@ ngx_http_graph_policy_conversation_init(ngx_http_graph_policy_zone_t *zone,
 
 void
 ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
-    uint64_t until)
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_limit_t *limit, uint64_t until)
 {
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
     sh->editing = 1;
 
-    ngx_rbtree_delete(&sh->conversation_order[conversation->live].tree,
+    ngx_rbtree_delete(&sh->conversation_order[conversation->limit.live].tree,
                       &conversation->order);
 
-    ngx_http_graph_policy_conversation_count(sh, conversation, live);
+    ngx_http_graph_policy_conversation_count(sh, conversation, limit->live);
 
-    conversation->live = live;
+    conversation->limit = *limit;
     conversation->order.key = (ngx_rbtree_key_t) until;
 
     sh->over = ngx_min(sh->over, until);
 
-    ngx_http_graph_policy_tree_insert(&sh->conversation_order[live],
+    ngx_http_graph_policy_tree_insert(&sh->conversation_order[limit->live],
                                       &conversation->order,
                                       ngx_rbtree_insert_value);
 }
@@ -96,11 +102,11 @@ ngx_http_graph_policy_conversation_count(ngx_http_graph_policy_shctx_t *sh,
     count = &sh->counts[NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION]
                        [NGX_HTTP_GRAPH_POLICY_CONTEXT];
 
-    if (live && !conversation->live) {
+    if (live && !conversation->limit.live) {
         sh->limited++;
         (*count)++;
 
-    } else if (!live && conversation->live) {
+    } else if (!live && conversation->limit.live) {
         sh->limited--;
         (*count)--;
     }
@@ -118,7 +124,7 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_conversation_count(sh, conversation, 0);
 
-    ngx_rbtree_delete(&sh->conversation_order[conversation->live].tree,
+    ngx_rbtree_delete(&sh->conversation_order[conversation->limit.live].tree,
                       &conversation->order);
     ngx_rbtree_delete(&sh->conversations.tree, &conversation->node);
 
@@ -126,46 +132,28 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/*
- * The end in the record is that of the longest hold in the zone; a location
- * with a shorter one lets pass earlier.
- */
-
 ngx_http_graph_policy_conversation_t *
 ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id, uint64_t *end)
+    ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_gate_t *gate,
+    uint64_t *end)
 {
-    uint64_t                               until;
     ngx_http_graph_policy_conversation_t  *conversation;
 
-    if (id->gate == 0 || id->conversation == 0 || sh->limited == 0) {
+    if (gate->hold == 0 || id->conversation == 0 || sh->limited == 0) {
         return NULL;
     }
 
     conversation = ngx_http_graph_policy_conversation_find(sh,
                                  ngx_http_graph_policy_conversation_hash(id));
 
-    if (conversation == NULL || !conversation->live) {
+    if (conversation == NULL) {
         return NULL;
     }
 
-    /* a template is what opens a window again */
+    *end = ngx_http_graph_policy_limit_end(&conversation->limit,
+                                           conversation->order.key, gate);
 
-    if (id->template
-        && conversation->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
-    {
-        return NULL;
-    }
-
-    until = conversation->order.key;
-
-    if (!conversation->fixed && id->gate < conversation->hold) {
-        until -= conversation->hold - id->gate;
-    }
-
-    *end = until;
-
-    return conversation;
+    return (*end != 0) ? conversation : NULL;
 }
 
 
@@ -177,9 +165,9 @@ ngx_http_graph_policy_conversation_view(
     ngx_memzero(view, sizeof(ngx_http_graph_policy_view_t));
 
     view->hash = conversation->node.key;
-    view->since = conversation->since;
+    view->since = conversation->limit.since;
     view->until = end;
-    view->hold = conversation->hold;
+    view->hold = conversation->limit.hold;
     view->holds = 1;
     view->blocked = conversation->blocked;
     view->dry_run = conversation->dry_run;
@@ -189,6 +177,23 @@ ngx_http_graph_policy_conversation_view(
     view->category = NGX_HTTP_GRAPH_POLICY_CONTEXT;
     view->source = conversation->source;
     view->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
-    view->stored_reason = conversation->reason;
-    view->reason = conversation->reason;
+    view->stored_reason = conversation->limit.reason;
+    view->reason = conversation->limit.reason;
+}
+
+
+void
+ngx_http_graph_policy_conversation_note(
+    ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_view_t  *view;
+
+    view = ngx_http_graph_policy_change(changes);
+
+    if (view != NULL) {
+        ngx_http_graph_policy_conversation_view(conversation, end, view);
+        view->transition = transition;
+    }
 }

@@ -14,7 +14,12 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 #define ngx_http_graph_policy_counter_add(counter)                            \
@@ -123,6 +128,28 @@ ngx_http_graph_policy_zone_count_probe(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_probe_e result)
 {
     ngx_http_graph_policy_counter_add(zone->sh->counters.probes[result]);
+}
+
+
+void
+ngx_http_graph_policy_zone_count_changes(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_counters_t  *counters;
+
+    counters = &zone->sh->counters;
+
+    if (changes->evicted != 0) {
+        (void) ngx_atomic_fetch_add(&counters->evicted, changes->evicted);
+    }
+
+    if (changes->refused != 0) {
+        (void) ngx_atomic_fetch_add(&counters->lost, changes->refused);
+    }
+
+    if (changes->probe != NGX_HTTP_GRAPH_POLICY_NPROBES) {
+        ngx_http_graph_policy_zone_count_probe(zone, changes->probe);
+    }
 }
 
 

@@ -20,10 +20,11 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
 
-
-#define NGX_HTTP_GRAPH_POLICY_EVICTIONS  4      /* at most, for one state */
 
 /* milliseconds between sweeps, and states that one drops of each order */
 #define NGX_HTTP_GRAPH_POLICY_SWEEP    100
@@ -42,38 +43,40 @@
 
 static void *ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone,
     size_t size, ngx_uint_t all, uint64_t now,
-    ngx_http_graph_policy_view_t *evicted);
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_evict_conversations(
-    ngx_http_graph_policy_zone_t *zone);
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_evict_like(
     ngx_http_graph_policy_zone_t *zone, ngx_uint_t large, ngx_uint_t all,
-    uint64_t now, ngx_http_graph_policy_view_t *evicted);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
 static void ngx_http_graph_policy_evict_state(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
-    uint64_t now, ngx_http_graph_policy_view_t *evicted);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_evict_page(
     ngx_http_graph_policy_zone_t *zone, ngx_uint_t large, uint64_t now,
-    ngx_http_graph_policy_view_t *evicted);
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_uint_t ngx_http_graph_policy_evict_link(
     ngx_http_graph_policy_zone_t *zone, u_char *p);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_victim(
-    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t all,
-    uint64_t now);
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, uint64_t now,
+    ngx_http_graph_policy_rank_e *rank);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_oldest(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
 static ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_oldest_conversation(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t live);
 static void *ngx_http_graph_policy_room_for_conversation(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live);
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live,
+    ngx_http_graph_policy_changes_t *changes);
 static void ngx_http_graph_policy_expire_conversations(
     ngx_http_graph_policy_zone_t *zone, uint64_t now);
 
 
 ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_failure_t *failure)
+    ngx_http_graph_policy_place_t *place, ngx_uint_t reason, size_t trace_len,
+    uint64_t now, ngx_http_graph_policy_changes_t *changes)
 {
     size_t                          size, head;
     ngx_http_graph_policy_state_t  *state;
@@ -82,7 +85,7 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
 
     /* one slab class for all but the longest, so that eviction helps */
 
-    size = head + place->key.len + failure->facts->trace_len;
+    size = head + place->key.len + trace_len;
     size = ngx_max(size, NGX_HTTP_GRAPH_POLICY_SLOT);
     state = NULL;
 
@@ -100,15 +103,13 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (state == NULL) {
-        state = ngx_http_graph_policy_room(zone, size, 1, failure->now,
-                                           &failure->evicted);
+        state = ngx_http_graph_policy_room(zone, size, 1, now, changes);
         if (state == NULL) {
             return NULL;
         }
     }
 
-    ngx_http_graph_policy_state_init(zone, state, size, place,
-                                     failure->verdict->reason);
+    ngx_http_graph_policy_state_init(zone, state, size, place, reason);
 
     return state;
 }
@@ -116,13 +117,13 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
 
 ngx_http_graph_policy_link_t *
 ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, uint64_t now)
+    ngx_http_graph_policy_identity_t *id, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_link_t  *link;
-    ngx_http_graph_policy_view_t   evicted;
 
     link = ngx_http_graph_policy_room(zone, NGX_HTTP_GRAPH_POLICY_SLOT, 0, now,
-                                      &evicted);
+                                      changes);
     if (link == NULL) {
         return NULL;
     }
@@ -135,11 +136,13 @@ ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
 
 ngx_http_graph_policy_conversation_t *
 ngx_http_graph_policy_conversation_create(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t live)
+    uint64_t hash, ngx_uint_t live,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_conversation_t  *conversation;
 
-    conversation = ngx_http_graph_policy_room_for_conversation(zone, live);
+    conversation = ngx_http_graph_policy_room_for_conversation(zone, live,
+                                                               changes);
     if (conversation == NULL) {
         return NULL;
     }
@@ -152,7 +155,7 @@ ngx_http_graph_policy_conversation_create(ngx_http_graph_policy_zone_t *zone,
 
 static void *
 ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
-    ngx_uint_t all, uint64_t now, ngx_http_graph_policy_view_t *evicted)
+    ngx_uint_t all, uint64_t now, ngx_http_graph_policy_changes_t *changes)
 {
     void        *p;
     ngx_uint_t   i, large;
@@ -169,9 +172,9 @@ ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
             return p;
         }
 
-        if (ngx_http_graph_policy_evict_conversations(zone) == NGX_OK
+        if (ngx_http_graph_policy_evict_conversations(zone, changes) == NGX_OK
             || ngx_http_graph_policy_evict_like(zone, large, all, now,
-                                                evicted)
+                                                changes)
                == NGX_OK)
         {
             continue;
@@ -180,7 +183,7 @@ ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
         /* the first of its size in a full zone takes a page of others */
 
         if (!all
-            || ngx_http_graph_policy_evict_page(zone, !large, now, evicted)
+            || ngx_http_graph_policy_evict_page(zone, !large, now, changes)
                != NGX_OK)
         {
             return NULL;
@@ -192,7 +195,8 @@ ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
 /* the page of the oldest one: a single one would free room for none but it */
 
 static ngx_int_t
-ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone)
+ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
 {
     u_char                                *p, *last;
     ngx_http_graph_policy_conversation_t  *conversation, *mate;
@@ -219,7 +223,7 @@ ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone)
         if (ngx_http_graph_policy_conversation_find(zone->sh, mate->node.key)
             == mate)
         {
-            zone->sh->counters.evicted++;
+            changes->evicted++;
             ngx_http_graph_policy_conversation_remove(zone, mate);
         }
     }
@@ -231,34 +235,36 @@ ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone)
 static ngx_int_t
 ngx_http_graph_policy_evict_like(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t large, ngx_uint_t all, uint64_t now,
-    ngx_http_graph_policy_view_t *evicted)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_queue_t                    *q;
     ngx_http_graph_policy_link_t   *link;
+    ngx_http_graph_policy_rank_e    rank;
     ngx_http_graph_policy_state_t  *state;
 
-    state = ngx_http_graph_policy_oldest(zone->sh, large,
-                                         NGX_HTTP_GRAPH_POLICY_COOLING);
+    state = ngx_http_graph_policy_victim(zone->sh, large, now, &rank);
 
-    if (state == NULL && !large && !ngx_queue_empty(&zone->sh->link_queue)) {
+    if (!large && rank > NGX_HTTP_GRAPH_POLICY_LEAVES_LINK
+        && !ngx_queue_empty(&zone->sh->link_queue))
+    {
         q = ngx_queue_head(&zone->sh->link_queue);
         link = ngx_queue_data(q, ngx_http_graph_policy_link_t, queue);
 
-        zone->sh->counters.evicted++;
+        changes->evicted++;
         ngx_http_graph_policy_link_remove(zone, link);
 
         return NGX_OK;
     }
 
-    if (state == NULL) {
-        state = ngx_http_graph_policy_victim(zone->sh, large, all, now);
-    }
+    /* for a link nothing leaves that says more than another link */
 
-    if (state == NULL) {
+    if (state == NULL
+        || (!all && rank > NGX_HTTP_GRAPH_POLICY_LEAVES_LINK))
+    {
         return NGX_DECLINED;
     }
 
-    ngx_http_graph_policy_evict_state(zone, state, now, evicted);
+    ngx_http_graph_policy_evict_state(zone, state, now, changes);
 
     return NGX_OK;
 }
@@ -267,12 +273,13 @@ ngx_http_graph_policy_evict_like(ngx_http_graph_policy_zone_t *zone,
 static void
 ngx_http_graph_policy_evict_state(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, uint64_t now,
-    ngx_http_graph_policy_view_t *evicted)
+    ngx_http_graph_policy_changes_t *changes)
 {
     if (state->breaker.armed) {
-        zone->sh->counters.evicted++;
-        ngx_http_graph_policy_state_view(zone->sh, state, now, evicted);
-        evicted->transition = NGX_HTTP_GRAPH_POLICY_EVICTED;
+        changes->evicted++;
+        ngx_http_graph_policy_state_note(zone->sh, state, now,
+                                         NGX_HTTP_GRAPH_POLICY_EVICTED,
+                                         changes);
     }
 
     ngx_http_graph_policy_state_remove(zone, state);
@@ -281,18 +288,14 @@ ngx_http_graph_policy_evict_state(ngx_http_graph_policy_zone_t *zone,
 
 static ngx_int_t
 ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
-    ngx_uint_t large, uint64_t now, ngx_http_graph_policy_view_t *evicted)
+    ngx_uint_t large, uint64_t now, ngx_http_graph_policy_changes_t *changes)
 {
     u_char                         *p, *last;
     size_t                          slot;
+    ngx_http_graph_policy_rank_e    rank;
     ngx_http_graph_policy_state_t  *state, *mate;
 
-    state = ngx_http_graph_policy_oldest(zone->sh, large,
-                                         NGX_HTTP_GRAPH_POLICY_COOLING);
-
-    if (state == NULL) {
-        state = ngx_http_graph_policy_victim(zone->sh, large, 1, now);
-    }
+    state = ngx_http_graph_policy_victim(zone->sh, large, now, &rank);
 
     if (state == NULL) {
         return NGX_DECLINED;
@@ -306,6 +309,7 @@ ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
     for ( /* void */ ; p < last; p += slot) {
 
         if (!large && ngx_http_graph_policy_evict_link(zone, p)) {
+            changes->evicted++;
             continue;
         }
 
@@ -315,7 +319,7 @@ ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
                                              mate->reason)
             == mate)
         {
-            ngx_http_graph_policy_evict_state(zone, mate, now, evicted);
+            ngx_http_graph_policy_evict_state(zone, mate, now, changes);
         }
     }
 
@@ -347,45 +351,36 @@ ngx_http_graph_policy_evict_link(ngx_http_graph_policy_zone_t *zone, u_char *p)
 }
 
 
-/* of the states that aren't cool-downs, which leave only if "all" may */
+/* returns the state that leaves first of its size, NULL if there is none */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
-    ngx_uint_t large, ngx_uint_t all, uint64_t now)
+    ngx_uint_t large, uint64_t now, ngx_http_graph_policy_rank_e *rank)
 {
-    ngx_uint_t                      i, due;
-    ngx_http_graph_policy_state_t  *state;
+    ngx_uint_t                      order;
+    ngx_http_graph_policy_rank_e    each;
+    ngx_http_graph_policy_state_t  *state, *victim;
 
-    static const ngx_uint_t  armed[] = {
-        NGX_HTTP_GRAPH_POLICY_ARMED,
-        NGX_HTTP_GRAPH_POLICY_BY_EVENT
-    };
+    victim = NULL;
+    *rank = NGX_HTTP_GRAPH_POLICY_LEAVES_NEVER;
 
-    if (!all) {
-        return NULL;
-    }
+    for (order = 0; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
 
-    state = ngx_http_graph_policy_oldest(sh, large,
-                                         NGX_HTTP_GRAPH_POLICY_IDLE);
+        state = ngx_http_graph_policy_oldest(sh, large, order);
 
-    if (state != NULL) {
-        return state;
-    }
-
-    for (due = 1; /* void */ ; due = 0) {
-
-        for (i = 0; i < sizeof(armed) / sizeof(armed[0]); i++) {
-            state = ngx_http_graph_policy_oldest(sh, large, armed[i]);
-
-            if (state != NULL && (!due || now >= state->breaker.until)) {
-                return state;
-            }
+        if (state == NULL) {
+            continue;
         }
 
-        if (!due) {
-            return NULL;
+        each = ngx_http_graph_policy_breaker_rank(order, state->breaker.until,
+                                                  now);
+        if (each < *rank) {
+            victim = state;
+            *rank = each;
         }
     }
+
+    return victim;
 }
 
 
@@ -416,7 +411,7 @@ ngx_http_graph_policy_oldest_conversation(ngx_http_graph_policy_shctx_t *sh,
 
 static void *
 ngx_http_graph_policy_room_for_conversation(ngx_http_graph_policy_zone_t *zone,
-    ngx_uint_t live)
+    ngx_uint_t live, ngx_http_graph_policy_changes_t *changes)
 {
     void                                  *p;
     ngx_http_graph_policy_conversation_t  *oldest;
@@ -439,7 +434,7 @@ ngx_http_graph_policy_room_for_conversation(ngx_http_graph_policy_zone_t *zone,
         return NULL;
     }
 
-    zone->sh->counters.evicted++;
+    changes->evicted++;
     ngx_http_graph_policy_conversation_remove(zone, oldest);
 
     return ngx_slab_alloc_locked(zone->shpool,
@@ -452,13 +447,6 @@ ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now)
 {
     ngx_uint_t                      large, order, n;
     ngx_http_graph_policy_state_t  *state;
-
-    static const uint64_t  grace[NGX_HTTP_GRAPH_POLICY_NORDERS] = {
-        0,
-        NGX_HTTP_GRAPH_POLICY_COOLED,
-        NGX_HTTP_GRAPH_POLICY_ABANDONED,
-        NGX_HTTP_GRAPH_POLICY_ABANDONED
-    };
 
     ngx_http_graph_policy_expire_conversations(zone, now);
 
@@ -478,7 +466,10 @@ ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now)
 
                 state = ngx_http_graph_policy_oldest(zone->sh, large, order);
 
-                if (state == NULL || state->order.key + grace[order] > now) {
+                if (state == NULL
+                    || !ngx_http_graph_policy_breaker_is_over(order,
+                                                    state->order.key, now))
+                {
                     break;
                 }
 

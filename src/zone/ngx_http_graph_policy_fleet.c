@@ -17,6 +17,7 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_merge.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone_admit.h"
 
 
 /* the token of a lease that another host has; own ones count from 1 */
@@ -28,6 +29,7 @@ static ngx_http_graph_policy_link_t *ngx_http_graph_policy_fleet_link(
 static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_state(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view);
 static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_to(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
@@ -41,7 +43,8 @@ static void ngx_http_graph_policy_apply_lease(
     ngx_http_graph_policy_breaker_t *b, uint64_t until, uint64_t now);
 static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_link(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 
 ngx_str_t  ngx_http_graph_policy_received_words[] = {
@@ -227,6 +230,7 @@ ngx_http_graph_policy_fleet_tell(ngx_http_graph_policy_zone_t *zone,
 ngx_http_graph_policy_received_e
 ngx_http_graph_policy_fleet_apply(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_http_graph_policy_received_e  received;
@@ -238,11 +242,12 @@ ngx_http_graph_policy_fleet_apply(ngx_http_graph_policy_zone_t *zone,
     switch (record->type) {
 
     case NGX_HTTP_GRAPH_POLICY_RECORD_STATE:
-        received = ngx_http_graph_policy_apply_state(zone, record, now, view);
+        received = ngx_http_graph_policy_apply_state(zone, record, now, changes,
+                                                     view);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_RECORD_LINK:
-        received = ngx_http_graph_policy_apply_link(zone, record, now);
+        received = ngx_http_graph_policy_apply_link(zone, record, now, changes);
         break;
 
     default:
@@ -259,6 +264,7 @@ ngx_http_graph_policy_fleet_apply(ngx_http_graph_policy_zone_t *zone,
 static ngx_http_graph_policy_received_e
 ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_uint_t                         was_armed;
@@ -275,7 +281,7 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
     record->since = ngx_min(record->since, record->changed);
     record->blocked = 0;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ngx_http_graph_policy_record_place(zone->sh, record, &place) != NGX_OK)
     {
@@ -304,10 +310,11 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
     } else {
         ngx_http_graph_policy_apply_until(record, now);
 
-        state = ngx_http_graph_policy_record_create(zone, &place, record, now);
+        state = ngx_http_graph_policy_record_create(zone, &place, record, now,
+                                                    changes);
 
         if (state == NULL) {
-            zone->sh->counters.lost++;
+            changes->refused = 1;
             received = NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
 
         } else {
@@ -329,7 +336,7 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return received;
 }
@@ -399,8 +406,8 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
     /* of two hosts that probe at once each goes by its own probe's outcome */
 
-    if (b->lease != 0 && !(b->lease & NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
-        && now < b->lease_until)
+    if (b->lease.token != 0 && !(b->lease.token & NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
+        && now < b->lease.until)
     {
         return;
     }
@@ -432,7 +439,7 @@ ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_breaker_t *b,
     uint64_t until, uint64_t now)
 {
     if (!b->armed || until <= now) {
-        b->lease = 0;
+        b->lease.token = 0;
         return;
     }
 
@@ -443,7 +450,8 @@ ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_breaker_t *b,
 
 static ngx_http_graph_policy_received_e
 ngx_http_graph_policy_apply_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_int_t                         rc;
     ngx_http_graph_policy_link_t     *link;
@@ -483,10 +491,13 @@ ngx_http_graph_policy_apply_link(ngx_http_graph_policy_zone_t *zone,
     id.account.data = record->account.data;
     id.account.len = record->account.len;
 
-    rc = ngx_http_graph_policy_zone_link(zone, &id, NULL, record->confirmed);
+    id.number = record->number;
 
-    return (rc == NGX_OK) ? NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED
-                          : NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
+    return (ngx_http_graph_policy_zone_link(zone, &id, NULL, record->confirmed,
+                                            changes)
+            == NGX_HTTP_GRAPH_POLICY_LINK_KNOWN)
+           ? NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED
+           : NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
 }
 
 

@@ -12,7 +12,9 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_engine_clock.h"
 #include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /*
@@ -197,11 +199,13 @@ ngx_int_t ngx_http_graph_policy_record_batch(
 /*
  * Takes over what another host told; record->hash is set to where it lies.
  * Returns what became of it.  "view" is what was set or ended, its transition
- * NOTHING if nothing was.
+ * NOTHING if nothing was; the host where it happened tells it.  "changes" is
+ * for what had to leave for it.
  */
 ngx_http_graph_policy_received_e ngx_http_graph_policy_fleet_apply(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view);
 
 /* whether the record is of something that nobody needs any more */

@@ -14,7 +14,14 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /* milliseconds for which nobody else may take a phone from its account */
@@ -28,20 +35,20 @@
 #define NGX_HTTP_GRAPH_POLICY_PHONES   1000
 
 
-static ngx_uint_t ngx_http_graph_policy_link_too_many(
-    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id);
 static void ngx_http_graph_policy_link_regroup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason);
+    ngx_http_graph_policy_reason_e reason, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 
-ngx_int_t
+ngx_http_graph_policy_link_e
 ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now)
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_int_t                      rc;
+    ngx_http_graph_policy_link_e   rc;
     ngx_http_graph_policy_link_t  *link;
 
     if (id->phone.len == 0
@@ -49,12 +56,12 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         || id->account.len == 0
         || id->account.len > NGX_HTTP_GRAPH_POLICY_KEY_LEN)
     {
-        return NGX_ERROR;
+        return NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM;
     }
 
-    rc = NGX_OK;
+    rc = NGX_HTTP_GRAPH_POLICY_LINK_KNOWN;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     link = ngx_http_graph_policy_link_find(zone->sh, &id->phone,
                                            &id->phone_hash);
@@ -66,7 +73,7 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         {
             ngx_memcpy(other->data, link->account, link->account_len);
             other->len = link->account_len;
-            rc = NGX_DECLINED;
+            rc = NGX_HTTP_GRAPH_POLICY_LINK_OTHER;
             goto done;
         }
 
@@ -74,18 +81,24 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         link = NULL;
     }
 
-    if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
-        zone->sh->counters.lost++;
-        rc = NGX_ABORT;
+    if (link == NULL
+        && ngx_http_graph_policy_link_count(zone->sh,
+                     ngx_http_graph_policy_key_hash(zone->sh, &id->account,
+                                                    &id->account_hash))
+           >= NGX_HTTP_GRAPH_POLICY_PHONES)
+    {
+        changes->refused = 1;
+        rc = NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
         goto done;
     }
 
     if (link == NULL) {
-        link = ngx_http_graph_policy_link_create(zone, id, now);
+        link = ngx_http_graph_policy_link_create(zone, id, now, changes);
 
         if (link == NULL) {
-            zone->sh->counters.lost++;
-            rc = NGX_ERROR;
+            changes->refused = 1;
+            changes->full = 1;
+            rc = NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM;
             goto done;
         }
 
@@ -97,9 +110,14 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     /* each message confirms it; the others needn't know each time */
 
     if (link->confirmed == 0
-        || now >= link->confirmed + NGX_HTTP_GRAPH_POLICY_FRESH)
+        || now >= link->confirmed + NGX_HTTP_GRAPH_POLICY_FRESH
+        || (id->number != 0 && id->number != link->number))
     {
         ngx_http_graph_policy_mark(zone, link->node.key, 0, 1);
+    }
+
+    if (id->number != 0) {
+        ngx_http_graph_policy_link_give_number(zone, link, id->number);
     }
 
     link->confirmed = now;
@@ -108,35 +126,9 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
-}
-
-
-static ngx_uint_t
-ngx_http_graph_policy_link_too_many(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id)
-{
-    uint64_t            hash;
-    ngx_uint_t          n;
-    ngx_rbtree_node_t  *node;
-
-    hash = ngx_http_graph_policy_key_hash(sh, &id->account,
-                                          &id->account_hash);
-
-    node = ngx_http_graph_policy_tree_find(&sh->link_members, hash);
-
-    for (n = 1; node != NULL && node->key == hash; n++) {
-
-        if (n == NGX_HTTP_GRAPH_POLICY_PHONES) {
-            return 1;
-        }
-
-        node = ngx_rbtree_next(&sh->link_members.tree, node);
-    }
-
-    return 0;
 }
 
 
@@ -171,21 +163,19 @@ void
 ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_reason_e reason, uint64_t when, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_uint_t                      was_armed;
     ngx_http_graph_policy_place_t   place;
     ngx_http_graph_policy_state_t  *state;
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ngx_http_graph_policy_state_place(zone->sh, id, kind, 0, &place)
         != NGX_OK)
     {
-        return;
+        goto done;
     }
-
-    ngx_http_graph_policy_zone_lock(zone);
 
     ngx_http_graph_policy_expire(zone, now);
 
@@ -196,34 +186,30 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
         && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
     {
-        state = ngx_http_graph_policy_note(zone, &place, reason);
+        state = ngx_http_graph_policy_note(zone, &place, reason, now, changes);
     }
 
-    if (state == NULL
-        || !ngx_http_graph_policy_state_is_at(state, &place)
-        || when / 1000 < state->breaker.changed / 1000
-        || state->breaker.until == NGX_HTTP_GRAPH_POLICY_NEVER)
-    {
+    if (state == NULL || !ngx_http_graph_policy_state_is_at(state, &place)) {
         goto done;
     }
 
     was_armed = state->breaker.armed;
 
-    if (ngx_http_graph_policy_breaker_clear(&state->breaker,
-                                            state->breaker.changed, now)
-        == NGX_HTTP_GRAPH_POLICY_CLEARED)
-    {
-        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-        view->transition = NGX_HTTP_GRAPH_POLICY_CLEARED;
+    if (!ngx_http_graph_policy_breaker_resolve(&state->breaker, when, now)) {
+        goto done;
     }
 
-    state->breaker.changed = when;
+    if (was_armed) {
+        ngx_http_graph_policy_state_note(zone->sh, state, now,
+                                         NGX_HTTP_GRAPH_POLICY_CLEARED,
+                                         changes);
+    }
 
     ngx_http_graph_policy_state_update(zone, state, was_armed);
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 }
 
 
@@ -232,23 +218,13 @@ done:
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_note(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_reason_e reason)
+    ngx_http_graph_policy_reason_e reason, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_http_graph_policy_facts_t    facts;
-    ngx_http_graph_policy_failure_t  failure;
-    ngx_http_graph_policy_verdict_t  verdict;
-
     if (zone->shpool->pfree < 4) {
         return NULL;
     }
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    verdict.reason = (uint8_t) reason;
-    failure.verdict = &verdict;
-    failure.facts = &facts;
-
-    return ngx_http_graph_policy_state_create(zone, place, &failure);
+    return ngx_http_graph_policy_state_create(zone, place, reason, 0, now,
+                                              changes);
 }

@@ -17,7 +17,10 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 static ngx_uint_t ngx_http_graph_policy_list_node(
@@ -130,7 +133,10 @@ ngx_http_graph_policy_list_node(ngx_http_graph_policy_shctx_t *sh,
     if (limited) {
         conversation = (ngx_http_graph_policy_conversation_t *) node;
 
-        if (!conversation->live || now >= conversation->order.key) {
+        if (!ngx_http_graph_policy_limit_is_live(&conversation->limit,
+                                                 conversation->order.key,
+                                                 now))
+        {
             return 0;
         }
 
@@ -173,7 +179,9 @@ ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
-    if (!found && conversation != NULL && conversation->reason == reason) {
+    if (!found && conversation != NULL
+        && conversation->limit.reason == reason)
+    {
         found = ngx_http_graph_policy_list_node(zone->sh, &conversation->node,
                                                 1, now, view);
     }
@@ -213,7 +221,7 @@ ngx_http_graph_policy_zone_oldest_limit(ngx_http_graph_policy_zone_t *zone,
                                        order);
 
         if (node->key > now) {
-            *since = conversation->since;
+            *since = conversation->limit.since;
             rc = NGX_OK;
             break;
         }

@@ -14,7 +14,15 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_override.h"
 
 
 static void ngx_http_graph_policy_lookup_states(
@@ -26,6 +34,7 @@ ngx_int_t
 ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
     ngx_http_graph_policy_failure_t *failure, ngx_uint_t frozen,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_int_t                           rc;
@@ -34,11 +43,9 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
 
-    failure->evicted.transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
     rc = NGX_ERROR;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     ngx_http_graph_policy_expire(zone, failure->now);
     ngx_http_graph_policy_link_account(zone->sh, id);
@@ -54,11 +61,14 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
                                              failure->verdict->reason);
 
     if (state == NULL) {
-        state = ngx_http_graph_policy_state_create(zone, &place, failure);
+        state = ngx_http_graph_policy_state_create(zone, &place,
+                                                   failure->verdict->reason,
+                                                   failure->facts->trace_len,
+                                                   failure->now, changes);
     }
 
     if (state == NULL || !ngx_http_graph_policy_state_is_at(state, &place)) {
-        zone->sh->counters.lost++;
+        changes->refused = 1;
         goto done;
     }
 
@@ -76,14 +86,17 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_update(zone, state, was_armed);
     ngx_http_graph_policy_group_join(zone->sh, state, id);
 
+    ngx_http_graph_policy_state_note(zone->sh, state, failure->now, transition,
+                                     changes);
     ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
-    view->transition = transition;
 
     rc = NGX_OK;
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    changes->full = (rc == NGX_ERROR);
+
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -92,21 +105,20 @@ done:
 ngx_int_t
 ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
-    ngx_http_graph_policy_view_t *view)
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_state_t         *state;
     ngx_http_graph_policy_conversation_t  *conversation;
 
-    view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
-
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     state = ngx_http_graph_policy_state_find(zone->sh, hash, reason);
 
     if (state != NULL && state->breaker.armed) {
-        ngx_http_graph_policy_state_view(zone->sh, state, now, view);
-        view->transition = ngx_http_graph_policy_breaker_end(&state->breaker,
-                                                             now);
+        ngx_http_graph_policy_state_note(zone->sh, state, now,
+                                         NGX_HTTP_GRAPH_POLICY_CLEARED,
+                                         changes);
+        (void) ngx_http_graph_policy_breaker_end(&state->breaker, now);
         ngx_http_graph_policy_state_update(zone, state, 1);
 
         goto done;
@@ -114,33 +126,33 @@ ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
-    if (conversation != NULL && conversation->reason == reason) {
+    if (conversation != NULL && conversation->limit.reason == reason) {
         ngx_http_graph_policy_conversation_clear(zone, hash,
-                                        ngx_max(now, conversation->changed),
-                                                 view);
+                                   ngx_max(now, conversation->limit.changed),
+                                                 changes);
     }
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
-    return (view->transition == NGX_HTTP_GRAPH_POLICY_CLEARED)
-           ? NGX_OK : NGX_DECLINED;
+    return (changes->n != 0) ? NGX_OK : NGX_DECLINED;
 }
 
 
-ngx_int_t
+ngx_http_graph_policy_may_write_e
 ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t now,
     ngx_http_graph_policy_view_t *view)
 {
     uint64_t                               end;
-    ngx_int_t                              rc;
     ngx_uint_t                             kind;
+    ngx_http_graph_policy_gate_t           gate;
     ngx_http_graph_policy_state_t         *shown;
+    ngx_http_graph_policy_may_write_e      may;
     ngx_http_graph_policy_conversation_t  *limit;
 
-    rc = NGX_OK;
+    may = NGX_HTTP_GRAPH_POLICY_MAY_WRITE;
     shown = NULL;
 
     ngx_http_graph_policy_zone_lock(zone);
@@ -156,31 +168,33 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-        rc = NGX_BUSY;
+        may = NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE;
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
     }
 
     /* as free text, at the gate with the longest hold */
 
-    id->template = 0;
-    id->gate = zone->conversation_hold;
+    gate.template = 0;
+    gate.hold = zone->conversation_hold;
 
-    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &end);
+    limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &gate,
+                                                      &end);
 
     if (limit != NULL && now < end && !limit->dry_run) {
 
-        if (rc == NGX_OK || view->until < end) {
+        if (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE || view->until < end) {
             ngx_http_graph_policy_conversation_view(limit, end, view);
         }
 
-        rc = (rc == NGX_OK
-              && limit->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
-             ? NGX_ABORT : NGX_BUSY;
+        may = (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE
+               && limit->limit.reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
+              ? NGX_HTTP_GRAPH_POLICY_MAY_SEND_TEMPLATES
+              : NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE;
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    return rc;
+    return may;
 }
 
 
@@ -211,8 +225,10 @@ ngx_http_graph_policy_lookup_states(ngx_http_graph_policy_shctx_t *sh,
                == NGX_HTTP_GRAPH_POLICY_OPEN
             && ngx_http_graph_policy_state_is_at(state, &place)
             && (*shown == NULL
-                || ngx_http_graph_policy_state_end(*shown, now)
-                   < ngx_http_graph_policy_state_end(state, now)))
+                || ngx_http_graph_policy_breaker_blocked_until(
+                                                   &(*shown)->breaker, now)
+                   < ngx_http_graph_policy_breaker_blocked_until(
+                                                   &state->breaker, now)))
         {
             *shown = state;
         }

@@ -16,7 +16,16 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* milliseconds; no hold is longer, see graph_policy_hold */
@@ -28,10 +37,12 @@ static void ngx_http_graph_policy_record_copy(
 
 static ngx_int_t ngx_http_graph_policy_restore_link(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_restore_state(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 static void ngx_http_graph_policy_record_failure(
     ngx_http_graph_policy_record_t *record,
     ngx_http_graph_policy_facts_t *facts,
@@ -133,8 +144,8 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
                                       state->data + state->key_len,
                                       state->trace_len);
 
-    if (state->breaker.armed && state->breaker.lease != 0) {
-        record->lease_until = state->breaker.lease_until;
+    if (state->breaker.armed && state->breaker.lease.token != 0) {
+        record->lease_until = state->breaker.lease.until;
     }
 
     if (state->node_name != 0) {
@@ -156,6 +167,7 @@ ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
 
     record->hash = link->node.key;
     record->confirmed = link->confirmed;
+    record->number = link->number;
 
     ngx_http_graph_policy_record_copy(&record->key, link->phone,
                                       link->phone_len);
@@ -175,10 +187,11 @@ ngx_http_graph_policy_record_copy(ngx_http_graph_policy_record_text_t *text,
 
 ngx_int_t
 ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     if (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK) {
-        return ngx_http_graph_policy_restore_link(zone, record, now);
+        return ngx_http_graph_policy_restore_link(zone, record, now, changes);
     }
 
     record->since = ngx_min(record->since, now);
@@ -190,13 +203,14 @@ ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
         return NGX_DECLINED;
     }
 
-    return ngx_http_graph_policy_restore_state(zone, record, now);
+    return ngx_http_graph_policy_restore_state(zone, record, now, changes);
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_identity_t  id;
 
@@ -214,15 +228,20 @@ ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
     id.account.data = record->account.data;
     id.account.len = record->account.len;
     id.account_hash = 0;
+    id.number = record->number;
 
-    return ngx_http_graph_policy_zone_link(zone, &id, NULL,
-                                           ngx_min(record->confirmed, now));
+    return (ngx_http_graph_policy_zone_link(zone, &id, NULL,
+                                            ngx_min(record->confirmed, now),
+                                            changes)
+            == NGX_HTTP_GRAPH_POLICY_LINK_KNOWN)
+           ? NGX_OK : NGX_ERROR;
 }
 
 
 static ngx_int_t
 ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
     ngx_int_t                       rc;
     ngx_http_graph_policy_place_t   place;
@@ -230,7 +249,7 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
     rc = NGX_DECLINED;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
     if (ngx_http_graph_policy_record_place(zone->sh, record, &place) != NGX_OK
         || ngx_http_graph_policy_state_find(zone->sh, place.hash,
@@ -240,10 +259,11 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
-    state = ngx_http_graph_policy_record_create(zone, &place, record, now);
+    state = ngx_http_graph_policy_record_create(zone, &place, record, now,
+                                                changes);
 
     if (state == NULL) {
-        zone->sh->counters.lost++;
+        changes->refused = 1;
         rc = NGX_ERROR;
         goto done;
     }
@@ -252,7 +272,7 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
 done:
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
 }
@@ -263,7 +283,6 @@ ngx_http_graph_policy_record_place(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_record_t *record,
     ngx_http_graph_policy_place_t *place)
 {
-    ngx_int_t                         rc;
     ngx_http_graph_policy_identity_t  id;
 
     ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
@@ -279,28 +298,22 @@ ngx_http_graph_policy_record_place(ngx_http_graph_policy_shctx_t *sh,
 
     id.credential = record->credential;
 
-    rc = ngx_http_graph_policy_state_place(sh, &id, record->kind,
-                                           record->credential != 0, place);
-
-    return rc;
+    return ngx_http_graph_policy_state_place(sh, &id, record->kind,
+                                             record->credential != 0, place);
 }
 
 
 ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_record_create(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_http_graph_policy_facts_t     facts;
-    ngx_http_graph_policy_state_t    *state;
-    ngx_http_graph_policy_failure_t   failure;
-    ngx_http_graph_policy_verdict_t   verdict;
+    ngx_http_graph_policy_state_t  *state;
 
-    ngx_http_graph_policy_record_failure(record, &facts, &verdict, &failure);
-    failure.now = now;
-
-    state = ngx_http_graph_policy_state_create(zone, place, &failure);
-
+    state = ngx_http_graph_policy_state_create(zone, place, record->reason,
+                                               record->trace.len, now,
+                                               changes);
     if (state == NULL) {
         return NULL;
     }
@@ -417,12 +430,17 @@ ngx_uint_t
 ngx_http_graph_policy_record_is_over(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    if (!record->armed) {
-        return now >= ngx_max(record->until, record->changed + zone->memory);
-    }
+    ngx_http_graph_policy_breaker_t  b;
+    ngx_http_graph_policy_order_e    order;
 
-    return now >= record->until
-                  + ((record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
-                     ? NGX_HTTP_GRAPH_POLICY_COOLED
-                     : NGX_HTTP_GRAPH_POLICY_ABANDONED);
+    ngx_memzero(&b, sizeof(ngx_http_graph_policy_breaker_t));
+    ngx_http_graph_policy_restore_breaker(&b, record);
+
+    order = ngx_http_graph_policy_breaker_order(&b,
+                      record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY,
+                      record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+
+    return ngx_http_graph_policy_breaker_is_over(order,
+                   ngx_http_graph_policy_breaker_order_key(&b, zone->memory),
+                                                 now);
 }

@@ -15,7 +15,14 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static void ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
@@ -252,27 +259,13 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_rbtree_delete(&sh->order[state->large][state->order_in].tree,
                       &state->order);
 
-    if (!armed) {
-        state->order_in = NGX_HTTP_GRAPH_POLICY_IDLE;
+    state->order_in = ngx_http_graph_policy_breaker_order(&state->breaker,
+                        state->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY,
+                        state->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
 
-    } else if (state->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY) {
-        state->order_in = NGX_HTTP_GRAPH_POLICY_COOLING;
-
-    } else if (state->source == NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER) {
-        state->order_in = NGX_HTTP_GRAPH_POLICY_ARMED;
-
-    } else {
-        state->order_in = NGX_HTTP_GRAPH_POLICY_BY_EVENT;
-    }
-
-    state->order.key = (ngx_rbtree_key_t) state->breaker.until;
-
-    /* a late event must find what is newer than itself */
-
-    if (!armed) {
-        state->order.key = ngx_max(state->order.key,
-                                   state->breaker.changed + zone->memory);
-    }
+    state->order.key = (ngx_rbtree_key_t)
+                       ngx_http_graph_policy_breaker_order_key(&state->breaker,
+                                                               zone->memory);
 
     ngx_http_graph_policy_tree_insert(&sh->order[state->large]
                                                 [state->order_in],
@@ -302,18 +295,6 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-uint64_t
-ngx_http_graph_policy_state_end(ngx_http_graph_policy_state_t *state,
-    uint64_t now)
-{
-    ngx_http_graph_policy_breaker_t  *b;
-
-    b = &state->breaker;
-
-    return (now >= b->until && b->lease != 0) ? b->lease_until : b->until;
-}
-
-
 void
 ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
@@ -325,7 +306,8 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     view->hash = state->node.key;
     view->credential = state->credential;
     view->since = state->breaker.since;
-    view->until = ngx_http_graph_policy_state_end(state, now);
+    view->until = ngx_http_graph_policy_breaker_blocked_until(&state->breaker,
+                                                              now);
     view->leased = (view->until != state->breaker.until);
     view->hold = state->breaker.hold;
     view->holds = state->breaker.holds;
@@ -356,6 +338,39 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
         && !ngx_http_graph_policy_group_is_alone(sh, state))
     {
         view->reason = NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED;
+    }
+}
+
+
+ngx_http_graph_policy_view_t *
+ngx_http_graph_policy_change(ngx_http_graph_policy_changes_t *changes)
+{
+    if (changes->n == NGX_HTTP_GRAPH_POLICY_NCHANGES) {
+        changes->lost++;
+        return NULL;
+    }
+
+    return &changes->views[changes->n++];
+}
+
+
+void
+ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_view_t  *view;
+
+    if (transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        return;
+    }
+
+    view = ngx_http_graph_policy_change(changes);
+
+    if (view != NULL) {
+        ngx_http_graph_policy_state_view(sh, state, now, view);
+        view->transition = transition;
     }
 }
 

@@ -13,10 +13,16 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_fleet.h"
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_record.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+#include "ngx_http_graph_policy_zone_list.h"
 
 
 /* the slab class of a state with the key of a phone, and of a link */
@@ -24,17 +30,6 @@
 
 /* the slab class of a conversation: a million of them are 128m */
 #define NGX_HTTP_GRAPH_POLICY_SMALL_SLOT  128
-
-
-/* in which order states leave */
-
-typedef enum {
-    NGX_HTTP_GRAPH_POLICY_IDLE = 0,     /* cleared, by the end of memory */
-    NGX_HTTP_GRAPH_POLICY_COOLING,      /* temporary, by the end of the wait */
-    NGX_HTTP_GRAPH_POLICY_ARMED,        /* fatal, by the end of the hold */
-    NGX_HTTP_GRAPH_POLICY_BY_EVENT,     /* likewise, but not by an answer */
-    NGX_HTTP_GRAPH_POLICY_NORDERS
-} ngx_http_graph_policy_order_e;
 
 
 typedef struct {
@@ -77,17 +72,11 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash */
     ngx_rbtree_node_t                order;     /* by the end of its hold */
-    uint64_t                         since;     /* or when it was told of */
-    uint64_t                         changed;   /* when its cause was */
+    ngx_http_graph_policy_limit_t    limit;
     int64_t                          code;      /* -1: none */
     int64_t                          subcode;   /* likewise */
-    uint32_t                         hold;      /* that until has in it */
     uint32_t                         blocked;   /* sends */
     uint16_t                         status;
-    uint8_t                          reason;
-    unsigned                         live:1;    /* or remembered only */
-    unsigned                         fixed:1;   /* the hold is the rule's */
-    unsigned                         inbound:1; /* the last change was one */
     unsigned                         dry_run:1;
     unsigned                         source:2;
 } ngx_http_graph_policy_conversation_t;
@@ -98,8 +87,15 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash of the phone */
     ngx_rbtree_node_t                member;    /* by account, then phone */
+
+    /* by account and number, which one phone has; the key is 0 without one */
+    ngx_rbtree_node_t                by_number;
+
     ngx_queue_t                      queue;     /* longest unconfirmed first */
     uint64_t                         confirmed;
+    uint64_t                         number;    /* fingerprint of its digits */
+    uint32_t                         nphones;   /* of the account, counted in
+                                                   the first of its members */
     uint8_t                          phone_len;
     uint8_t                          account_len;
     u_char                           phone[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
@@ -118,6 +114,7 @@ typedef struct {
 typedef struct {
     uint64_t                         generation;    /* whose file it is */
     uint64_t                         predecessor;   /* whose it was, or 0 */
+    uint64_t                         ancestor;      /* before that one, or 0 */
     ngx_atomic_t                     saved;     /* changes that it has */
     ngx_atomic_t                     owned;     /* has been saved ever */
     ngx_atomic_t                     lost;      /* states may be in it only */
@@ -168,6 +165,7 @@ struct ngx_http_graph_policy_shctx_s {
 
     ngx_http_graph_policy_tree_t     links;
     ngx_http_graph_policy_tree_t     link_members;
+    ngx_http_graph_policy_tree_t     link_numbers;
     ngx_queue_t                      link_queue;
 };
 
@@ -203,14 +201,25 @@ ngx_int_t ngx_http_graph_policy_zone_reset(
 /* NGX_OK, NGX_DECLINED if it is over or known already, NGX_ERROR: no room */
 ngx_int_t ngx_http_graph_policy_record_restore(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 /* takes the mutex, and mends what a dead worker left behind */
 void ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone);
 void ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone);
 
+/* the same around what changes states: an empty list; and all is told */
+void ngx_http_graph_policy_zone_edit(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+void ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+
 
 /* all that follows is called with the mutex held */
+
+/* a place in the list for what becomes "transition", or NULL */
+ngx_http_graph_policy_view_t *ngx_http_graph_policy_change(
+    ngx_http_graph_policy_changes_t *changes);
 
 /*
  * Of a zone that is shared: its part of the memory, NGX_ERROR if there is none
@@ -239,7 +248,8 @@ ngx_int_t ngx_http_graph_policy_record_place(
 /* a new state at "place"; NULL: no room */
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_record_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 /* makes the state what the record says */
 void ngx_http_graph_policy_record_fill(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state,
@@ -274,12 +284,13 @@ ngx_uint_t ngx_http_graph_policy_state_is_at(
     ngx_http_graph_policy_place_t *place);
 
 /*
- * A closed state, with room made for it if need be; what left is in
- * failure->evicted.  NULL if there is no room.
+ * A closed state with room for a trace of "trace_len" bytes, if possible;
+ * what left for it is in "changes".  NULL if there is no memory.
  */
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_failure_t *failure);
+    ngx_uint_t reason, size_t trace_len, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
 
 /* fills in a closed one in "size" bytes, and puts it into its trees */
 void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
@@ -298,12 +309,14 @@ void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
 void ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state);
 
-/* when it ends to block: the end of its hold, or of the probe's lease */
-uint64_t ngx_http_graph_policy_state_end(
-    ngx_http_graph_policy_state_t *state, uint64_t now);
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
+/* puts what becomes of the state into the list; NOTHING is no news */
+void ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t now,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes);
 
 /* the keyed hash of a text, made once; 0 of an empty one */
 uint64_t ngx_http_graph_policy_key_hash(ngx_http_graph_policy_shctx_t *sh,
@@ -358,14 +371,16 @@ uint64_t ngx_http_graph_policy_conversation_hash(
 /* likewise; one that is "live" may take the place of the oldest other one */
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_create(
-    ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live);
+    ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live,
+    ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_conversation_init(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t hash);
+/* sets what limits it, and brings counts and order in line with that */
 void ngx_http_graph_policy_conversation_update(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_conversation_t *conversation, ngx_uint_t live,
-    uint64_t until);
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_limit_t *limit, uint64_t until);
 void ngx_http_graph_policy_conversation_remove(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation);
@@ -377,29 +392,41 @@ void ngx_http_graph_policy_conversation_remove(
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_limits(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    uint64_t *end);
+    ngx_http_graph_policy_gate_t *gate, uint64_t *end);
 
 /* as zone_learn() and zone_clear() */
 ngx_int_t ngx_http_graph_policy_conversation_learn(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_view_t *view);
 void ngx_http_graph_policy_conversation_clear(
     ngx_http_graph_policy_zone_t *zone, uint64_t hash, uint64_t sent,
-    ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_changes_t *changes);
 
 void ngx_http_graph_policy_conversation_view(
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_view_t *view);
+/* as state_note() */
+void ngx_http_graph_policy_conversation_note(
+    ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
+    ngx_http_graph_policy_transition_e transition,
+    ngx_http_graph_policy_changes_t *changes);
 
 
 ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_find(
     ngx_http_graph_policy_shctx_t *sh, ngx_str_t *phone, uint64_t *hash);
 ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
-    uint64_t now);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id);
+/* how many phones of the account are known, by its hash */
+ngx_uint_t ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t account);
+/* gives the phone a number, which is taken from another one of the account */
+void ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link, uint64_t number);
 ngx_uint_t ngx_http_graph_policy_link_is_of(
     ngx_http_graph_policy_link_t *link, ngx_str_t *account);
 void ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,

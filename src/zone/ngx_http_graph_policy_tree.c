@@ -16,6 +16,7 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
 
 
 uint64_t

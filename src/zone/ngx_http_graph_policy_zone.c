@@ -20,12 +20,32 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_count.h"
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
 #define NGX_HTTP_GRAPH_POLICY_LAYOUT   11
+
+/*
+ * A zone that another version of the module has made isn't walked.  Whoever
+ * changes the meaning of a member counts up the layout; where members come or
+ * go, the sizes say it by themselves.
+ */
+#define NGX_HTTP_GRAPH_POLICY_SIZES                                           \
+    (sizeof(ngx_http_graph_policy_shctx_t)                                    \
+     + sizeof(ngx_http_graph_policy_state_t)                                  \
+     + sizeof(ngx_http_graph_policy_conversation_t)                           \
+     + sizeof(ngx_http_graph_policy_link_t)                                   \
+     + sizeof(ngx_http_graph_policy_counters_t)                               \
+     + sizeof(ngx_http_graph_policy_history_t)                                \
+     + sizeof(ngx_http_graph_policy_fleet_t))
 
 /* free pages that a zone must have to keep an hour's history */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
@@ -48,7 +68,8 @@ static ngx_int_t ngx_http_graph_policy_zone_format(
 
 ngx_int_t
 ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
-    void *tag, ngx_http_graph_policy_zone_t **zonep)
+    void *tag, ngx_http_graph_policy_tell_pt tell, void *data,
+    ngx_http_graph_policy_zone_t **zonep)
 {
     ngx_shm_zone_t                *shm_zone;
     ngx_http_graph_policy_zone_t  *zone;
@@ -69,6 +90,8 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
     zone->name = *name;
     zone->shm_zone = shm_zone;
+    zone->tell = tell;
+    zone->data = data;
 
     shm_zone->init = ngx_http_graph_policy_zone_init_handler;
     shm_zone->data = zone;
@@ -104,7 +127,7 @@ ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         if (sh->magic != NGX_HTTP_GRAPH_POLICY_MAGIC
             || sh->layout != NGX_HTTP_GRAPH_POLICY_LAYOUT
-            || sh->size != sizeof(ngx_http_graph_policy_state_t))
+            || sh->size != NGX_HTTP_GRAPH_POLICY_SIZES)
         {
             ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
                           "graph_policy_zone \"%V\" was laid out by another "
@@ -256,7 +279,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
 
     sh->magic = NGX_HTTP_GRAPH_POLICY_MAGIC;
     sh->layout = NGX_HTTP_GRAPH_POLICY_LAYOUT;
-    sh->size = sizeof(ngx_http_graph_policy_state_t);
+    sh->size = NGX_HTTP_GRAPH_POLICY_SIZES;
     sh->key[0] = (zone->share != NULL) ? zone->share->key[0] : key[0];
     sh->key[1] = (zone->share != NULL) ? zone->share->key[1] : key[1];
     sh->keep.generation = ngx_http_graph_policy_siphash(key, zone->name.data,
@@ -282,6 +305,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_tree_init(&sh->conversations);
     ngx_http_graph_policy_tree_init(&sh->links);
     ngx_http_graph_policy_tree_init(&sh->link_members);
+    ngx_http_graph_policy_tree_init(&sh->link_numbers);
     ngx_queue_init(&sh->link_queue);
 
     for (i = 0; i < 2; i++) {
@@ -417,6 +441,31 @@ ngx_http_graph_policy_zone_notify(ngx_http_graph_policy_share_t *share)
     one = 1;
 
     (void) ngx_write_fd(share->notify, &one, sizeof(uint64_t));
+}
+
+
+void
+ngx_http_graph_policy_zone_edit(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    changes->n = 0;
+    changes->lost = 0;
+    changes->evicted = 0;
+    changes->refused = 0;
+    changes->full = 0;
+    changes->probe = NGX_HTTP_GRAPH_POLICY_NPROBES;
+
+    ngx_http_graph_policy_zone_lock(zone);
+}
+
+
+void
+ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    zone->tell(zone, changes);
 }
 
 

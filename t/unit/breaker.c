@@ -5,7 +5,7 @@
 
 
 /*
- * Tests of the breaker room, on a clock of their own.  Each begins with what
+ * Tests of the breaker, on a clock of their own.  Each begins with what
  * the service's answers would be and says when the next send goes through.
  */
 
@@ -36,7 +36,22 @@
 #define cool(...)      ngx_http_graph_policy_breaker_cool(__VA_ARGS__)
 #define settle(...)    ngx_http_graph_policy_breaker_settle(__VA_ARGS__)
 #define clear(...)     ngx_http_graph_policy_breaker_clear(__VA_ARGS__)
+#define put(...)       ngx_http_graph_policy_breaker_put(__VA_ARGS__)
+#define end(...)       ngx_http_graph_policy_breaker_end(__VA_ARGS__)
+#define fail_by(...)   ngx_http_graph_policy_breaker_fail(__VA_ARGS__)
+#define resolve(...)   ngx_http_graph_policy_breaker_resolve(__VA_ARGS__)
+#define renew(...)     ngx_http_graph_policy_breaker_renew(__VA_ARGS__)
+#define blocks(...)    ngx_http_graph_policy_breaker_blocks(__VA_ARGS__)
+#define may_probe(...)  ngx_http_graph_policy_breaker_may_probe(__VA_ARGS__)
+#define weigh(...)     ngx_http_graph_policy_breaker_weigh(__VA_ARGS__)
+#define admit(...)     ngx_http_graph_policy_breaker_admit(__VA_ARGS__)
+#define order_of(...)  ngx_http_graph_policy_breaker_order(__VA_ARGS__)
+#define order_key(...)  ngx_http_graph_policy_breaker_order_key(__VA_ARGS__)
+#define is_over(...)   ngx_http_graph_policy_breaker_is_over(__VA_ARGS__)
+#define rank(...)      ngx_http_graph_policy_breaker_rank(__VA_ARGS__)
 #define make_due(...)    ngx_http_graph_policy_breaker_make_due(__VA_ARGS__)
+#define blocked_until(...)                                                    \
+    ngx_http_graph_policy_breaker_blocked_until(__VA_ARGS__)
 
 /* some day in 2023, and what graph_policy_hold is by default */
 
@@ -48,6 +63,9 @@
 
 
 typedef ngx_http_graph_policy_breaker_t  breaker_t;
+typedef ngx_http_graph_policy_trip_t     trip_t;
+typedef ngx_http_graph_policy_asker_t    asker_t;
+typedef ngx_http_graph_policy_scales_t   scales_t;
 
 
 /* one that a request sent a second before T set at T, without jitter */
@@ -599,7 +617,7 @@ test_clear(void)
     is_int(clear(&b, T + 1, T + 2), CLEARED, "a success clears");
     is_int(clear(&b, T + 3, T + 4), NOTHING, "but once");
     is_int(position(&b, T + 4), CLOSED, "everybody passes");
-    is_int(b.lease, 0, "nobody probes");
+    is_int(b.lease.token, 0, "nobody probes");
 }
 
 
@@ -721,11 +739,8 @@ test_extremes(void)
 
     memset(&b, 0, sizeof(breaker_t));
     is_int(trip(&b, 0, 0, HOLD, MAX, 0), SET, "at 0 again");
-    is_int(b.changed, 1, "as the first change");
-    is_int(clear(&b, 1, 0), CLEARED, "and cleared in that millisecond");
-    is_int(b.changed, 2, "which is another change");
-    is_int(trip(&b, 2, 0, HOLD, MAX, 0), REARMED, "relapsed in it");
-    is_int(b.changed, 3, "and a third one");
+    is_int(clear(&b, 1, 0), CLEARED, "and cleared at 0");
+    is_int(trip(&b, 2, 0, HOLD, MAX, 0), REARMED, "relapsed at 0");
     is_int(b.hold, 2 * HOLD, "is known as such");
 
     /* holds that only 32 bits unsigned can hold, nothing overflows */
@@ -755,7 +770,8 @@ test_extremes(void)
 
     b = armed(UINT32_MAX, UINT32_MAX);
     is_int(clear(&b, T, T), CLEARED, "cleared");
-    is_int(trip(&b, T + 1, T + UINT32_MAX - 1ULL, HOLD, UINT32_MAX, 0), REARMED,
+    is_int(trip(&b, T + 1, T + UINT32_MAX - 1ULL, HOLD, UINT32_MAX, 0),
+           REARMED,
            "it is remembered as long");
 
     /* a clock that is far ahead */
@@ -839,7 +855,6 @@ test_cool(void)
 
     b = armed(HOLD, MAX);
     is_int(clear(&b, T, T), CLEARED, "one that was of another kind");
-    is_int(cool(&b, 0, T, T, 1000), NOTHING, "what left before says nothing");
     is_int(cool(&b, 0, T + 1, T, 1000), SET, "and now waits");
     lease(&b, 11, T + 31000);
     is_int(settle(&b, 11, FAILURE, T + 1000, 0), REARMED, "and fails");
@@ -847,12 +862,483 @@ test_cool(void)
 
     /* sent in the very millisecond of the last change */
 
-    b.changed = b.until;
+    b.changed = b.until - 1;
     is_int(cool(&b, 0, b.until, b.until, 1000), REARMED,
            "one sent as it was re-armed");
     is_int(clear(&b, b.changed, b.changed), CLEARED, "one as it was cleared");
     is_int(cool(&b, 0, b.changed, b.changed, 1000), SET,
            "and one after that");
+}
+
+
+/* The later of two changes has the later time, whatever the clock says. */
+
+static void
+test_changed(void)
+{
+    uint64_t   last;
+    breaker_t  b;
+
+    b = armed(HOLD, MAX);
+    is_int(b.changed, T, "a change has the time of its answer");
+
+    is_int(clear(&b, T, T), CLEARED, "a success in the same millisecond");
+    is_int(b.changed, T + 1, "is the later change");
+    is_int(b.until, T + 60000, "but is remembered from when it came");
+
+    is_int(trip(&b, T + 1, T, HOLD, MAX, 0), REARMED, "a relapse in it");
+    is_int(b.changed, T + 2, "is later still");
+    ok(due_at(&b, T + 2 * HOLD), "and holds from when it came");
+
+    /* a clock that was stepped back */
+
+    last = b.changed;
+    is_int(put(&b, T - DAY, HOLD, MAX, 0), REARMED, "set by hand a day before");
+    is_int(b.changed, last + 1, "is the later change");
+
+    is_int(end(&b, T - DAY), CLEARED, "and so is");
+    is_int(b.changed, last + 2, "its end");
+
+    is_int(cool(&b, 0, b.changed, T - DAY, 1000), SET, "a temporary one");
+    is_int(b.changed, last + 3, "too");
+
+    lease(&b, 1, T);
+    is_int(settle(&b, 1, FAILURE, T - DAY, 0), REARMED, "and its probe");
+    is_int(b.changed, last + 4, "likewise");
+
+    lease(&b, 2, T);
+    is_int(settle(&b, 2, INCONCLUSIVE, T - DAY, 0), FREED,
+           "a probe that told nothing");
+    is_int(b.changed, last + 4, "is no change");
+
+    is_int(clear(&b, b.changed, T + DAY), CLEARED, "when time goes on");
+    is_int(b.changed, T + DAY, "it is the clock's again");
+}
+
+
+/* a failure as an answer brings it: "sent" just before it came */
+
+static trip_t
+failure(unsigned fatal, uint64_t now)
+{
+    trip_t  trip;
+
+    memset(&trip, 0, sizeof(trip_t));
+
+    trip.sent = now - 5;
+    trip.now = now;
+    trip.hold = HOLD;
+    trip.max = MAX;
+    trip.fatal = fatal;
+    trip.was_fatal = 1;
+
+    return trip;
+}
+
+
+/* one by a webhook, of the second that "when" is in */
+
+static trip_t
+event(uint64_t when, uint64_t now)
+{
+    trip_t  trip;
+
+    trip = failure(1, now);
+    trip.event = 1;
+    trip.sent = when / 1000 * 1000;
+
+    return trip;
+}
+
+
+static void
+test_fail(void)
+{
+    trip_t     trip;
+    breaker_t  b, was;
+
+    memset(&b, 0, sizeof(breaker_t));
+
+    trip = failure(0, T);
+    is_int(fail_by(&b, &trip), SET, "a temporary one where nothing was");
+
+    memset(&b, 0, sizeof(breaker_t));
+
+    trip = failure(1, T);
+    trip.random = HOLD / 10;
+    is_int(fail_by(&b, &trip), SET, "a fatal failure");
+    ok(due_at(&b, T + HOLD + HOLD / 10), "holds with its jitter");
+    is_int(b.max, MAX, "may grow");
+
+    was = b;
+    trip = failure(0, T + 2 * HOLD);
+    is_int(fail_by(&b, &trip), NOTHING, "a temporary one while it is armed");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t),
+           "doesn't replace it");
+
+    is_int(clear(&b, T + 2 * HOLD, T + 2 * HOLD), CLEARED, "it is over");
+    was = b;
+    trip = failure(0, b.until - 1);
+    is_int(fail_by(&b, &trip), NOTHING, "a temporary one while it's known");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t),
+           "doesn't replace what is known");
+
+    trip = failure(0, b.until);
+    is_int(fail_by(&b, &trip), SET, "but does afterwards");
+    ok(due_at(&b, was.until + HOLD), "for its wait");
+    is_int(b.max, HOLD, "which doesn't double");
+
+    /* a fatal one takes the place of what waits */
+
+    trip = failure(1, b.since + 1);
+    trip.sent = T;
+    trip.was_fatal = 0;
+    was = b;
+    is_int(fail_by(&b, &trip), SET, "a fatal one while it waits");
+    is_int(b.hold, HOLD, "has a hold of its own");
+    is_int(b.holds, 1, "is the first in a row");
+    is_int(b.since, trip.now, "since now");
+    is_int(b.changed, trip.now, "and now");
+
+    b = was;
+    trip.now = was.changed;
+    is_int(fail_by(&b, &trip), SET, "also in the same millisecond");
+    is_int(b.changed, was.changed + 1, "is the later change");
+}
+
+
+static void
+test_fail_grows(void)
+{
+    size_t     i;
+    trip_t     trip;
+    breaker_t  b;
+
+    static const uint32_t  waits[] = {
+        1000, 4000, 16000, 64000, 100000, 100000
+    };
+
+    memset(&b, 0, sizeof(breaker_t));
+
+    for (i = 0; i < sizeof(waits) / sizeof(waits[0]); i++) {
+        trip = failure(0, (i == 0) ? T : b.until);
+        trip.sent = trip.now;
+        trip.hold = 1000;
+        trip.max = 100000;
+        trip.grows = 1;
+        trip.was_fatal = 0;
+
+        is_int(fail_by(&b, &trip), (i == 0) ? SET : REARMED,
+               "failure %zu in a row", i + 1);
+        is_int(b.hold, waits[i], "is waited for four times as long");
+    }
+
+    trip = failure(0, b.until);
+    trip.sent = trip.now;
+    trip.hold = 1000;
+    is_int(fail_by(&b, &trip), NOTHING, "one with no such growth, over a "
+           "fatal one");
+    trip.was_fatal = 0;
+    is_int(fail_by(&b, &trip), REARMED, "and over its like");
+    is_int(b.hold, 1000, "has just its wait");
+
+    /* the probe's own failure counts while it has the lease */
+
+    lease(&b, 7, b.until + 30000);
+    trip = failure(0, b.until + 100);
+    trip.was_fatal = 0;
+    is_int(fail_by(&b, &trip), NOTHING, "a failure beside the probe");
+    trip.lease = 7;
+    is_int(fail_by(&b, &trip), REARMED, "that of the probe");
+}
+
+
+static void
+test_fail_event(void)
+{
+    trip_t     trip;
+    breaker_t  b, was;
+
+    memset(&b, 0, sizeof(breaker_t));
+
+    trip = event(T + 2999, T + 4000);
+    is_int(fail_by(&b, &trip), SET, "an event sets it");
+    is_int(b.changed, T + 2000, "at the time of its cause");
+    ok(due_at(&b, T + 4000 + HOLD), "for a hold from its arrival");
+
+    was = b;
+    trip = event(T + 2000, T + 5000 + HOLD);
+    is_int(fail_by(&b, &trip), NOTHING, "the same event once more");
+    trip = event(T + 1000, T + 5000 + HOLD);
+    is_int(fail_by(&b, &trip), NOTHING, "an older one");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t), "change nothing");
+
+    trip = event(T + 3000, T + 5000 + HOLD);
+    is_int(fail_by(&b, &trip), REARMED, "a newer one when it's due");
+
+    /* it may have been at the end of its second */
+
+    is_int(clear(&b, T + 20500, T + 20500), CLEARED, "cleared by a success");
+    trip = event(T + 20000, T + 21000);
+    is_int(fail_by(&b, &trip), REARMED, "an event of that second");
+    is_int(b.changed, T + 20501, "is the later change");
+
+    is_int(clear(&b, T + 30000, T + 30000), CLEARED, "cleared again");
+    was = b;
+    trip = event(T + 29999, T + 31000);
+    is_int(fail_by(&b, &trip), NOTHING, "one of the second before");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t), "changes nothing");
+}
+
+
+/* A state that somebody has frozen by hand ends by hand alone. */
+
+static void
+test_frozen(void)
+{
+    breaker_t  b, was;
+
+    memset(&b, 0, sizeof(breaker_t));
+
+    is_int(end(&b, T), NOTHING, "a closed one can't be ended");
+    is_int(put(&b, T, HOLD, MAX, 1), SET, "frozen");
+
+    was = b;
+    is_int(clear(&b, T + DAY, T + DAY), NOTHING, "a success");
+    is_int(make_due(&b, T + DAY), 0, "or a registration");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t), "changes nothing");
+    is_int(position(&b, T + 365ULL * DAY), OPEN, "it blocks for years");
+
+    is_int(end(&b, T + DAY), CLEARED, "until somebody ends it");
+}
+
+
+static void
+test_resolve(void)
+{
+    breaker_t  b, was;
+
+    b = armed(HOLD, MAX);
+    was = b;
+    is_int(resolve(&b, T - 1000, T + 5000), 0,
+           "the end of an earlier cause");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t), "changes nothing");
+
+    is_int(resolve(&b, T, T + 5000), 1, "one of the same second");
+    is_int(position(&b, T + 5000), CLOSED, "clears it");
+    is_int(b.changed, T + 1, "as the later change");
+    is_int(b.until, T + 5000 + 60000, "remembered since it was told");
+
+    is_int(resolve(&b, T + 3000, T + 6000), 1, "a later end of what is over");
+    is_int(b.changed, T + 3000, "is remembered");
+    is_int(resolve(&b, T + 3000, T + 7000), 1, "told twice");
+    is_int(b.changed, T + 3000, "it is no other change");
+    is_int(b.until, T + 5000 + 60000, "nor remembered longer");
+
+    memset(&b, 0, sizeof(breaker_t));
+    is_int(resolve(&b, T, T), 1, "one of what nobody knew");
+    is_int(b.changed, T, "is remembered, too");
+    is_int(position(&b, T), CLOSED, "and blocks nobody");
+
+    put(&b, T + 5000, HOLD, MAX, 1);
+    was = b;
+    is_int(resolve(&b, T + 6000, T + 7000), 0, "a frozen one");
+    is_mem(&b, sizeof(breaker_t), &was, sizeof(breaker_t), "stays");
+}
+
+
+static void
+test_renew(void)
+{
+    breaker_t  b;
+
+    b = probed(HOLD, MAX);
+
+    renew(&b, 1, T + HOLD + 50000);
+    is_int(b.lease.until, T + HOLD + 50000, "a probe renews its lease");
+
+    renew(&b, 2, T + HOLD + 90000);
+    is_int(b.lease.until, T + HOLD + 50000, "nobody else does");
+
+    settle(&b, 1, INCONCLUSIVE, T + HOLD, 0);
+    renew(&b, 0, T + HOLD + 90000);
+    is_int(b.lease.until, T + HOLD + 50000, "nor is none renewed");
+
+    b = probed(HOLD, MAX);
+    b.armed = 0;
+    renew(&b, 1, T + HOLD + 90000);
+    is_int(b.lease.until, T + HOLD + 30000, "nor that of one that is over");
+}
+
+
+static void
+test_blocks(void)
+{
+    size_t     i;
+    asker_t    asker;
+    breaker_t  b;
+
+    static const struct {
+        ngx_http_graph_policy_kind_e  kind;
+        uint64_t                      credential;
+        ngx_uint_t                    needs_message, probes;
+        const char                   *name;
+    } askers[] = {
+        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 5, 1, 1, "a message" },
+        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 5, 0, 1, "a message, of a token" },
+        { NGX_HTTP_GRAPH_POLICY_SEND, 5, 1, 0, "an upload" },
+        { NGX_HTTP_GRAPH_POLICY_SEND, 5, 0, 1, "an upload, of a token" },
+        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 0, 1, 0, "a nameless message" },
+        { NGX_HTTP_GRAPH_POLICY_SEND, 0, 0, 0, "a nameless upload" }
+    };
+
+    for (i = 0; i < sizeof(askers) / sizeof(askers[0]); i++) {
+        asker.kind = askers[i].kind;
+        asker.credential = askers[i].credential;
+        asker.lease = 0;
+
+        is_int(may_probe(askers[i].needs_message, &asker), askers[i].probes,
+               "%s probes or doesn't", askers[i].name);
+
+        b = armed(HOLD, MAX);
+        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD - 1), 1,
+               "it is blocked by the hold");
+        is_int(blocked_until(&b, T), T + HOLD, "as long as that lasts");
+        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD),
+               !askers[i].probes, "then if it may not probe");
+        is_int(blocked_until(&b, T + HOLD), T + HOLD, "no longer by the hold");
+
+        lease(&b, 3, T + HOLD + 30000);
+        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD), 1,
+               "and by another's lease");
+        is_int(blocked_until(&b, T + HOLD), T + HOLD + 30000,
+               "as long as that lasts");
+
+        asker.lease = 3;
+        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD - 1), 0,
+               "by its own it goes on");
+        asker.lease = 4;
+        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD), 1,
+               "by one that is no more it doesn't");
+    }
+
+    /* what only reads passes once the hold is over, leased or not */
+
+    memset(&asker, 0, sizeof(asker_t));
+    asker.kind = NGX_HTTP_GRAPH_POLICY_READ;
+    asker.credential = 5;
+
+    b = armed(HOLD, MAX);
+    is_int(may_probe(0, &asker), 0, "a read is no probe");
+    is_int(blocks(&b, 1, &asker, T + HOLD - 1), 1, "it waits for the hold");
+    lease(&b, 3, T + HOLD + 30000);
+    is_int(blocks(&b, 1, &asker, T + HOLD), 0, "and passes beside a probe");
+}
+
+
+static void
+test_admit(void)
+{
+    asker_t   asker;
+    scales_t  scales;
+
+    asker.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+    asker.credential = 5;
+    asker.lease = 0;
+
+    memset(&scales, 0, sizeof(scales_t));
+    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
+           "nothing blocks");
+
+    scales.due = 1;
+    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE,
+           "one is due");
+    asker.kind = NGX_HTTP_GRAPH_POLICY_READ;
+    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
+           "which a read doesn't probe");
+    asker.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+
+    /* dry ones show only while no other does */
+
+    is_int(weigh(&scales, T + 100, 1), 1, "a dry one is shown");
+    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE,
+           "and keeps no probe back");
+    is_int(weigh(&scales, T + 50, 1), 0, "a dry one that ends sooner isn't");
+    is_int(weigh(&scales, T + 200, 1), 1, "one that ends later is");
+    is_int(scales.end, T + 200, "with its end");
+
+    scales.due = 0;
+    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN,
+           "with none due it would have blocked");
+
+    is_int(weigh(&scales, T + 10, 0), 1, "one in force is shown before it");
+    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+           "and blocks");
+    is_int(weigh(&scales, T + 10, 0), 0, "of two alike the first is shown");
+    is_int(weigh(&scales, T + 300, 1), 0, "a dry one no more");
+    is_int(weigh(&scales, T + 11, 0), 1, "but one that ends later");
+    is_int(scales.end, T + 11, "with its end");
+
+    scales.due = 1;
+    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+           "all must let it pass");
+}
+
+
+/* The order in which things leave is what docs/directives.md promises. */
+
+static void
+test_rank(void)
+{
+    size_t     i;
+    breaker_t  b;
+
+    b = armed(HOLD, MAX);
+
+    is_int(order_of(&b, 0, 0), NGX_HTTP_GRAPH_POLICY_ARMED, "an answer's");
+    is_int(order_of(&b, 0, 1), NGX_HTTP_GRAPH_POLICY_BY_EVENT, "a webhook's");
+    is_int(order_of(&b, 1, 0), NGX_HTTP_GRAPH_POLICY_COOLING, "a cool-down");
+    is_int(order_key(&b, 600000), T + HOLD, "each by its end");
+
+    clear(&b, T + 5, T + 5);
+    is_int(order_of(&b, 0, 1), NGX_HTTP_GRAPH_POLICY_IDLE, "one that is over");
+    is_int(order_key(&b, 0), T + 5 + 60000, "by the end of its memory");
+    is_int(order_key(&b, 600000), T + 5 + 600000,
+           "which is longer where late events come");
+
+    {
+        const ngx_http_graph_policy_rank_e  ranks[] = {
+            NGX_HTTP_GRAPH_POLICY_LEAVES_CONVERSATION,
+            rank(NGX_HTTP_GRAPH_POLICY_COOLING, T + 1, T),
+            NGX_HTTP_GRAPH_POLICY_LEAVES_LINK,
+            rank(NGX_HTTP_GRAPH_POLICY_IDLE, T + 1, T),
+            rank(NGX_HTTP_GRAPH_POLICY_ARMED, T, T),
+            rank(NGX_HTTP_GRAPH_POLICY_BY_EVENT, T, T),
+            rank(NGX_HTTP_GRAPH_POLICY_ARMED, T + 1, T),
+            rank(NGX_HTTP_GRAPH_POLICY_BY_EVENT, T + 1, T),
+            NGX_HTTP_GRAPH_POLICY_LEAVES_NEVER
+        };
+
+        for (i = 1; i < sizeof(ranks) / sizeof(ranks[0]); i++) {
+            ok(ranks[i - 1] < ranks[i], "rank %zu leaves before %zu", i - 1,
+               i);
+        }
+
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_COOLING, T, T), ranks[1],
+               "a cool-down that is over leaves as one that isn't");
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_IDLE, T, T), ranks[3],
+               "so does a memory");
+    }
+
+    ok(!is_over(NGX_HTTP_GRAPH_POLICY_IDLE, T, T - 1), "a memory");
+    ok(is_over(NGX_HTTP_GRAPH_POLICY_IDLE, T, T), "has its end");
+    ok(!is_over(NGX_HTTP_GRAPH_POLICY_COOLING, T, T + 599999), "a cool-down");
+    ok(is_over(NGX_HTTP_GRAPH_POLICY_COOLING, T, T + 600000),
+       "stays for ten minutes more");
+    ok(!is_over(NGX_HTTP_GRAPH_POLICY_ARMED, T, T + DAY - 1), "a fatal one");
+    ok(is_over(NGX_HTTP_GRAPH_POLICY_ARMED, T, T + DAY), "for a day");
+    ok(!is_over(NGX_HTTP_GRAPH_POLICY_BY_EVENT, T, T + DAY - 1), "whoever");
+    ok(is_over(NGX_HTTP_GRAPH_POLICY_BY_EVENT, T, T + DAY), "has set it");
 }
 
 
@@ -882,9 +1368,9 @@ test_any(void)
 
     static const uint32_t  holds[] = { 1, 9, 10, 300, 10000, 900000, DAY };
 
-    ngx_http_graph_policy_outcome_e     outcome;
-    ngx_http_graph_policy_position_e    before, after;
-    ngx_http_graph_policy_transition_e  what;
+    ngx_http_graph_policy_position_e       before, after;
+    ngx_http_graph_policy_transition_e     what;
+    ngx_http_graph_policy_probe_outcome_e  outcome;
 
     memset(&b, 0, sizeof(breaker_t));
 
@@ -922,7 +1408,7 @@ test_any(void)
             break;
 
         case 2:
-            outcome = (ngx_http_graph_policy_outcome_e) below(3);
+            outcome = (ngx_http_graph_policy_probe_outcome_e) below(3);
             what = settle(&b, ngx_max(token, 2) - below(2), outcome, now,
                           below(1 << 30));
             bad += what == SET;
@@ -959,18 +1445,21 @@ test_any(void)
 
         case SET:
         case REARMED:
-            bad += after != OPEN || b.lease != 0 || b.changed != now
+            bad += after != OPEN || b.lease.token != 0
+                   || b.changed != ngx_max(now, was.changed + 1)
                    || b.holds == 0 || b.until < now + b.hold
                    || b.until > now + b.hold + b.hold / 10;
             break;
 
         case CLEARED:
-            bad += after != CLOSED || b.lease != 0 || b.changed != now
+            bad += after != CLOSED || b.lease.token != 0
+                   || b.changed != ngx_max(now, was.changed + 1)
                    || b.until < now + 60000;
             break;
 
         case FREED:
-            bad += after != OPEN || b.lease != 0 || b.changed != was.changed
+            bad += after != OPEN || b.lease.token != 0
+                   || b.changed != was.changed
                    || b.hold != was.hold || b.until > now + 5000;
             break;
 
@@ -1010,6 +1499,16 @@ main(void)
     test_long();
     test_extremes();
     test_cool();
+    test_changed();
+    test_fail();
+    test_fail_grows();
+    test_fail_event();
+    test_frozen();
+    test_resolve();
+    test_renew();
+    test_blocks();
+    test_admit();
+    test_rank();
     test_any();
 
     return tap_done();

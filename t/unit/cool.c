@@ -150,7 +150,7 @@ test_probe(void)
 
     is_int(cool(&b, 5, T + 1000, T + 1500, 4000), REARMED, "the probe fails");
     ok(due_at(&b, T + 5500), "it waits anew, from the answer on");
-    is_int(b.lease, 0, "the lease is over");
+    is_int(b.lease.token, 0, "the lease is over");
     is_int(b.holds, 2, "two in a row");
     is_int(b.since, T, "since the first");
 

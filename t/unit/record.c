@@ -15,12 +15,15 @@
 
 #define HEAD   "{\"graph_policy\":1,"                                         \
                "\"fingerprint_key\":\"00000000000000010000000000000002\","    \
-               "\"generation\":\"fedcba9876543210\",\"master\":17,\"lease\":5}"
+               "\"generation\":\"fedcba9876543210\","                         \
+               "\"predecessor\":\"0123456789abcdef\",\"master\":17,\"lease\":5}"
 #define STATE  "{\"state\":\"phone\",\"key\":\"1\",\"category\":\"fatal\","   \
                "\"reason\":\"phone-disconnected\",\"code\":133010,"           \
                "\"status\":400,\"source\":\"answer\",\"armed\":true,"         \
                "\"since\":1,\"until\":2,\"changed\":3,\"hold\":4,\"max\":5,"  \
                "\"holds\":6,\"blocked\":7}"
+#define NAMED  "{\"link\":\"1\",\"account\":\"2\",\"number\":"             \
+               "\"0000000000abcdef\",\"confirmed\":3}"
 #define LINK   "{\"link\":\"1\",\"account\":\"2\",\"confirmed\":3}"
 
 
@@ -98,6 +101,7 @@ lines(void)
     record.fingerprint_key[0] = 1;
     record.fingerprint_key[1] = 2;
     record.generation = 0xfedcba9876543210ULL;
+    record.predecessor = 0x0123456789abcdefULL;
     record.master = 17;
     record.lease = 5;
     is_line(&record, HEAD "\n", "a head");
@@ -165,6 +169,9 @@ lines(void)
     set_text(&record.account, "2");
     record.confirmed = 3;
     is_line(&record, LINK "\n", "a link");
+
+    record.number = 0xabcdef;
+    is_line(&record, NAMED "\n", "a link with a number");
 
     ngx_http_graph_policy_record_init(&record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_END);
@@ -266,6 +273,7 @@ refused(void)
         "{\"link\":\"a\",\"account\":\"2\",\"confirmed\":1}",
         "{\"link\":\"1\",\"account\":\"\",\"confirmed\":1}",
         "{\"link\":\"1\",\"account\":\"a/b\",\"confirmed\":1}",
+        "{\"link\":\"1\",\"account\":\"2\",\"number\":\"1\",\"confirmed\":1}",
         "{\"link\":\"1\",\"confirmed\":1}",
         "{\"link\":\"1\",\"account\":\"2\",\"confirmed\":1,"
         "\"key\":\"a\"}", "\xff", "{\"\xff\":1,\"lines\":1}"
@@ -286,6 +294,7 @@ refused(void)
     without(HEAD, "2\",", "\",", NGX_DECLINED);
     without(HEAD, "\"master\":17", "\"master\":2147483648", NGX_DECLINED);
     without(HEAD, ",\"lease\":5", "", NGX_DECLINED);
+    without(HEAD, "\"predecessor\":\"0123456789abcdef\",", "", NGX_OK);
 
     /* a NUL is a byte like others */
 
@@ -312,6 +321,10 @@ accepted(void)
     is_int(record.type, NGX_HTTP_GRAPH_POLICY_RECORD_LINK, "is one");
     is_int(record.confirmed, 3, "confirmed");
     is_mem(record.account.data, record.account.len, "2", 1, "its account");
+    ok(record.number == 0, "and no number");
+
+    is_int(read_text(NAMED, &record), NGX_OK, "a link with a number");
+    ok(record.number == 0xabcdef, "the number");
 }
 
 

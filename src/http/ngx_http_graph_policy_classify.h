@@ -1,0 +1,39 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
+#include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_outcome.h"
+
+
+/*
+ * Classifies the held answer; what can't be read is unclassified.  Learning
+ * it may raise ctx->hint.
+ */
+void ngx_http_graph_policy_classify(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+void ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+
+/*
+ * The holds of a location, "conversation_hold" being the longest of its zone,
+ * or 0 if none of its locations gates conversations.
+ */
+void ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_msec_t conversation_hold, ngx_http_graph_policy_limits_t *limits);
+
+/* when the request that is being answered left for the upstream, in ms */
+uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_ */

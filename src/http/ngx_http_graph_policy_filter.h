@@ -1,0 +1,21 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_FILTER_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_FILTER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+ngx_int_t ngx_http_graph_policy_filter_init(ngx_conf_t *cf);
+/* whether no other filter was put before ours, once all are in place */
+ngx_uint_t ngx_http_graph_policy_filter_is_first(void);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_FILTER_H_INCLUDED_ */

@@ -1,0 +1,26 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_HELD_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_HELD_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_ctx.h"
+
+
+/*
+ * Copies what "b" has of an error's body behind what there is.  NGX_DECLINED:
+ * the body isn't to be had whole in "bound" bytes, and "b" is untouched;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_HELD_H_INCLUDED_ */

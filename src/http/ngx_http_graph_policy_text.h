@@ -1,0 +1,40 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+#ifndef _NGX_HTTP_GRAPH_POLICY_TEXT_H_INCLUDED_
+#define _NGX_HTTP_GRAPH_POLICY_TEXT_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_zone.h"
+
+#define ngx_http_graph_policy_is_named(value, literal)                        \
+    ((value)->len == sizeof(literal) - 1                                      \
+     && ngx_strncasecmp((value)->data, (u_char *) literal,                    \
+                        sizeof(literal) - 1)                                  \
+        == 0)
+
+
+/* milliseconds of the wall clock */
+
+static ngx_inline uint64_t
+ngx_http_graph_policy_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+/* writes a state's id, NGX_HTTP_GRAPH_POLICY_ID_LEN bytes */
+u_char *ngx_http_graph_policy_write_id(u_char *p,
+    ngx_http_graph_policy_view_t *view);
+
+
+#endif /* _NGX_HTTP_GRAPH_POLICY_TEXT_H_INCLUDED_ */

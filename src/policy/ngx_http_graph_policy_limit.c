@@ -1,0 +1,177 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Decides when a conversation's limit blocks a message, and what answers,
+ * events and inbound messages make of it, in whatever order they come.
+ *
+ * Pure: no clock, no lock.  The caller owns the structure and, where it lies in
+ * shared memory, holds the mutex.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_rules.h"
+
+
+static ngx_uint_t ngx_http_graph_policy_limit_is_newer(
+    ngx_http_graph_policy_limit_t *limit,
+    ngx_http_graph_policy_refusal_t *refusal);
+
+
+/* events tell their time in seconds */
+
+#define ngx_http_graph_policy_second(ms)  ((ms) / 1000)
+
+
+ngx_uint_t
+ngx_http_graph_policy_limit_is_live(ngx_http_graph_policy_limit_t *limit,
+    uint64_t until, uint64_t now)
+{
+    return limit->live && now < until;
+}
+
+
+uint64_t
+ngx_http_graph_policy_limit_end(ngx_http_graph_policy_limit_t *limit,
+    uint64_t until, ngx_http_graph_policy_gate_t *gate)
+{
+    if (gate->hold == 0 || !limit->live) {
+        return 0;
+    }
+
+    /* a template is what opens a window again */
+
+    if (gate->template
+        && limit->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
+    {
+        return 0;
+    }
+
+    if (!limit->fixed && gate->hold < limit->hold) {
+        return until - (limit->hold - gate->hold);
+    }
+
+    return until;
+}
+
+
+uint64_t
+ngx_http_graph_policy_limit_until(ngx_http_graph_policy_refusal_t *refusal)
+{
+    /* the hold of an answer begins with it, that of an event with its cause */
+
+    return (refusal->event ? refusal->sent : refusal->now) + refusal->hold;
+}
+
+
+ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_limit_refuse(ngx_http_graph_policy_limit_t *limit,
+    uint64_t *until, ngx_http_graph_policy_refusal_t *refusal)
+{
+    ngx_uint_t  was_live;
+
+    if (!ngx_http_graph_policy_limit_is_newer(limit, refusal)) {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
+
+    was_live = ngx_http_graph_policy_limit_is_live(limit, *until,
+                                                   refusal->now);
+
+    /* Meta delivers an event more than once */
+
+    if (was_live && refusal->sent == limit->changed
+        && refusal->reason == limit->reason)
+    {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
+
+    if (!was_live) {
+        limit->since = refusal->event ? refusal->sent : refusal->now;
+    }
+
+    limit->changed = refusal->sent;
+    limit->hold = refusal->hold;
+    limit->reason = refusal->reason;
+    limit->fixed = refusal->fixed;
+    limit->inbound = 0;
+    limit->live = 1;
+
+    *until = ngx_http_graph_policy_limit_until(refusal);
+
+    return was_live ? NGX_HTTP_GRAPH_POLICY_REARMED
+                    : NGX_HTTP_GRAPH_POLICY_SET;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_limit_is_newer(ngx_http_graph_policy_limit_t *limit,
+    ngx_http_graph_policy_refusal_t *refusal)
+{
+    uint64_t  sent, changed;
+
+    sent = ngx_http_graph_policy_second(refusal->sent);
+    changed = ngx_http_graph_policy_second(limit->changed);
+
+    if (sent != changed || !limit->inbound) {
+        return sent >= changed;
+    }
+
+    /* a message that left after it came is newer, even within one second */
+
+    return !refusal->event && refusal->sent >= limit->since;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_limit_yields(ngx_http_graph_policy_limit_t *limit,
+    uint64_t when)
+{
+    return ngx_http_graph_policy_second(when)
+           >= ngx_http_graph_policy_second(limit->changed);
+}
+
+
+uint64_t
+ngx_http_graph_policy_limit_memory(uint64_t when, uint32_t hold)
+{
+    /* older events than FRESH aren't believed anyway */
+
+    return when + ngx_max(hold, NGX_HTTP_GRAPH_POLICY_FRESH);
+}
+
+
+void
+ngx_http_graph_policy_limit_open(ngx_http_graph_policy_limit_t *limit,
+    uint64_t when, uint64_t now)
+{
+    limit->changed = when;
+    limit->since = now;
+    limit->inbound = 1;
+    limit->live = 0;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_limit_clears(ngx_http_graph_policy_limit_t *limit,
+    uint64_t sent)
+{
+    return limit->live && sent >= limit->changed;
+}
+
+
+uint64_t
+ngx_http_graph_policy_limit_clear(ngx_http_graph_policy_limit_t *limit,
+    uint64_t until, uint64_t sent, uint64_t memory)
+{
+    limit->changed = sent;
+    limit->inbound = 0;
+    limit->live = 0;
+
+    return ngx_max(until, sent + memory);
+}

@@ -1,0 +1,211 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Decides what an error brings about: whether it sets a state, whom that covers
+ * and for how long, and what the error says of a state that its request probed.
+ *
+ * Pure: no clock, no lock, no memory of its own.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_backoff.h"
+#include "ngx_http_graph_policy_outcome.h"
+
+
+static ngx_msec_t ngx_http_graph_policy_outcome_hold(
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_source_e source, ngx_msec_t hint,
+    ngx_http_graph_policy_limits_t *limits);
+
+
+ngx_uint_t
+ngx_http_graph_policy_outcome(ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_source_e source, ngx_msec_t hint,
+    ngx_http_graph_policy_limits_t *limits,
+    ngx_http_graph_policy_outcome_t *outcome)
+{
+    ngx_msec_t  hold, max;
+
+    hold = ngx_http_graph_policy_outcome_hold(verdict, source, hint, limits);
+
+    /* a wait is Graph's own and grows by its rule, not by the location's */
+
+    max = (verdict->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
+          ? NGX_HTTP_GRAPH_POLICY_MAX_HINT : ngx_max(hold, limits->hold_max);
+
+    outcome->hold = (uint32_t) hold;
+    outcome->max = (uint32_t) max;
+
+    return hold != 0;
+}
+
+
+static ngx_msec_t
+ngx_http_graph_policy_outcome_hold(ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_source_e source, ngx_msec_t hint,
+    ngx_http_graph_policy_limits_t *limits)
+{
+    ngx_msec_t  wait;
+
+    if (verdict->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST) {
+        return 0;
+    }
+
+    /* a webhook doesn't say which call of Graph's was the failing one */
+
+    if (verdict->messages && source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER) {
+        return 0;
+    }
+
+    switch (verdict->category) {
+
+    case NGX_HTTP_GRAPH_POLICY_FATAL:
+        return (verdict->hold != 0) ? verdict->hold : limits->hold;
+
+    case NGX_HTTP_GRAPH_POLICY_TEMPORARY:
+
+        /* an event comes too late to say how long to wait now */
+
+        if (!limits->cooldown
+            || source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER)
+        {
+            return 0;
+        }
+
+        wait = ngx_http_graph_policy_backoff_row_wait(verdict, 2);
+        wait = ngx_max(wait, hint);
+
+        return ngx_min(wait, NGX_HTTP_GRAPH_POLICY_MAX_HINT);
+
+    case NGX_HTTP_GRAPH_POLICY_CONTEXT:
+
+        if (verdict->scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION
+            || limits->conversation_hold == 0)
+        {
+            return 0;
+        }
+
+        return (verdict->hold != 0) ? verdict->hold
+                                    : limits->conversation_hold;
+
+    default:
+        return 0;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_outcome_of_request(
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_asked_t *asked)
+{
+    if (!asked->send || (verdict->messages && !asked->messages)) {
+        return 0;
+    }
+
+    /* an upload is sent to nobody */
+
+    return asked->message
+           || verdict->category != NGX_HTTP_GRAPH_POLICY_CONTEXT;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_outcome_covered(ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_source_e source,
+    ngx_http_graph_policy_known_t *known,
+    ngx_http_graph_policy_covered_t *covered)
+{
+    ngx_uint_t  answer, found;
+
+    answer = (source == NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+
+    /* requests that can't be told apart mustn't change a state */
+
+    if (answer && !known->credential) {
+        return NGX_DECLINED;
+    }
+
+    /* an event that Meta has signed needs no token, and knows none */
+
+    covered->bound = (verdict->bound && answer);
+
+    if (verdict->category == NGX_HTTP_GRAPH_POLICY_CONTEXT) {
+        covered->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
+        covered->bound = 0;
+
+        return known->recipient ? NGX_OK : NGX_DECLINED;
+    }
+
+    switch (verdict->scope) {
+
+    case NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL:
+
+        if (answer) {
+            covered->kind = NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL;
+            covered->bound = 1;
+            return NGX_OK;
+        }
+
+        /* fall through */
+
+    case NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT:
+
+        if (known->account) {
+            covered->kind = NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT;
+            return NGX_OK;
+        }
+
+        covered->kind = NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE;
+        found = known->phone;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE:
+        covered->kind = NGX_HTTP_GRAPH_POLICY_KEY_PHONE;
+        found = known->phone;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION:
+        covered->kind = NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION;
+        found = known->recipient;
+        break;
+
+    default: /* NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST */
+        return NGX_DECLINED;
+    }
+
+    return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_http_graph_policy_probe_outcome_e
+ngx_http_graph_policy_outcome_of_probe(
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_key_e kind, ngx_uint_t reason)
+{
+    if (!verdict->matched) {
+        return NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
+    }
+
+    if (verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL
+        && verdict->reason == reason)
+    {
+        return NGX_HTTP_GRAPH_POLICY_FAILURE;
+    }
+
+    /* whatever else is wrong, the token works */
+
+    if (kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL
+        && verdict->category < NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED)
+    {
+        return NGX_HTTP_GRAPH_POLICY_SUCCESS;
+    }
+
+    return NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
+}
