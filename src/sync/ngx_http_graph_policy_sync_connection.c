@@ -29,6 +29,12 @@ static ngx_int_t ngx_http_graph_policy_sync_conn_connect(
     ngx_http_graph_policy_sync_conn_t *conn);
 static void ngx_http_graph_policy_sync_conn_connected(
     ngx_http_graph_policy_sync_conn_t *conn);
+#if (NGX_SSL)
+static void ngx_http_graph_policy_sync_conn_shaken(
+    ngx_http_graph_policy_sync_conn_t *conn,
+    ngx_http_graph_policy_sync_failure_e why, const char *what,
+    ngx_str_t *detail);
+#endif
 static void ngx_http_graph_policy_sync_conn_begin(
     ngx_http_graph_policy_sync_conn_t *conn);
 static void ngx_http_graph_policy_sync_conn_read(ngx_event_t *rev);
@@ -41,33 +47,7 @@ static void ngx_http_graph_policy_sync_conn_answered(
     ngx_http_graph_policy_sync_conn_t *conn);
 static void ngx_http_graph_policy_sync_conn_await(
     ngx_http_graph_policy_sync_conn_t *conn);
-static void ngx_http_graph_policy_sync_conn_shut(
-    ngx_http_graph_policy_sync_conn_t *conn);
-static void ngx_http_graph_policy_sync_conn_end(
-    ngx_http_graph_policy_sync_conn_t *conn,
-    ngx_http_graph_policy_sync_failure_e why, const char *what,
-    ngx_str_t *detail, ngx_uint_t large);
 
-static void ngx_http_graph_policy_sync_conn_complain(
-    ngx_http_graph_policy_sync_conn_t *conn, const char *what,
-    ngx_str_t *detail);
-
-#if (NGX_SSL)
-static void ngx_http_graph_policy_sync_conn_handshake(
-    ngx_http_graph_policy_sync_conn_t *conn);
-static void ngx_http_graph_policy_sync_conn_shaken(ngx_connection_t *c);
-static ngx_int_t ngx_http_graph_policy_sync_conn_check(ngx_connection_t *c,
-    ngx_str_t *name);
-static ngx_uint_t ngx_http_graph_policy_sync_conn_is_address(
-    ngx_str_t *name);
-static ngx_str_t *ngx_http_graph_policy_sync_conn_name(
-    ngx_http_graph_policy_sync_conn_t *conn);
-#endif
-
-
-#define ngx_http_graph_policy_sync_conn_server(conn)                          \
-    ((ngx_http_graph_policy_sync_server_t *)                                  \
-     (conn)->run->sync->servers.elts + (conn)->run->server)
 
 
 void
@@ -215,7 +195,8 @@ ngx_http_graph_policy_sync_conn_connected(
 #if (NGX_SSL)
 
     if (conn->run->sync->ssl != NULL) {
-        ngx_http_graph_policy_sync_conn_handshake(conn);
+        conn->shaken = ngx_http_graph_policy_sync_conn_shaken;
+        ngx_http_graph_policy_sync_tls_begin(conn);
         return;
     }
 
@@ -228,143 +209,24 @@ ngx_http_graph_policy_sync_conn_connected(
 #if (NGX_SSL)
 
 static void
-ngx_http_graph_policy_sync_conn_handshake(
-    ngx_http_graph_policy_sync_conn_t *conn)
+ngx_http_graph_policy_sync_conn_shaken(
+    ngx_http_graph_policy_sync_conn_t *conn,
+    ngx_http_graph_policy_sync_failure_e why, const char *what,
+    ngx_str_t *detail)
 {
-    ngx_int_t                      rc;
-    ngx_str_t                     *name;
-    ngx_connection_t              *c;
-    ngx_http_graph_policy_sync_t  *sync;
+    ngx_connection_t  *c;
+
+    if (what != NULL) {
+        ngx_http_graph_policy_sync_conn_fail(conn, why, what, detail);
+        return;
+    }
 
     c = conn->peer.connection;
-    sync = conn->run->sync;
-
-    if (ngx_ssl_create_connection(sync->ssl, c, NGX_SSL_CLIENT|NGX_SSL_BUFFER)
-        != NGX_OK)
-    {
-        ngx_http_graph_policy_sync_conn_fail(conn,
-                                             NGX_HTTP_GRAPH_POLICY_FAILURE_TLS,
-                                             "can't begin TLS", NULL);
-        return;
-    }
-
-    name = ngx_http_graph_policy_sync_conn_name(conn);
-
-    /* an address isn't sent as a name (RFC 6066, section 3) */
-
-    if (name->len != 0
-        && !ngx_http_graph_policy_sync_conn_is_address(name))
-    {
-        (void) SSL_set_tlsext_host_name(c->ssl->connection,
-                                        (char *) name->data);
-    }
-
-    c->ssl->handler = ngx_http_graph_policy_sync_conn_shaken;
-
-    rc = ngx_ssl_handshake(c);
-
-    if (rc != NGX_AGAIN) {
-        ngx_http_graph_policy_sync_conn_shaken(c);
-    }
-}
-
-
-static void
-ngx_http_graph_policy_sync_conn_shaken(ngx_connection_t *c)
-{
-    long                                rc;
-    ngx_str_t                           detail, *name;
-    ngx_http_graph_policy_sync_conn_t  *conn;
-
-    conn = c->data;
-
-    if (c->write->timedout || c->read->timedout) {
-        ngx_http_graph_policy_sync_conn_fail(conn,
-                                        NGX_HTTP_GRAPH_POLICY_FAILURE_TIMEOUT,
-                                             "the TLS handshake timed out",
-                                             NULL);
-        return;
-    }
-
-    if (!c->ssl->handshaked) {
-        ngx_http_graph_policy_sync_conn_fail(conn,
-                                             NGX_HTTP_GRAPH_POLICY_FAILURE_TLS,
-                                             "the TLS handshake failed", NULL);
-        return;
-    }
-
-    if (conn->run->sync->ssl_verify) {
-
-        rc = SSL_get_verify_result(c->ssl->connection);
-
-        if (rc != X509_V_OK) {
-            detail.data = (u_char *) X509_verify_cert_error_string(rc);
-            detail.len = ngx_strlen(detail.data);
-            ngx_http_graph_policy_sync_conn_fail(conn,
-                                             NGX_HTTP_GRAPH_POLICY_FAILURE_TLS,
-                                  "its certificate isn't trusted", &detail);
-            return;
-        }
-
-        name = ngx_http_graph_policy_sync_conn_name(conn);
-
-        if (ngx_http_graph_policy_sync_conn_check(c, name) != NGX_OK) {
-            ngx_http_graph_policy_sync_conn_fail(conn,
-                                             NGX_HTTP_GRAPH_POLICY_FAILURE_TLS,
-                                       "its certificate isn't for", name);
-            return;
-        }
-    }
 
     c->read->handler = ngx_http_graph_policy_sync_conn_read;
     c->write->handler = ngx_http_graph_policy_sync_conn_write;
 
     ngx_http_graph_policy_sync_conn_begin(conn);
-}
-
-
-/* nginx compares names alone, and a certificate may be for an address */
-
-static ngx_int_t
-ngx_http_graph_policy_sync_conn_check(ngx_connection_t *c, ngx_str_t *name)
-{
-    int    rc;
-    X509  *cert;
-
-    if (!ngx_http_graph_policy_sync_conn_is_address(name)) {
-        return ngx_ssl_check_host(c, name);
-    }
-
-    cert = SSL_get_peer_certificate(c->ssl->connection);
-
-    if (cert == NULL) {
-        return NGX_ERROR;
-    }
-
-    rc = X509_check_ip_asc(cert, (char *) name->data, 0);
-
-    X509_free(cert);
-
-    return (rc == 1) ? NGX_OK : NGX_ERROR;
-}
-
-
-static ngx_uint_t
-ngx_http_graph_policy_sync_conn_is_address(ngx_str_t *name)
-{
-    return ngx_inet_addr(name->data, name->len) != INADDR_NONE
-           || ngx_strlchr(name->data, name->data + name->len, ':') != NULL;
-}
-
-
-static ngx_str_t *
-ngx_http_graph_policy_sync_conn_name(ngx_http_graph_policy_sync_conn_t *conn)
-{
-    if (conn->run->sync->ssl_name.len != 0) {
-        return &conn->run->sync->ssl_name;
-    }
-
-    return &ngx_http_graph_policy_sync_conn_server(conn)->host;
 }
 
 #endif
@@ -424,55 +286,6 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
     if (conn->peer.connection == c) {
         ngx_http_graph_policy_sync_conn_send(conn);
     }
-}
-
-
-size_t
-ngx_http_graph_policy_sync_conn_room(ngx_http_graph_policy_sync_conn_t *conn)
-{
-    /* a change takes three commands, and others may come between */
-
-    if (conn->nasked + 8 > NGX_HTTP_GRAPH_POLICY_SYNC_PENDING) {
-        return 0;
-    }
-
-    return NGX_HTTP_GRAPH_POLICY_SYNC_OUT - (conn->last - conn->pos);
-}
-
-
-ngx_int_t
-ngx_http_graph_policy_sync_conn_ask(ngx_http_graph_policy_sync_conn_t *conn,
-    ngx_http_graph_policy_asked_e what, uint64_t pos, ngx_str_t *args,
-    ngx_uint_t n)
-{
-    size_t                          len;
-    ngx_http_graph_policy_asked_t  *asked;
-
-    len = ngx_http_graph_policy_resp_command_len(args, n);
-
-    if (conn->nasked == NGX_HTTP_GRAPH_POLICY_SYNC_PENDING
-        || len > (size_t) (NGX_HTTP_GRAPH_POLICY_SYNC_OUT
-                           - (conn->last - conn->pos)))
-    {
-        return NGX_BUSY;
-    }
-
-    if (len > (size_t) (conn->out + NGX_HTTP_GRAPH_POLICY_SYNC_OUT
-                        - conn->last))
-    {
-        ngx_memmove(conn->out, conn->pos, conn->last - conn->pos);
-        conn->last = conn->out + (conn->last - conn->pos);
-        conn->pos = conn->out;
-    }
-
-    conn->last = ngx_http_graph_policy_resp_command(conn->last, args, n);
-
-    asked = &conn->asked[(conn->first + conn->nasked++)
-                         % NGX_HTTP_GRAPH_POLICY_SYNC_PENDING];
-    asked->what = what;
-    asked->pos = pos;
-
-    return NGX_OK;
 }
 
 
@@ -750,158 +563,4 @@ ngx_http_graph_policy_sync_conn_answered(
             ngx_http_graph_policy_sync_conn_send(conn);
         }
     }
-}
-
-
-void
-ngx_http_graph_policy_sync_conn_works(ngx_http_graph_policy_sync_conn_t *conn)
-{
-    conn->backoff = NGX_HTTP_GRAPH_POLICY_SYNC_BACKOFF;
-
-    if (!conn->failing) {
-        return;
-    }
-
-    conn->failing = 0;
-
-    /* both connections, as news needs the one there and the other back */
-
-    if (!conn->run->writer.failing && !conn->run->reader.failing) {
-        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
-                      "graph_policy_zone \"%V\" is in touch with \"%V\" again",
-                      &conn->run->zone->name,
-                      &ngx_http_graph_policy_sync_conn_server(conn)->text);
-    }
-}
-
-
-void
-ngx_http_graph_policy_sync_conn_fail(ngx_http_graph_policy_sync_conn_t *conn,
-    ngx_http_graph_policy_sync_failure_e why, const char *what,
-    ngx_str_t *detail)
-{
-    ngx_http_graph_policy_sync_conn_end(conn, why, what, detail, 0);
-}
-
-
-static void
-ngx_http_graph_policy_sync_conn_end(ngx_http_graph_policy_sync_conn_t *conn,
-    ngx_http_graph_policy_sync_failure_e why, const char *what,
-    ngx_str_t *detail, ngx_uint_t large)
-{
-    ngx_msec_t                      delay;
-    ngx_http_graph_policy_fleet_t  *fleet;
-
-    fleet = ngx_http_graph_policy_zone_fleet(conn->run->zone);
-    (void) ngx_atomic_fetch_add(&fleet->failures[why], 1);
-
-    if (!conn->run->writer.failing && !conn->run->reader.failing) {
-        ngx_http_graph_policy_sync_conn_complain(conn, what, detail);
-    }
-
-    conn->failing = 1;
-
-    ngx_http_graph_policy_sync_conn_shut(conn);
-
-    /* not all hosts at once */
-
-    delay = conn->backoff / 2 + (ngx_msec_t) ngx_random()
-                                % (conn->backoff / 2 + 1);
-
-    conn->backoff = ngx_min(conn->backoff * 2,
-                            NGX_HTTP_GRAPH_POLICY_SYNC_MAX_BACKOFF);
-
-    ngx_add_timer(&conn->again, delay);
-
-    conn->use->closed(conn, why, large);
-}
-
-
-/* once, until it works again: whoever is away may be so for hours */
-
-static void
-ngx_http_graph_policy_sync_conn_complain(
-    ngx_http_graph_policy_sync_conn_t *conn, const char *what,
-    ngx_str_t *detail)
-{
-    size_t                                len;
-    ngx_str_t                             text;
-    ngx_http_graph_policy_sync_server_t  *server;
-
-    server = ngx_http_graph_policy_sync_conn_server(conn);
-
-    if (detail == NULL) {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "graph_policy_zone \"%V\" is out of touch with "
-                      "\"%V\": %s", &conn->run->zone->name, &server->text,
-                      what);
-        return;
-    }
-
-    /* an engine that lies may say anything */
-
-    for (len = 0; len < detail->len; len++) {
-
-        if (detail->data[len] < 0x20 || detail->data[len] > 0x7e) {
-            break;
-        }
-    }
-
-    text.data = detail->data;
-    text.len = len;
-
-    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "graph_policy_zone \"%V\" is out of touch with \"%V\": "
-                  "%s: \"%V\"", &conn->run->zone->name, &server->text, what,
-                  &text);
-}
-
-
-void
-ngx_http_graph_policy_sync_conn_close(ngx_http_graph_policy_sync_conn_t *conn)
-{
-    if (conn->again.timer_set) {
-        ngx_del_timer(&conn->again);
-    }
-
-    ngx_http_graph_policy_sync_conn_shut(conn);
-}
-
-
-static void
-ngx_http_graph_policy_sync_conn_shut(ngx_http_graph_policy_sync_conn_t *conn)
-{
-    ngx_pool_t        *pool;
-    ngx_connection_t  *c;
-
-    c = conn->peer.connection;
-
-    if (c != NULL) {
-
-#if (NGX_SSL)
-
-        if (c->ssl != NULL) {
-            c->ssl->no_wait_shutdown = 1;
-            c->ssl->no_send_shutdown = 1;
-            (void) ngx_ssl_shutdown(c);
-        }
-
-#endif
-
-        pool = c->pool;
-
-        ngx_close_connection(c);
-
-        if (pool != NULL) {
-            ngx_destroy_pool(pool);
-        }
-
-        conn->peer.connection = NULL;
-    }
-
-    ngx_http_graph_policy_resp_destroy(conn->resp);
-
-    conn->resp = NULL;
-    conn->connected = 0;
-    conn->ready = 0;
 }

@@ -27,6 +27,9 @@
 #define NGX_HTTP_GRAPH_POLICY_SYNC_BEAT    1000
 #define NGX_HTTP_GRAPH_POLICY_SYNC_BLOCK   2000
 
+/* how long others may work between two steps of a scan, or of a walk */
+#define NGX_HTTP_GRAPH_POLICY_SYNC_PAUSE   1
+
 /* of the pause after a failure, in milliseconds */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_BACKOFF      100
 #define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_BACKOFF  1000
@@ -99,6 +102,12 @@ struct ngx_http_graph_policy_sync_conn_s {
     ngx_http_graph_policy_resp_t        *resp;
     ngx_event_t                          again;     /* connects anew */
     ngx_msec_t                           backoff;
+
+    /* told what became of the handshake of TLS; "what" is NULL: all is well */
+    void                               (*shaken)(
+                                  ngx_http_graph_policy_sync_conn_t *conn,
+                                  ngx_http_graph_policy_sync_failure_e why,
+                                  const char *what, ngx_str_t *detail);
     ngx_msec_t                           wait;      /* more for an answer */
     unsigned                             connected:1;   /* TLS included */
     unsigned                             ready:1;
@@ -187,7 +196,8 @@ struct ngx_http_graph_policy_sync_run_s {
     uint64_t                             heard_seq;
     ngx_msec_t                           unheard;
 
-    ngx_msec_t                           resynced[NGX_HTTP_GRAPH_POLICY_NRESYNCS];
+    ngx_msec_t                           resynced[
+                                             NGX_HTTP_GRAPH_POLICY_NRESYNCS];
 
     ngx_uint_t                           nrepairs;
     ngx_http_graph_policy_sync_repair_t  repairs[
@@ -205,9 +215,16 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_http_graph_policy_changes_t      changes;   /* what had to leave */
     void                                *arena;     /* of JSON */
     ngx_http_graph_policy_record_t       records[NGX_HTTP_GRAPH_POLICY_BATCH];
-    u_char                               text[NGX_HTTP_GRAPH_POLICY_ENTRY_WRITE];
-    u_char                               body[NGX_HTTP_GRAPH_POLICY_ENTRY_WRITE];
+    u_char                               text[
+                                           NGX_HTTP_GRAPH_POLICY_ENTRY_WRITE];
+    u_char                               body[
+                                           NGX_HTTP_GRAPH_POLICY_ENTRY_WRITE];
 };
+
+
+#define ngx_http_graph_policy_sync_conn_server(conn)                          \
+    ((ngx_http_graph_policy_sync_server_t *)                                  \
+     (conn)->run->sync->servers.elts + (conn)->run->server)
 
 
 /* connections */
@@ -227,8 +244,16 @@ void ngx_http_graph_policy_sync_conn_fail(
     ngx_http_graph_policy_sync_conn_t *conn,
     ngx_http_graph_policy_sync_failure_e why, const char *what,
     ngx_str_t *detail);
+/* likewise; "large": an answer was, which nobody may ask for again */
+void ngx_http_graph_policy_sync_conn_end(
+    ngx_http_graph_policy_sync_conn_t *conn,
+    ngx_http_graph_policy_sync_failure_e why, const char *what,
+    ngx_str_t *detail, ngx_uint_t large);
 /* all is well: the next failure is logged, and is tried after a short pause */
 void ngx_http_graph_policy_sync_conn_works(
+    ngx_http_graph_policy_sync_conn_t *conn);
+/* begins the handshake of TLS, which conn->shaken is told of */
+void ngx_http_graph_policy_sync_tls_begin(
     ngx_http_graph_policy_sync_conn_t *conn);
 /* bytes that may be asked for yet, 0 if nothing may */
 size_t ngx_http_graph_policy_sync_conn_room(
@@ -257,6 +282,20 @@ void ngx_http_graph_policy_sync_begin_reading(
 /* Forgets how far it was read. */
 void ngx_http_graph_policy_sync_lose_cursor(
     ngx_http_graph_policy_sync_run_t *run);
+
+/* Asks for a heartbeat, when one is due; a record; some of all there is. */
+void ngx_http_graph_policy_sync_beat(ngx_http_graph_policy_sync_run_t *run);
+ngx_int_t ngx_http_graph_policy_sync_record(
+    ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_record_t *record, uint64_t pos);
+void ngx_http_graph_policy_sync_walk(ngx_http_graph_policy_sync_run_t *run);
+
+/* Asks for fields of the hash, behind the cursor; takes what is answered. */
+void ngx_http_graph_policy_sync_scan(ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_asked_e what, ngx_str_t *cursor);
+void ngx_http_graph_policy_sync_scanned(ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_asked_t *asked,
+    ngx_http_graph_policy_resp_value_t *value);
 
 /* Tells marks, heartbeats, and what of a walk or a scan is due. */
 void ngx_http_graph_policy_sync_write(ngx_http_graph_policy_sync_run_t *run);

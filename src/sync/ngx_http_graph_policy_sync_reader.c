@@ -244,7 +244,6 @@ ngx_http_graph_policy_sync_reader_closed(
     /* not only with the next beat is it known where that is */
 
     run->beat = ngx_current_msec;
-    ngx_http_graph_policy_sync_write(run);
 }
 
 

@@ -406,7 +406,8 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
     /* of two hosts that probe at once each goes by its own probe's outcome */
 
-    if (b->lease.token != 0 && !(b->lease.token & NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
+    if (b->lease.token != 0
+        && !(b->lease.token & NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
         && now < b->lease.until)
     {
         return;
