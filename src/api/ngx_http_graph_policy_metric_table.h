@@ -43,7 +43,7 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_GAUGE,        /* words of a reading */
     NGX_HTTP_GRAPH_POLICY_AGE,          /* likewise, of milliseconds */
 
-    /* likewise, of zones that are shared alone */
+    /* these are printed for shared zones alone */
     NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER, /* words of the zone's fleet */
     NGX_HTTP_GRAPH_POLICY_SYNC_GAUGE,
     NGX_HTTP_GRAPH_POLICY_SYNC_AGE
@@ -72,7 +72,7 @@ typedef struct {
     ngx_uint_t                         bytes[2];
     ngx_uint_t                         parked;
 
-    /* of a zone that is shared */
+    /* set for a zone that is shared */
     ngx_http_graph_policy_fleet_t     *fleet;       /* NULL: it isn't */
     ngx_http_graph_policy_fleet_status_t  sync;
 } ngx_http_graph_policy_reading_t;

@@ -13,7 +13,7 @@
 #include "ngx_http_graph_policy_sync.h"
 
 
-/* which parameters of graph_policy_sync were given */
+/* bits say which parameters of graph_policy_sync were given */
 
 #define NGX_HTTP_GRAPH_POLICY_GIVEN_ZONE      0x0001
 #define NGX_HTTP_GRAPH_POLICY_GIVEN_KEY       0x0002

@@ -24,7 +24,7 @@
 #include "ngx_http_graph_policy_sync_directives.h"
 
 
-/* of the stream, in entries, and of a prefix, a user and a password, bytes */
+/* lengths: the stream's in entries, all others in bytes */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_MIN_LENGTH  1000
 #define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_LENGTH  10000000
 #define NGX_HTTP_GRAPH_POLICY_SYNC_PREFIX      128

@@ -21,7 +21,7 @@
 
 typedef struct {
     int64_t       offset;
-    uint64_t      error;            /* of it, at most */
+    uint64_t      error;            /* at most */
     ngx_uint_t    known;
 } ngx_http_graph_policy_engine_clock_t;
 

@@ -15,8 +15,8 @@
 
 
 /*
- * What hosts of a fleet tell each other, as it lies in the stream and in the
- * hash of states:
+ * An entry is how hosts of a fleet tell each other of a state.  It lies in the
+ * stream, and in the hash of states:
  *
  *     1 NODE SEQ SENT LEASE MAC BODY
  *
@@ -50,16 +50,16 @@ typedef struct {
     uint64_t      seq;
     uint64_t      sent;
     uint64_t      lease;
-    ngx_str_t     head;             /* what is signed of it, before MAC */
+    ngx_str_t     head;             /* signed, all before MAC */
     ngx_str_t     mac;
     ngx_str_t     body;
 } ngx_http_graph_policy_entry_t;
 
 
-/* what a heartbeat says of the states that its node holds */
+/* A heartbeat sums up the states that its node holds. */
 
 typedef struct {
-    uint64_t      cut;              /* of those not changed since */
+    uint64_t      cut;              /* no state changed since counts */
     uint64_t      digest;
 } ngx_http_graph_policy_heartbeat_t;
 

@@ -27,13 +27,13 @@
 
 
 /*
- * What one line gives.  Both keys are HMAC-SHA256 (RFC 2104) of a label of
+ * A line gives two keys.  Both are HMAC-SHA256 (RFC 2104) of a label of
  * their own under the secret, so that neither tells anything of the other.
  */
 
 typedef struct {
-    uint64_t                             fingerprint[2];  /* of SipHash */
-    ngx_http_graph_policy_signature_t   *signature;       /* of entries */
+    uint64_t                             fingerprint[2];  /* SipHash's key */
+    ngx_http_graph_policy_signature_t   *signature;       /* signs entries */
 } ngx_http_graph_policy_fleet_key_t;
 
 

@@ -5,7 +5,8 @@
 
 
 /*
- * What becomes of two records of one state, when a host hears of another's.
+ * Two records of one state meet when a host hears of another's: the later one
+ * stands.
  * Comparisons are of exact integers: a tolerance isn't transitive, and hosts
  * would then disagree for good.
  *

@@ -14,8 +14,8 @@
 
 
 /*
- * Of two records of one state: which of them stands.  A total order of what
- * hosts agree on, so that they come to the same end in whatever order they
+ * Says which of two records of one state stands.  It is a total order of all
+ * that hosts agree on, so that they come to the same end in whatever order they
  * hear of it.  The later change stands.  Of the same millisecond an end stands
  * before a state, then more holds, then the older "since", then whatever
  * tells the two apart.
@@ -28,7 +28,7 @@
 ngx_int_t ngx_http_graph_policy_merge_compare(
     ngx_http_graph_policy_record_t *one, ngx_http_graph_policy_record_t *two);
 
-/* likewise of two links of one phone: the later confirmed */
+/* Two links of one phone: the one confirmed later stands. */
 ngx_int_t ngx_http_graph_policy_merge_compare_links(
     ngx_http_graph_policy_record_t *one, ngx_http_graph_policy_record_t *two);
 

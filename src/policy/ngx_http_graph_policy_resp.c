@@ -26,7 +26,7 @@ struct ngx_http_graph_policy_resp_s {
     redisReader                         *reader;
     ngx_http_graph_policy_resp_pt        handler;
     void                                *data;
-    size_t                               size;  /* of the reply, by now */
+    size_t                               size;  /* bytes read of the reply */
     ngx_uint_t                           large;
 };
 

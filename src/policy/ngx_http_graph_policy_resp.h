@@ -19,8 +19,8 @@
  * any answer to this module is refused before memory is taken for it.
  */
 
-#define NGX_HTTP_GRAPH_POLICY_RESP_DEPTH     5      /* of arrays */
-#define NGX_HTTP_GRAPH_POLICY_RESP_ELEMENTS  4096   /* of an array */
+#define NGX_HTTP_GRAPH_POLICY_RESP_DEPTH     5      /* arrays in arrays */
+#define NGX_HTTP_GRAPH_POLICY_RESP_ELEMENTS  4096   /* in an array */
 #define NGX_HTTP_GRAPH_POLICY_RESP_SIZE      (1024 * 1024)  /* bytes, a reply */
 
 
@@ -35,9 +35,9 @@ typedef enum {
 
 
 /*
- * One value.  "depth" is 0 for the reply itself; index[d - 1] says as which
- * element of its array at depth d - 1 the value, or what it is part of, came.
- * "data" is valid until the callback returns.
+ * A value of a reply.  "depth" is 0 for the reply itself; index[d - 1] says as
+ * which element of its array at depth d - 1 the value, or what it is part of,
+ * came.  "text" is valid until the callback returns.
  */
 
 typedef struct {

@@ -16,7 +16,6 @@
 #include <ngx_event.h>
 #include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_zone.h"
-#include "ngx_http_graph_policy_zone_list.h"
 
 
 typedef struct ngx_http_graph_policy_save_s  ngx_http_graph_policy_save_t;

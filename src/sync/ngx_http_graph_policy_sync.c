@@ -5,8 +5,8 @@
 
 
 /*
- * Who talks to the engine, and when: the first worker, which is notified of
- * changes by a descriptor that all workers write to.  After a reload the new
+ * The first worker talks to the engine.  It is notified of changes by a
+ * descriptor that all workers write to.  After a reload the new
  * first worker takes over from the old one, which waits for its last requests.
  *
  * Lock rule: none; who owns the talk is one atomic word.  Memory: what a
@@ -23,7 +23,7 @@
 /* milliseconds: an owner that wasn't seen for as long is dead */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_DEAD  2000
 
-/* and own entries that aren't heard for as long won't be */
+/* own entries that aren't heard for as long won't be */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_DEAF  2000
 
 /* nothing of ours came back for as long: out of touch */
@@ -151,7 +151,7 @@ ngx_http_graph_policy_sync_stop(ngx_http_graph_policy_sync_t *sync)
 
     sync->run = NULL;
 
-    /* what is marked is sent, though nobody waits for the answers */
+    /* marked changes are sent, though nobody waits for the answers */
 
     if (run->owner) {
         ngx_http_graph_policy_sync_write(run);

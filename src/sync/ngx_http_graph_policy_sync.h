@@ -37,14 +37,14 @@ typedef struct ngx_http_graph_policy_sync_run_s
     ngx_http_graph_policy_sync_run_t;
 
 
-/* of one zone, in the configuration's memory */
+/* The sharing of one zone, in the configuration's memory. */
 
 typedef struct {
     ngx_http_graph_policy_zone_t        *zone;
     ngx_http_graph_policy_share_t        share;
-    ngx_conf_file_t                     *place; /* of the directive */
+    ngx_conf_file_t                     *place; /* the directive's */
 
-    ngx_array_t                          servers;   /* of sync_server_t */
+    ngx_array_t                          servers;   /* sync_server_t */
     ngx_http_graph_policy_fleet_key_t    keys[
                                         NGX_HTTP_GRAPH_POLICY_MAX_FLEET_KEYS];
     ngx_uint_t                           nkeys;
@@ -52,7 +52,7 @@ typedef struct {
     ngx_str_t                            password;
     ngx_str_t                            prefix;
     ngx_uint_t                           db;
-    ngx_uint_t                           length;    /* of the stream, about */
+    ngx_uint_t                           length;    /* about, the stream's */
     ngx_msec_t                           timeout;
 
     /* the engine's keys, all in one slot of a cluster */
@@ -66,7 +66,7 @@ typedef struct {
     ngx_flag_t                           ssl_verify;
 #endif
 
-    ngx_http_graph_policy_sync_run_t    *run;   /* of this process, or NULL */
+    ngx_http_graph_policy_sync_run_t    *run;   /* this process's, or NULL */
 } ngx_http_graph_policy_sync_t;
 
 

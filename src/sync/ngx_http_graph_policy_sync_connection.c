@@ -125,7 +125,7 @@ ngx_http_graph_policy_sync_conn_connect(
     conn->peer.log = &conn->run->log;
     conn->peer.log_error = NGX_ERROR_ERR;
 
-    /* what nginx logs of a failure is logged the first time alone */
+    /* nginx's own lines of a failure are logged the first time alone */
 
     conn->run->log.log_level = conn->failing ? NGX_LOG_ALERT
                                              : ngx_cycle->log->log_level;

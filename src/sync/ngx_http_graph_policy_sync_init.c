@@ -5,11 +5,11 @@
 
 
 /*
- * What a configuration has to prepare for a zone that is shared: the names of
- * the engine's keys and of this host, and the descriptor by which workers notify
- * the one that talks.
+ * Prepares a zone that is shared: the names of the engine's keys and of this
+ * host, and the descriptor by which workers notify the one that talks.
  *
- * Lock rule: none.  Memory: the configuration's pool; the descriptor is closed with it.
+ * Lock rule: none.  Memory: the configuration's pool; the descriptor is closed
+ * with it.
  */
 
 

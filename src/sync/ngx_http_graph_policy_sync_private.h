@@ -16,7 +16,6 @@
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
 #include "ngx_http_graph_policy_entry.h"
-#include "ngx_http_graph_policy_merge.h"
 #include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_resp.h"
 #include "ngx_http_graph_policy_sync.h"
@@ -30,15 +29,15 @@
 /* how long others may work between two steps of a scan, or of a walk */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_PAUSE   1
 
-/* of the pause after a failure, in milliseconds */
+/* pauses after a failure, the first and the longest, in milliseconds */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_BACKOFF      100
 #define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_BACKOFF  1000
 
-/* what a connection may have asked and not heard, and bytes of that */
+/* requests that aren't answered yet, and bytes that aren't sent, at most */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_PENDING  1024
 #define NGX_HTTP_GRAPH_POLICY_SYNC_OUT      (128 * 1024)
 
-/* what a change may take of both, with its entry twice */
+/* bytes that a change may take there, with its entry twice */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_CHANGE                                     \
     (2 * NGX_HTTP_GRAPH_POLICY_ENTRY_WRITE + 2048)
 
@@ -53,7 +52,7 @@ typedef struct ngx_http_graph_policy_sync_conn_s
     ngx_http_graph_policy_sync_conn_t;
 
 
-/* what a request was; the first ones are the connection's own business */
+/* requests by kind; the first ones are the connection's own business */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_ASKED_AUTH = 0,
@@ -65,19 +64,19 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_ASKED_BEAT,       /* XADD of a heartbeat */
     NGX_HTTP_GRAPH_POLICY_ASKED_SCAN,       /* HSCAN after a loss */
     NGX_HTTP_GRAPH_POLICY_ASKED_SWEEP,      /* HSCAN for what is over */
-    NGX_HTTP_GRAPH_POLICY_ASKED_OTHER,      /* whose answer says nothing */
+    NGX_HTTP_GRAPH_POLICY_ASKED_OTHER,      /* its answer says nothing */
     NGX_HTTP_GRAPH_POLICY_ASKED_XREAD
 } ngx_http_graph_policy_asked_e;
 
 
 typedef struct {
     ngx_http_graph_policy_asked_e        what;
-    uint64_t                             pos;   /* of the mark, or the seq */
+    uint64_t                             pos;   /* the mark's */
 } ngx_http_graph_policy_asked_t;
 
 
 /*
- * What a connection is used for.  "value" is told each value of an answer and
+ * A connection has a use.  "value" is told each value of an answer and
  * mustn't close the connection; "answered" is called behind the last one, with
  * the text of the error if it was one, and may; "ready" is called when
  * commands may be sent; "closed" after it is closed, "why" NFAILURES: by us.
@@ -120,7 +119,7 @@ struct ngx_http_graph_policy_sync_conn_s {
 
     u_char                              *pos;       /* to be sent */
     u_char                              *last;
-    ngx_uint_t                           first;     /* of asked, a ring */
+    ngx_uint_t                           first;     /* in asked, a ring */
     ngx_uint_t                           nasked;
     ngx_http_graph_policy_asked_t        asked[
                                           NGX_HTTP_GRAPH_POLICY_SYNC_PENDING];
@@ -150,9 +149,9 @@ typedef struct {
 struct ngx_http_graph_policy_sync_run_s {
     ngx_http_graph_policy_sync_t        *sync;
     ngx_http_graph_policy_zone_t        *zone;
-    ngx_log_t                            log;       /* of connections */
+    ngx_log_t                            log;       /* for connections */
     ngx_event_t                          tick;
-    ngx_event_t                          step;      /* of scans and walks */
+    ngx_event_t                          step;      /* for scans and walks */
     ngx_connection_t                    *wake;
     ngx_uint_t                           server;
     unsigned                             owner:1;
@@ -162,7 +161,7 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_http_graph_policy_sync_conn_t    reader;
 
     /* the writer */
-    uint64_t                             pos;       /* of the next mark */
+    uint64_t                             pos;       /* the next mark's */
     ngx_msec_t                           beat;      /* when the next is due */
     ngx_uint_t                           beats;
     ngx_uint_t                           times;     /* TIMEs answered */
@@ -179,15 +178,15 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_http_graph_policy_cursor_t       walk;
     ngx_str_t                            scan;      /* HSCAN's cursor */
     u_char                               scan_text[NGX_INT64_LEN];
-    ngx_str_t                            sweep;     /* likewise */
+    ngx_str_t                            sweep;     /* HSCAN's, too */
     u_char                               sweep_text[NGX_INT64_LEN];
-    ngx_str_t                            field;     /* whose value comes */
+    ngx_str_t                            field;     /* its value comes next */
     u_char                               field_text[32];
     ngx_str_t                            xadd;      /* the id of the last */
     u_char                               xadd_text[48];
 
     /* the reader */
-    uint64_t                             entry[2];  /* whose fields come */
+    uint64_t                             entry[2];  /* its fields come next */
     unsigned                             cursor_lost:1;
     ngx_uint_t                           is_entry;
 
@@ -203,7 +202,7 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_http_graph_policy_sync_repair_t  repairs[
                                           NGX_HTTP_GRAPH_POLICY_SYNC_REPAIRS];
 
-    /* what is compared */
+    /* digests, to be compared */
     ngx_http_graph_policy_heartbeat_t    sum;       /* being made */
     ngx_http_graph_policy_cursor_t       sum_cursor;
     ngx_http_graph_policy_heartbeat_t    own;       /* the last one */
@@ -212,8 +211,8 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_msec_t                           differed;
     ngx_http_graph_policy_sync_round_t   rounds[NGX_HTTP_GRAPH_POLICY_NODES];
 
-    ngx_http_graph_policy_changes_t      changes;   /* what had to leave */
-    void                                *arena;     /* of JSON */
+    ngx_http_graph_policy_changes_t      changes;   /* who had to leave */
+    void                                *arena;     /* for JSON */
     ngx_http_graph_policy_record_t       records[NGX_HTTP_GRAPH_POLICY_BATCH];
     u_char                               text[
                                            NGX_HTTP_GRAPH_POLICY_ENTRY_WRITE];
@@ -244,7 +243,7 @@ void ngx_http_graph_policy_sync_conn_fail(
     ngx_http_graph_policy_sync_conn_t *conn,
     ngx_http_graph_policy_sync_failure_e why, const char *what,
     ngx_str_t *detail);
-/* likewise; "large": an answer was, which nobody may ask for again */
+/* Fails it; "large": an answer was, and mustn't be asked for again. */
 void ngx_http_graph_policy_sync_conn_end(
     ngx_http_graph_policy_sync_conn_t *conn,
     ngx_http_graph_policy_sync_failure_e why, const char *what,

@@ -5,8 +5,7 @@
 
 
 /*
- * What this host hears: the stream, read from where it was read to, as it
- * grows.
+ * Reads the stream, from where it was read to, as it grows.
  *
  * Lock rule: none; what is heard is applied under the mutex, in the zone.
  * Memory: of the process's run; the place in the stream is in the zone, for

@@ -128,7 +128,7 @@ ngx_http_graph_policy_sync_verify(ngx_http_graph_policy_sync_run_t *run,
 }
 
 
-/* what was told has come back: the stream works both ways */
+/* Own news has come back: the stream works both ways. */
 
 static void
 ngx_http_graph_policy_sync_heard(ngx_http_graph_policy_sync_run_t *run,
@@ -277,8 +277,8 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
 
 
 /*
- * Who told an older version, or put it into the hash, knows less: it is told
- * anew in a moment, unless another host does that first.
+ * Somebody who told an older version, or put it into the hash, knows less: the
+ * state is told anew in a moment, unless another host does that first.
  */
 
 static void

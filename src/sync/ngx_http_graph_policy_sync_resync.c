@@ -45,7 +45,7 @@ ngx_http_graph_policy_sync_resync(ngx_http_graph_policy_sync_run_t *run,
 {
     ngx_http_graph_policy_fleet_t  *fleet;
 
-    /* what brings it about again and again must not be all that is done */
+    /* a cause that comes again and again must not take all the time */
 
     if (run->resynced[why] != 0
         && ngx_current_msec - run->resynced[why]

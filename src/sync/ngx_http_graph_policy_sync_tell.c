@@ -5,7 +5,7 @@
 
 
 /*
- * What is told, put into words and commands: a change of the zone, a heartbeat,
+ * Puts into words and commands what is told: a change of the zone, a heartbeat,
  * and all that the zone knows.
  *
  * Lock rule: none; states are copied under the mutex, in the zone.

@@ -5,10 +5,10 @@
 
 
 /*
- * What this host tells the others: each change of its zone, a heartbeat each
- * second and, after a loss, all that it knows.  A change is put into the hash
- * of states, counted, and put into the stream; it is told when the three
- * answers are there, and told anew where they don't come.
+ * Tells the others what this host knows: each change of its zone, a heartbeat
+ * each second and, after a loss, all of it.  A change is put into the hash of
+ * states, counted, and put into the stream; it is told when the three answers
+ * are there, and told anew where they don't come.
  *
  * The same connection reads the hash of states.
  *
@@ -212,7 +212,7 @@ ngx_http_graph_policy_sync_writer_answered(
         break;
     }
 
-    /* of what is gone by now nobody was told */
+    /* marks of what is gone by now are done with the last answer */
 
     if (conn->nasked == 0 && fleet->tail != run->pos) {
         ngx_http_graph_policy_fleet_told(run->zone, run->pos);
@@ -304,7 +304,7 @@ ngx_http_graph_policy_sync_writer_closed(
 
     conn->nasked = 0;
 
-    /* what is told anew bears the numbers that nobody may have seen */
+    /* entries told anew bear the numbers that nobody may have seen */
 
     fleet->seq = run->told_seq;
 

@@ -5,8 +5,8 @@
 
 
 /*
- * What the process that talks to other hosts asks of the zone: what changed,
- * and what becomes of that which they tell.
+ * Serves the process that talks to other hosts: hands out what changed, and
+ * takes over what they tell.
  *
  * Lock and memory: see the zone's own file.  Records and views are the
  * caller's.
@@ -388,7 +388,7 @@ ngx_http_graph_policy_apply_until(ngx_http_graph_policy_record_t *record,
 }
 
 
-/* of two of one version the lease, and when it is due, are as heard last */
+/* in the same version the lease, and the time it is due, are as heard last */
 
 static void
 ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
@@ -404,7 +404,7 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
-    /* of two hosts that probe at once each goes by its own probe's outcome */
+    /* where two hosts probe at once each goes by its own probe's outcome */
 
     if (b->lease.token != 0
         && !(b->lease.token & NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)

@@ -34,7 +34,7 @@
 #define NGX_HTTP_GRAPH_POLICY_AHEAD       60000
 
 
-/* what became of an entry */
+/* An entry that was received is counted as one of these. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED = 0,
@@ -72,24 +72,24 @@ typedef enum {
 } ngx_http_graph_policy_resync_e;
 
 
-/* of one process, in the configuration's memory */
+/* This is of one process, in the configuration's memory. */
 
 struct ngx_http_graph_policy_share_s {
-    uint64_t                         key[2];    /* of fingerprints */
+    uint64_t                         key[2];    /* fingerprints' */
     ngx_str_t                        zone_name;
-    ngx_str_t                        name;      /* of this host */
-    ngx_array_t                      servers;   /* of ngx_str_t: their names */
+    ngx_str_t                        name;      /* this host's */
+    ngx_array_t                      servers;   /* ngx_str_t, names */
     ngx_fd_t                         notify;    /* -1: look from time to time */
     unsigned                         marked:1;  /* since the lock */
     unsigned                         applying:1;    /* isn't to be told */
 };
 
 
-/* what changed: a state, or the link of a phone */
+/* A mark is of a change: of a state, or of the link of a phone. */
 
 typedef struct {
     uint64_t                         hash;
-    uint32_t                         reason;    /* of a state */
+    uint32_t                         reason;    /* a state's */
     uint32_t                         link;      /* 1: a link */
 } ngx_http_graph_policy_mark_t;
 
@@ -124,7 +124,7 @@ typedef struct {
     ngx_atomic_t                     heard;
     ngx_atomic_t                     started;
     ngx_atomic_t                     lag;       /* milliseconds */
-    ngx_atomic_t                     server;    /* of the configured ones */
+    ngx_atomic_t                     server;    /* its number */
     ngx_atomic_t                     sent;
     ngx_atomic_t                     received[NGX_HTTP_GRAPH_POLICY_NRECEIVED];
     ngx_atomic_t                     failures[NGX_HTTP_GRAPH_POLICY_NFAILURES];
@@ -132,7 +132,7 @@ typedef struct {
 
     /* the owner's own, kept for the process that comes after it */
     ngx_http_graph_policy_engine_clock_t  clock;
-    uint64_t                         seq;       /* of the last entry told */
+    uint64_t                         seq;       /* the last told */
     uint64_t                         count;     /* the engine's, of ours */
     uint64_t                         cursor[2]; /* in the stream */
     ngx_http_graph_policy_node_t     nodes[NGX_HTTP_GRAPH_POLICY_NODES];
@@ -140,7 +140,7 @@ typedef struct {
     /* under the mutex */
     ngx_atomic_t                     walk;      /* all is to be told */
     ngx_atomic_t                     scan;      /* all is to be read */
-    ngx_atomic_t                     head;      /* of the ring: never wraps */
+    ngx_atomic_t                     head;      /* in the ring: never wraps */
     ngx_atomic_t                     tail;
     ngx_uint_t                       size;      /* a power of 2 */
     ngx_http_graph_policy_node_name_t  names[NGX_HTTP_GRAPH_POLICY_NODES];

@@ -5,8 +5,8 @@
 
 
 /*
- * Of a zone that a fleet shares: the ring in which changes are marked, and the
- * names of the hosts that made them.
+ * The ring in which changes of a shared zone are marked, and the names of the
+ * hosts that made them.
  *
  * Lock rule: called with the mutex held; never takes it.  Memory: the zone's
  * slab pool.
@@ -96,7 +96,7 @@ ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone, uint64_t hash,
 
     zone->share->marked = 1;
 
-    /* who can't note each change tells all states, this one among them */
+    /* where the ring is full all states are told, this one among them */
 
     if (fleet->head - fleet->tail == fleet->size) {
         fleet->walk = 1;

@@ -117,8 +117,8 @@ typedef struct {
     u_char                           key[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
     u_char                           trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
     u_char                           node[NGX_HTTP_GRAPH_POLICY_NODE_LEN];
-                                                /* of a fleet's, that changed
-                                                   it last */
+                                                /* the host of a fleet
+                                                   that changed it last */
 } ngx_http_graph_policy_view_t;
 
 
