@@ -75,7 +75,7 @@ post() {
 } >seen
 
 root/usr/sbin/nginx -v 2>&1
-curl --version | head -1 | cut -d' ' -f1,2
+curl --version | sed -n 1p | cut -d' ' -f1,2
 cat seen sent.log
 
 cat >expected <<'END'

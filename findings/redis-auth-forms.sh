@@ -40,7 +40,7 @@ for _ in $(seq 100); do
 done
 
 ask() {
-    echo "$*: $(cli "$@" 2>&1 | head -1 | cut -d" " -f1)"
+    echo "$*: $(cli "$@" 2>&1 | sed -n 1p | cut -d" " -f1)"
 }
 
 {

@@ -49,7 +49,7 @@ cli XREADGROUP GROUP hosts a BLOCK 3000 STREAMS news '>' >group 2>&1 &
 group=$!
 
 for _ in $(seq 100); do
-    cli INFO clients | grep -q 'blocked_clients:2' && break
+    cli INFO clients | grep 'blocked_clients:2' >>log && break
     sleep 0.1
 done
 

@@ -41,7 +41,7 @@ done
 
 # the id in whole days from now
 days() {
-    echo $(((${1%-*} / 1000 - $(cli TIME | head -1)) / 86400))
+    echo $(((${1%-*} / 1000 - $(cli TIME | sed -n 1p)) / 86400))
 }
 
 {
