@@ -76,14 +76,14 @@ done
 # both on one connection, which num_connects shows: 1, then 0
 curl -s -m 20 --unix-socket nginx.sock -d '{}' -o out -o out \
     -w '%{http_code} %{num_connects} %{time_total}\n' \
-    http://proxy.test/first http://proxy.test/second >times
+    http://proxy.test/first http://proxy.test/second >seen
 
 root/usr/sbin/nginx -v 2>&1
 echo 'status, new connections, seconds:'
-cat times
+cat seen
 
 if awk '{ ok += $1 == 200 && (NR == 1 ? $2 == 1 && $3 < 1 : $2 == 0 && $3 > 1) }
-        END { exit !(NR == 2 && ok == 2) }' times
+        END { exit !(NR == 2 && ok == 2) }' seen
 then
     echo 'behaviour: the second request waits for the copy of the first'
 else
