@@ -4,10 +4,10 @@
 #
 # One would expect --retry to spare POSTs, or to go by Retry-After. It goes by
 # the status: 408, 429, 500, 502, 503 and 504 are repeated, by any method. With
-# Graph that is nearly upside down: most temporary errors come as 400, and no
-# Retry-After has them repeated; a 500 with code 131000, after which the message
-# may have gone out, is sent again. So scripts that send by curl do without
-# --retry, or look at the code first.
+# Graph that is nearly upside down: code 131056, too many messages to one
+# recipient, is a 400, and no Retry-After has it repeated; after a 500 with code
+# 131000 the message may have gone out, and is sent again. So scripts that send
+# by curl do without --retry, and look at the code.
 #
 # Posts to four answers with "--retry 2"; prints how often each was asked for.
 # Exits 1 if that differs.

@@ -12,7 +12,7 @@
 # METH_POST".
 #
 # An upstream answers all with 500. Prints how often it got a GET and POSTs of
-# 100 and 100,000 bytes, without that line and with it; exits 1 if that differs.
+# 15,000 and 17,000 bytes, without that line and with it; exits 1 if that differs.
 # Needs curl.
 
 set -euo pipefail
@@ -95,15 +95,15 @@ ask() {
     echo "$1, $2: $(wc -l <got.log)"
 }
 
-head -c 100 /dev/zero >small
-head -c 100000 /dev/zero >large
+head -c 15000 /dev/zero >small
+head -c 17000 /dev/zero >large
 
 {
     ask any 'GET'
-    ask any 'POST of 100 bytes' --data-binary @small
-    ask any 'POST of 100000 bytes' --data-binary @large
+    ask any 'POST of 15000 bytes' --data-binary @small
+    ask any 'POST of 17000 bytes' --data-binary @large
     ask no-post 'GET'
-    ask no-post 'POST of 100 bytes' --data-binary @small
+    ask no-post 'POST of 15000 bytes' --data-binary @small
 } >seen
 
 LD_LIBRARY_PATH=$libraries root/usr/sbin/haproxy -v | sed -n 1p
@@ -111,10 +111,10 @@ cat seen
 
 cat >expected <<'END'
 any, GET: 3
-any, POST of 100 bytes: 3
-any, POST of 100000 bytes: 1
+any, POST of 15000 bytes: 3
+any, POST of 17000 bytes: 1
 no-post, GET: 3
-no-post, POST of 100 bytes: 1
+no-post, POST of 15000 bytes: 1
 END
 
 if cmp -s seen expected; then

@@ -5,9 +5,9 @@
 # One would expect "gzip on" and "gzip_types application/json" to compress all
 # JSON of a length over gzip_min_length, as gzip_proxied lets one choose by
 # headers, and nothing by status. nginx compresses 200, 403 and 404 alone.
-# A page of 400, 401, 429 or 500, which are the statuses of nearly all errors of
-# Graph, goes out as it is; so does a 201. It isn't the doing of a proxy that
-# has read the error, and no setting changes it.
+# A 400, 401, 429 or 500, which most errors of Graph have, goes out as it is; so
+# does a 201. It isn't the doing of a policy that has read the error, and no
+# setting changes it.
 #
 # Prints status and Content-Encoding of one JSON text; exits 1 if a status is
 # compressed that wasn't, or the other way. Needs curl and python3.
