@@ -12,8 +12,8 @@
 # METH_POST".
 #
 # An upstream answers all with 500. Prints how often it got a GET and POSTs of
-# 15,000 and 17,000 bytes, without that line and with it; exits 1 if that differs.
-# Needs curl.
+# 15,000 and 17,000 bytes, without that line and with it; exits 1 if that
+# differs. Needs curl.
 
 set -euo pipefail
 
