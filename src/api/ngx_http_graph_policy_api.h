@@ -22,7 +22,7 @@
 #define NGX_HTTP_GRAPH_POLICY_API_BODY  65536
 
 
-/* One call of the API. */
+/* A call of the API. */
 
 typedef struct {
     ngx_http_request_t                *request;
@@ -30,9 +30,9 @@ typedef struct {
 
     /* The zone and the state that the path names, if it names any. */
     ngx_http_graph_policy_zone_t      *zone;
-    ngx_str_t                          id;      /* of the state */
+    ngx_str_t                          id;      /* a state's */
 
-    ngx_str_t                          body;    /* of a POST, contiguous */
+    ngx_str_t                          body;    /* contiguous */
 } ngx_http_graph_policy_call_t;
 
 

@@ -57,7 +57,7 @@ typedef struct {
 } ngx_http_graph_policy_metric_t;
 
 
-/* One zone as the scrape has read it. */
+/* A zone as the scrape has read it. */
 
 typedef struct {
     ngx_str_t                          zone;        /* escaped */

@@ -43,7 +43,7 @@ typedef struct {
 
     /* The state of the walk over the zone that is being read. */
     ngx_http_graph_policy_cursor_t    cursor;
-    ngx_uint_t                        batches;  /* of this tree */
+    ngx_uint_t                        batches;  /* in this tree */
     uint64_t                          first[NGX_HTTP_GRAPH_POLICY_NSTATES];
 } ngx_http_graph_policy_scrape_t;
 

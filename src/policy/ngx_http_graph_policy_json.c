@@ -28,9 +28,9 @@ typedef enum {
 
 
 typedef struct {
-    ngx_http_graph_policy_facts_t  *facts;        /* of this object */
-    ngx_http_graph_policy_facts_t  *error;        /* of "error" */
-    ngx_http_graph_policy_facts_t   first;        /* of "errors" */
+    ngx_http_graph_policy_facts_t  *facts;        /* in this object */
+    ngx_http_graph_policy_facts_t  *error;        /* in "error" */
+    ngx_http_graph_policy_facts_t   first;        /* in "errors" */
 
     ngx_uint_t                      depth;
     ngx_uint_t                      object;       /* depth of the open one */

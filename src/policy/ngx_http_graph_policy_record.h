@@ -66,8 +66,8 @@ typedef struct {
     /* Fields of a head. */
     uint64_t      version;
     uint64_t      fingerprint_key[2];
-    uint64_t      generation;       /* of the file's writer, never 0 */
-    uint64_t      predecessor;      /* of the file it has read, or 0 */
+    uint64_t      generation;       /* the writer's, never 0 */
+    uint64_t      predecessor;      /* that of the file it read, or 0 */
     uint64_t      master;           /* process id of its master */
     uint64_t      lease;
 
@@ -78,7 +78,7 @@ typedef struct {
     uint64_t      category;         /* fatal or temporary */
     uint64_t      reason;
     uint64_t      source;
-    uint64_t      credential;       /* 0: of any credential */
+    uint64_t      credential;       /* 0: any credential */
     uint64_t      group;            /* 0: none */
     uint64_t      since;
     uint64_t      until;

@@ -34,7 +34,7 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_VALUE_FLAG,       /* false is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_HEX,        /* 64 bits, 0 is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_HEX_PAIR,   /* two of them */
-    NGX_HTTP_GRAPH_POLICY_VALUE_WORD,       /* one of the "max" in "words" */
+    NGX_HTTP_GRAPH_POLICY_VALUE_WORD,       /* in "words", "max" of them */
     NGX_HTTP_GRAPH_POLICY_VALUE_REASON,
     NGX_HTTP_GRAPH_POLICY_VALUE_TEXT,       /* record_text_t; an empty one is
                                                left out */
@@ -44,7 +44,7 @@ typedef enum {
 
 typedef struct {
     ngx_str_t     name;
-    uint8_t       type;             /* of the record with this member */
+    uint8_t       type;             /* the record with this member */
     uint8_t       value;
     unsigned      first:1;          /* its name tells the record's type */
     unsigned      required:1;

@@ -27,7 +27,7 @@
 typedef struct {
     ngx_http_graph_policy_record_t  *record;
     uint64_t      seen;             /* a bit for each member */
-    ngx_uint_t    member;           /* of the next value, or NONE */
+    ngx_uint_t    member;           /* the next value is its, or NONE */
     ngx_uint_t    depth;
     unsigned      typed:1;
 } ngx_http_graph_policy_record_ctx_t;

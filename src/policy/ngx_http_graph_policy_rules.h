@@ -91,7 +91,7 @@ typedef struct {
 } ngx_http_graph_policy_row_t;
 
 
-/* One element of the CODES argument of graph_policy_rule. */
+/* An element of the CODES argument of graph_policy_rule. */
 
 typedef struct {
     int64_t       first;
@@ -111,7 +111,7 @@ typedef struct {
     ngx_msec_t                      hold;     /* 0: the location's */
     ngx_msec_t                      wait;     /* NGX_CONF_UNSET_MSEC */
     uint8_t                         category;
-    uint8_t                         scope;    /* or UNSET, as below */
+    uint8_t                         scope;    /* UNSET: omitted, as below */
     uint8_t                         reason;
     uint8_t                         retry;
     uint8_t                         refused;

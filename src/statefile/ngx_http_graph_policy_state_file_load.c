@@ -38,15 +38,15 @@ struct ngx_http_graph_policy_load_s {
     ngx_fd_t                         fd;
     ngx_log_t                       *log;
     off_t                            offset;    /* where the line begins */
-    size_t                           len;       /* of the line with LF */
+    size_t                           len;       /* the line's, with LF */
     uint64_t                         line;      /* from 1 */
     uint64_t                         states;
     uint64_t                         links;
     u_char                          *pos;
     u_char                          *last;
     void                            *arena;
-    uint64_t                         generation;    /* of the head */
-    uint64_t                         predecessor;   /* of the head */
+    uint64_t                         generation;    /* the head's */
+    uint64_t                         predecessor;   /* the head's */
     ngx_http_graph_policy_record_t   record;
     ngx_http_graph_policy_changes_t  changes;   /* without a request */
     unsigned                         fresh:1;   /* the zone is new */
