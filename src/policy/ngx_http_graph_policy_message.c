@@ -224,8 +224,8 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
     if (member != NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER) {
 
         /*
-         * Of members with the same name the last counts, even if it isn't a
-         * string.
+         * The last of several members with the same name counts, even if it
+         * isn't a string.
          */
 
         ctx->values[member].len = 0;
