@@ -68,7 +68,7 @@ typedef struct {
     uint64_t      version;
     uint64_t      fingerprint_key[2];
     uint64_t      generation;       /* the writer's, never 0 */
-    uint64_t      predecessor;      /* that of the file it read, or 0 */
+    uint64_t      predecessor;      /* the read file's, or 0 */
     uint64_t      master;           /* process id of its master */
     uint64_t      lease;
 
