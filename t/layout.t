@@ -175,23 +175,4 @@ for my $name (sort keys %text) {
 is_deeply(\@long, [], 'no function has more than 100 lines');
 is_deeply(\@wide, [], 'no line has more than 80 columns');
 
-
-# -- how comments begin -------------------------------------------------------
-
-# folders of which no more than 2 in 100 comments may begin with "what", "of",
-# "whether" and the like
-my %plain = map { $_ => 1 } qw(api conf src statefile);
-
-my %share;
-
-for (split /\n/, `$^X '$top/t/tools/prose'`) {
-    my ($dir, $some, $all) = /^(\w+) +(\d+) of +(\d+)/ or next;
-    $share{$dir} = $all ? $some / $all : 0;
-}
-
-cmp_ok(scalar keys %share, '>', 5, 'the comments are counted');
-is_deeply([grep { !defined $share{$_} || $share{$_} >= 0.02 }
-    sort keys %plain], [],
-    'a comment begins a sentence and doesn\'t go on with one');
-
 done_testing();
