@@ -133,13 +133,13 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_edit(zone, changes);
 
-    ngx_http_graph_policy_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now, changes);
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
     if (conversation == NULL && until > now) {
-        conversation = ngx_http_graph_policy_conversation_create(zone, hash,
-                                                                 0, changes);
+        conversation = ngx_http_graph_policy_conversation_create(zone, hash, 0,
+                                                                 now, changes);
     }
 
     if (conversation == NULL) {
