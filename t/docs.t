@@ -215,12 +215,12 @@ is_deeply([sort grep { $_ ne '$request' } $masked =~ /`(\S+)`/g],
 
 my %events;
 
-for my $words (qw(events bans)) {
+for my $words (qw(events bans directions)) {
     my ($list) = $shape_c =~ /_shape_${words}\[\] = \{(.*?)\n\};/s;
     $events{$_} = 1 for $list =~ /ngx_string\("(\w+)"\)/g;
 }
 
-cmp_ok(keys %events, '>=', 13, 'the events are read');
+cmp_ok(keys %events, '>=', 14, 'the events are read');
 
 ($section) = $text{'docs/webhooks.md'}
     =~ /^## What is learnt\n(.*?)^## Late/ms;
@@ -302,13 +302,13 @@ for my $page (@pages) {
         [], "$page: headers exist");
 }
 
-my %targets = map { $_ => 1 } slurp("$top/Makefile") =~ /^([a-z][a-z-]*):/mg;
+my %targets = map { $_ => 1 } slurp("$top/Makefile") =~ /^([a-z][a-z_-]*):/mg;
 $targets{"test-$_"} = 1 for qw(asan valgrind);
 $targets{modules} = 1;      # nginx's own
 
 for my $page (@pages) {
-    my @used = $text{$page} =~ /`(?:sudo )?make ([a-z][a-z-]*)/g;
-    push @used, map { /\bmake ([a-z][a-z-]*)/g } code($page, 'sh');
+    my @used = $text{$page} =~ /`(?:sudo )?make ([a-z][a-z_-]*)/g;
+    push @used, map { /\bmake ([a-z][a-z_-]*)/g } code($page, 'sh');
 
     is_deeply([grep { !$targets{$_} } @used], [], "$page: make targets exist");
 }

@@ -290,7 +290,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     ngx_int_t                         rc;
     ngx_http_request_t               *r;
     ngx_http_graph_policy_view_t      view;
-    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_api_answer_t    answer;
     ngx_http_graph_policy_changes_t   changes;
     ngx_http_graph_policy_failure_t  *failure;
 

@@ -64,6 +64,9 @@ ngx_str_t  ngx_http_graph_policy_webhook_words[] = {
     ngx_string("paused")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_webhook_words,
+                               NGX_HTTP_GRAPH_POLICY_NWEBHOOKS);
+
 
 /* in the order of ngx_http_graph_policy_denied_e */
 
@@ -76,6 +79,9 @@ ngx_str_t  ngx_http_graph_policy_denied_words[] = {
     ngx_string("quota")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_denied_words,
+                               NGX_HTTP_GRAPH_POLICY_NDENIED);
+
 
 /* in the order of ngx_http_graph_policy_probe_e */
 
@@ -85,13 +91,16 @@ ngx_str_t  ngx_http_graph_policy_probe_words[] = {
     ngx_string("inconclusive")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_probe_words,
+                               NGX_HTTP_GRAPH_POLICY_NPROBES);
+
 
 ngx_int_t
 ngx_http_graph_policy_api_zones(ngx_http_graph_policy_call_t *call)
 {
     ngx_uint_t                           i;
     ngx_http_graph_policy_zone_t       **zone;
-    ngx_http_graph_policy_answer_t       answer;
+    ngx_http_graph_policy_api_answer_t       answer;
     ngx_http_graph_policy_main_conf_t   *gmcf;
 
     gmcf = ngx_http_get_module_main_conf(call->request,
@@ -120,7 +129,7 @@ ngx_http_graph_policy_api_zones(ngx_http_graph_policy_call_t *call)
 ngx_int_t
 ngx_http_graph_policy_api_zone(ngx_http_graph_policy_call_t *call)
 {
-    ngx_http_graph_policy_answer_t  answer;
+    ngx_http_graph_policy_api_answer_t  answer;
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
     ngx_http_graph_policy_api_one_zone(&answer.gen, call->zone);

@@ -26,7 +26,8 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_BLOCKED,
     NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN,
     NGX_HTTP_GRAPH_POLICY_RETRIED,
-    NGX_HTTP_GRAPH_POLICY_RETRIED_DRY_RUN
+    NGX_HTTP_GRAPH_POLICY_RETRIED_DRY_RUN,
+    NGX_HTTP_GRAPH_POLICY_NSTATUSES
 } ngx_http_graph_policy_status_e;
 
 
@@ -44,6 +45,11 @@ typedef struct {
     unsigned                         limit_rate_after_set:1;
     unsigned                         keepalive:1;
 } ngx_http_graph_policy_snapshot_t;
+
+
+/* of the floor of webhooks, the only one that looks into it */
+typedef struct ngx_http_graph_policy_learning_s
+    ngx_http_graph_policy_learning_t;
 
 
 /*
@@ -89,6 +95,9 @@ typedef struct {
     /* of the location that has verified it as a webhook, or NULL */
     ngx_array_t                     *verified;
 
+    /* what a webhook teaches, NULL before and after */
+    ngx_http_graph_policy_learning_t  *learning;
+
     /* where retry is on; attempts is 1 otherwise */
     ngx_http_graph_policy_snapshot_t  *snapshot;
     ngx_event_t                     *parking;
@@ -111,6 +120,10 @@ typedef struct {
     unsigned                         again:1;   /* states to be joined */
     unsigned                         exhausted:1;   /* the app's quota */
     unsigned                         would_retry:1;
+
+    /* what r->error_page of a webhook is to be again, where it's kept */
+    unsigned                         error_page:1;
+    unsigned                         error_page_kept:1;
 } ngx_http_graph_policy_ctx_t;
 
 

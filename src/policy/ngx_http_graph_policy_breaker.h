@@ -93,7 +93,8 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_CLEARED,
     NGX_HTTP_GRAPH_POLICY_FREED,        /* the probe told nothing */
     NGX_HTTP_GRAPH_POLICY_EVICTED,
-    NGX_HTTP_GRAPH_POLICY_AWAITED       /* accepted, to be confirmed */
+    NGX_HTTP_GRAPH_POLICY_AWAITED,      /* accepted, to be confirmed */
+    NGX_HTTP_GRAPH_POLICY_NTRANSITIONS
 } ngx_http_graph_policy_transition_e;
 
 
@@ -266,8 +267,20 @@ ngx_uint_t ngx_http_graph_policy_breaker_weigh(
     ngx_http_graph_policy_scales_t *scales, uint64_t end, ngx_uint_t dry_run);
 
 /* Decides on the asker, who passes only if each of them says so. */
-ngx_http_graph_policy_admission_e ngx_http_graph_policy_breaker_admit(
-    ngx_http_graph_policy_scales_t *scales);
+static ngx_inline ngx_http_graph_policy_admission_e
+ngx_http_graph_policy_breaker_admit(ngx_http_graph_policy_scales_t *scales)
+{
+    if (scales->blocked && !scales->dry_run) {
+        return NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK;
+    }
+
+    if (scales->due) {
+        return NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE;
+    }
+
+    return scales->blocked ? NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN
+                           : NGX_HTTP_GRAPH_POLICY_ADMIT_PASS;
+}
 
 /*
  * A failure sets its state, re-arms it, or continues one that is remembered:

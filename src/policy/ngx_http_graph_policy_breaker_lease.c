@@ -245,19 +245,3 @@ ngx_http_graph_policy_breaker_weigh(ngx_http_graph_policy_scales_t *scales,
 
     return 1;
 }
-
-
-ngx_http_graph_policy_admission_e
-ngx_http_graph_policy_breaker_admit(ngx_http_graph_policy_scales_t *scales)
-{
-    if (scales->blocked && !scales->dry_run) {
-        return NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK;
-    }
-
-    if (scales->due) {
-        return NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE;
-    }
-
-    return scales->blocked ? NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN
-                           : NGX_HTTP_GRAPH_POLICY_ADMIT_PASS;
-}

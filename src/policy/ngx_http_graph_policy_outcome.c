@@ -257,22 +257,3 @@ ngx_http_graph_policy_outcome_of_status(
            ? NGX_HTTP_GRAPH_POLICY_FAILURE
            : NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
 }
-
-
-void
-ngx_http_graph_policy_outcome_terms(ngx_uint_t category, ngx_uint_t kind,
-    uint64_t setter, ngx_http_graph_policy_terms_t *terms)
-{
-    ngx_uint_t  fatal;
-
-    fatal = (category == NGX_HTTP_GRAPH_POLICY_FATAL);
-
-    /* an accepted upload says nothing of an account or a phone */
-
-    terms->needs_message = (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL);
-
-    /* after a wait of Graph's one goes out alone */
-
-    terms->setter = fatal ? setter : 0;
-    terms->lenient = !fatal;
-}

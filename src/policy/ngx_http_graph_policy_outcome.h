@@ -39,7 +39,8 @@ typedef enum {
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
     NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
-    NGX_HTTP_GRAPH_POLICY_SOURCE_API
+    NGX_HTTP_GRAPH_POLICY_SOURCE_API,
+    NGX_HTTP_GRAPH_POLICY_NSOURCES
 } ngx_http_graph_policy_source_e;
 
 
@@ -166,8 +167,23 @@ ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_status(
  * Says under which terms a state may be probed.  "setter" is the credential
  * whose answer has set it for everyone, or 0.
  */
-void ngx_http_graph_policy_outcome_terms(ngx_uint_t category, ngx_uint_t kind,
-    uint64_t setter, ngx_http_graph_policy_terms_t *terms);
+static ngx_inline void
+ngx_http_graph_policy_outcome_terms(ngx_uint_t category, ngx_uint_t kind,
+    uint64_t setter, ngx_http_graph_policy_terms_t *terms)
+{
+    ngx_uint_t  fatal;
+
+    fatal = (category == NGX_HTTP_GRAPH_POLICY_FATAL);
+
+    /* an accepted upload says nothing of an account or a phone */
+
+    terms->needs_message = (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL);
+
+    /* after a wait of Graph's one goes out alone */
+
+    terms->setter = fatal ? setter : 0;
+    terms->lenient = !fatal;
+}
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_OUTCOME_H_INCLUDED_ */

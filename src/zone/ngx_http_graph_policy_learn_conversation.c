@@ -63,8 +63,9 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
     if (conversation == NULL) {
-        conversation = ngx_http_graph_policy_conversation_create(zone, hash,
-                                                                 1, changes);
+        conversation = ngx_http_graph_policy_conversation_create(zone, hash, 1,
+                                                                 failure->now,
+                                                                 changes);
         if (conversation == NULL) {
             return NGX_ERROR;
         }
