@@ -364,7 +364,8 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         return ngx_http_graph_policy_probe(ctx, &cover, view);
     }
 
-    if (endpoint->send && ctx->query.identity.credential == 0 && view->until <= now)
+    if (endpoint->send && ctx->query.identity.credential == 0
+        && view->until <= now)
     {
         ngx_http_graph_policy_log_no_credential(ctx, glcf, view);
     }
