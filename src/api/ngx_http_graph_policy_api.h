@@ -52,7 +52,7 @@ typedef struct {
     ngx_chain_t                      **next;    /* end of the chain */
     ngx_buf_t                         *buf;     /* being filled */
     ngx_http_graph_policy_gen_t        gen;
-} ngx_http_graph_policy_answer_t;
+} ngx_http_graph_policy_api_answer_t;
 
 
 /* The states that a call is for; the cursor is at the first one to look at. */
@@ -86,7 +86,7 @@ struct ngx_http_graph_policy_walk_s {
      * For the steps of a list: the page, its number of states, and the number
      * of states looked at.
      */
-    ngx_http_graph_policy_answer_t     answer;
+    ngx_http_graph_policy_api_answer_t     answer;
     ngx_http_graph_policy_cursor_t     last;
     ngx_uint_t                         listed;
     ngx_uint_t                         looked;
@@ -109,10 +109,10 @@ struct ngx_http_graph_policy_walk_s {
  * Begin an answer, and send it with its headers.  api_end() returns what a
  * content handler returns.
  */
-void ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,
+void ngx_http_graph_policy_api_begin(ngx_http_graph_policy_api_answer_t *answer,
     ngx_http_request_t *r);
 ngx_int_t ngx_http_graph_policy_api_end(
-    ngx_http_graph_policy_answer_t *answer, ngx_uint_t status);
+    ngx_http_graph_policy_api_answer_t *answer, ngx_uint_t status);
 
 /*
  * Sends a body with the headers that all answers have.  The body is in memory,

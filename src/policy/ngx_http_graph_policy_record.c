@@ -85,6 +85,7 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_member("key", STATE, TEXT, 0, 0, key, 0, NULL),
     ngx_http_graph_policy_member("credential", STATE, HEX, 0, 0, credential, 0,
                                  NULL),
+    ngx_http_graph_policy_member("setter", STATE, HEX, 0, 0, setter, 0, NULL),
     ngx_http_graph_policy_member("category", STATE, WORD, 0, 1, category,
                                  NGX_HTTP_GRAPH_POLICY_TEMPORARY + 1,
                                  ngx_http_graph_policy_categories),
@@ -110,6 +111,8 @@ ngx_http_graph_policy_member_t
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_number("max", STATE, 0, max,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
+    ngx_http_graph_policy_member("confirm", STATE, NUMBER, 0, 0, confirm,
+                                 NGX_HTTP_GRAPH_POLICY_RECORD_32, NULL),
     ngx_http_graph_policy_number("holds", STATE, 0, holds,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_number("blocked", STATE, 0, blocked,
@@ -303,6 +306,9 @@ ngx_http_graph_policy_record_is_left_out(
     case NGX_HTTP_GRAPH_POLICY_VALUE_FLAG:
     case NGX_HTTP_GRAPH_POLICY_VALUE_HEX:
         return *(uint64_t *) field == 0;
+
+    case NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER:
+        return !member->required && *(uint64_t *) field == 0;
 
     case NGX_HTTP_GRAPH_POLICY_VALUE_TEXT:
         return ((ngx_http_graph_policy_record_text_t *) field)->len == 0;

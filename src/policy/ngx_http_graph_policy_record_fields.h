@@ -28,7 +28,8 @@
 /* The form of a value.  The field is a uint64_t, unless said otherwise. */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER = 0, /* up to "max" */
+    NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER = 0, /* up to "max"; 0 is left out
+                                               where it isn't required */
     NGX_HTTP_GRAPH_POLICY_VALUE_CODE,       /* int64_t, -1 is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_FLAG,       /* false is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_HEX,        /* 64 bits, 0 is left out */
@@ -53,7 +54,7 @@ typedef struct {
 } ngx_http_graph_policy_member_t;
 
 
-#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  31
+#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  33
 
 extern ngx_http_graph_policy_member_t
     ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS];
