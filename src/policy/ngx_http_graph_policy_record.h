@@ -80,7 +80,7 @@ typedef struct {
     uint64_t      reason;
     uint64_t      source;
     uint64_t      credential;       /* 0: any credential */
-    uint64_t      setter;           /* sent what set it; 0: unknown */
+    uint64_t      setter;           /* credential that set it, or 0 */
     uint64_t      group;            /* 0: none */
     uint64_t      since;
     uint64_t      until;
