@@ -106,9 +106,12 @@ ngx_http_graph_policy_put_links(ngx_list_t *list, ngx_table_elt_t **links)
     ((r)->headers_in.accept_encoding != NULL)
 #define ngx_http_graph_policy_accept_encoding(r)                              \
     (r)->headers_in.accept_encoding
+#define ngx_http_graph_policy_set_accept_encoding(r, h)                       \
+    (r)->headers_in.accept_encoding = (h)
 #else
 #define ngx_http_graph_policy_has_accept_encoding(r)  1
 #define ngx_http_graph_policy_accept_encoding(r)      NULL
+#define ngx_http_graph_policy_set_accept_encoding(r, h)
 #endif
 
 

@@ -19,6 +19,7 @@
 #include "ngx_http_graph_policy_gate.h"
 #include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_state_file.h"
 #include "ngx_http_graph_policy_variables.h"
 #include "ngx_http_graph_policy_webhook.h"
@@ -26,6 +27,18 @@
 
 /* nginx's client_max_body_size where nothing is said of it */
 #define NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY  (1024 * 1024)
+
+
+/* where the module has to stand, so that its filters are the first ones */
+
+#if (NGX_HTTP_GRAPH_POLICY_DYNAMIC)
+#define NGX_HTTP_GRAPH_POLICY_PLACE                                           \
+    "its \"load_module\" line must be the last one"
+#else
+#define NGX_HTTP_GRAPH_POLICY_PLACE                                           \
+    "it must be the last \"--add-module\" of nginx's configure, and that "    \
+    "filter must be built in as well"
+#endif
 
 
 static void *ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf);
@@ -43,6 +56,7 @@ static ngx_uint_t ngx_http_graph_policy_gates_conversations(
 static ngx_int_t ngx_http_graph_policy_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_graph_policy_precontent_handler(
     ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_log_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_graph_policy_init_process(ngx_cycle_t *cycle);
 static void ngx_http_graph_policy_exit_process(ngx_cycle_t *cycle);
@@ -334,7 +348,7 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_GRAPH_POLICY_PAUSE_SENDS);
     ngx_conf_merge_uint_value(conf->status, prev->status,
                               NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM);
-    ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_WARN);
+    ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_ERR);
     ngx_conf_merge_msec_value(conf->hold, prev->hold, 10000);
     ngx_conf_merge_msec_value(conf->hold_max, prev->hold_max, 900000);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
@@ -510,7 +524,7 @@ ngx_http_graph_policy_gates_conversations(
 static ngx_int_t
 ngx_http_graph_policy_init(ngx_conf_t *cf)
 {
-    ngx_http_handler_pt                *h;
+    ngx_http_handler_pt                *h, *first;
     ngx_http_core_main_conf_t          *cmcf;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
@@ -534,6 +548,19 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
 
     *h = ngx_http_graph_policy_precontent_handler;
 
+    /* before those that write a log */
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    first = cmcf->phases[NGX_HTTP_LOG_PHASE].handlers.elts;
+
+    ngx_memmove(first + 1, first, (h - first) * sizeof(ngx_http_handler_pt));
+
+    *first = ngx_http_graph_policy_log_handler;
+
     return ngx_http_graph_policy_filter_init(cf);
 }
 
@@ -547,8 +574,27 @@ ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
+    /* a redirect may have led here from another location of sends */
+
+    if (r->internal && r == r->main) {
+        ngx_http_graph_policy_restore_encoding(r);
+    }
+
     return (glcf->webhook_zone != NULL) ? ngx_http_graph_policy_webhook(r, glcf)
                                         : ngx_http_graph_policy_gate(r, glcf);
+}
+
+
+/* what a log says of a request's headers is what the client sent */
+
+static ngx_int_t
+ngx_http_graph_policy_log_handler(ngx_http_request_t *r)
+{
+    if (r == r->main) {
+        ngx_http_graph_policy_restore_encoding(r);
+    }
+
+    return NGX_OK;
 }
 
 
@@ -562,10 +608,15 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
 
     if (gmcf != NULL && gmcf->used && !ngx_http_graph_policy_filter_is_first())
     {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+        ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
                       "another filter module sees answers before "
-                      "ngx_http_graph_policy_module does, its \"load_module\" "
-                      "line must be the last one");
+                      "ngx_http_graph_policy_module does, "
+                      NGX_HTTP_GRAPH_POLICY_PLACE);
+    }
+
+    if (gmcf != NULL && ngx_http_graph_policy_name_variables(cycle) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     /* in single process mode a reload starts no process */

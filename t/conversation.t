@@ -93,6 +93,11 @@ server {
         client_body_buffer_size   1k;
         proxy_pass                http://127.0.0.1:%GRAPH%;
     }
+    location /retried/ {
+        graph_policy_conversation on;
+        graph_policy_retry        attempts=2 base=10ms;
+        proxy_pass                http://127.0.0.1:%GRAPH%;
+    }
     location /unbuffered/ {
         graph_policy_conversation on;
         proxy_request_buffering   off;
@@ -189,6 +194,15 @@ sub stopped {
     is(short($hook->send($phone, to => $to, script => "400 $code", %of)),
         '400 passed 1', "$name: an answer of $code");
     return $to;
+}
+
+# a message of so many bytes, whom it is to at its end
+sub long {
+    my ($to, $size) = @_;
+    my ($before, $after) = ('{"type":"text","text":{"body":"',
+        qq("},"to":"$to"}));
+
+    return $before . 'x' x ($size - length "$before$after") . $after;
 }
 
 sub is_streamed {
@@ -742,8 +756,18 @@ for my $case ([777001, 1], [777002, 1], [777003, 1], [777004, 0], [131047, 0],
 
     is_blocked($to, 'window-expired', "bodies, $_", type => $_)
         for 'application/json; charset=utf-8', 'Application/JSON';
-    is_blocked($to, 'window-expired', 'bodies, 5 kB',
-        body => message($to, 'x' x 5000));
+
+    # long ones too, wherever nginx keeps them, up to 64k
+    for my $in (undef, 'file', 'unbuffered') {
+        my $name = 'bodies, ' . ($in // 'nginx\'s own buffer');
+
+        is_blocked($to, 'window-expired', "$name, $_ bytes",
+            in => $in, body => long($to, $_)) for 900, 9_000, 33_000, 65_536;
+
+        my $sent = long($to, 65_537);
+        is_open($to, "$name, over 64k", in => $in, body => $sent);
+        ok(($graph->requests)[-1]{body} eq $sent, "$name: byte for byte");
+    }
 
     for my $case (
         ['a form', 'application/x-www-form-urlencoded', "to=$to&type=text"],
@@ -751,7 +775,6 @@ for my $case ([777001, 1], [777002, 1], [777003, 1], [777004, 0], [131047, 0],
         ['text', 'text/plain', $body],
         ['a type like JSON', 'application/jsonp', $body],
         ['large', 'application/json', message($to, 'x' x 300_000)],
-        ['in a file', 'application/json', message($to, 'x' x 5000), 'file'],
         ['large, unbuffered', 'application/json', message($to,
             'x' x 300_000), 'unbuffered'],
         ['a form, unbuffered', 'application/x-www-form-urlencoded',
@@ -782,12 +805,41 @@ for my $case ([777001, 1], [777002, 1], [777003, 1], [777004, 0], [131047, 0],
         }
     }
 
+    # an answer teaches as much
+    for my $in (undef, 'file', 'unbuffered', 'retried') {
+        for my $size (900, 20_000, 65_536) {
+            my $other = somebody();
+            my $name  = "bodies, $size bytes, " . ($in // 'nginx\'s own buffer');
+
+            stopped(131047, $name, to => $other, in => $in,
+                body => long($other, $size));
+            is_blocked($other, 'window-expired', "$name: learnt");
+        }
+    }
+
+    # and the log knows whom a message went to, after its file is gone
+    for my $in ('default', 'file') {
+        my @last;
+
+        is_open('16505557777', "bodies, the log, $in", in => $in,
+            body => long('16505557777', 20_000));
+        ok(wait_until(sub {
+            @last = grep { m{^/$in/} } split /\n/,
+                slurp($nginx->dir . '/access.log');
+            return @last && $last[-1] =~ /<[0-9a-f]{16}>$/;
+        }), "bodies, the log, $in") or diag($last[-1]);
+    }
+    unlike(slurp($nginx->dir . '/error.log'), qr/Bad file descriptor/,
+        'bodies: no closed file is read');
+
     # chunked, and in pieces
     my $head = "POST /v25.0/$phone/messages HTTP/1.1\r\nHost: localhost\r\n"
         . "Connection: close\r\nAuthorization: Bearer a\r\n"
         . "Content-Type: application/json\r\n";
 
     for my $case (['to the recipient', $body, 400, 0],
+        ['to the recipient, long', long($to, 25_000), 400, 0],
+        ['to another, long', long('16505557777', 25_000), 200, 1],
         ['to another', message('16505557777', 'z' x 300), 200, 1])
     {
         my ($name, $sent, $status, $seen) = @$case;
@@ -806,7 +858,9 @@ for my $case ([777001, 1], [777002, 1], [777003, 1], [777004, 0], [131047, 0],
         my $call = $nginx->start_request(raw => $head . 'Content-Length: '
             . length($sent) . "\r\n\r\n" . substr $sent, 0, 25);
 
-        for (unpack '(a90)*', substr $sent, 25) {
+        for (unpack length $sent > 9000 ? '(a9000)*' : '(a90)*',
+            substr $sent, 25)
+        {
             sleep 0.02;
             $call->{out} .= $_;
             GraphPolicy::push_request($call);

@@ -489,8 +489,8 @@ my $trace = 'AFakeTraceId0000000000';
 my $phone = '106540352242922';
 
 $readme =~ s/127\.0\.0\.1:8080/127.0.0.1:$proxy/ or die 'no listen';
-$readme =~ s{https://graph\.facebook\.com}{http://127.0.0.1:$mock}
-    or die 'no proxy_pass';
+$readme =~ s{https://graph;}{http://graph;} or die 'no proxy_pass';
+$readme =~ s{graph\.facebook\.com:443}{127.0.0.1:$mock} or die 'no server';
 
 start(whole("$readme\n" . <<"END"));
 server {
@@ -539,7 +539,7 @@ is_deeply(JSON::PP->new->decode(masked($body)),
     'and its body');
 
 like(slurp("$dir/logs/error.log"),
-    qr/ \[warn\] .* graph policy state set, scope: account, of phone: "$phone", reason: billing, code: 131042, trace: "$trace", hold: 10000ms, zone: "graph"$/m,
+    qr/ \[error\] .* graph policy state set, scope: account, of phone: "$phone", reason: billing, code: 131042, trace: "$trace", hold: 10000ms, zone: "graph"$/m,
     'the state is logged as described');
 
 
@@ -605,6 +605,7 @@ sub compiled {
 
     return eval $value if $value =~ /^[\d *]+$/;
     return 0 if $value eq 'NULL';
+    return 'error' if $value eq 'NGX_LOG_ERR';
     return lc $value =~ s/^.*_//r;
 }
 

@@ -427,7 +427,7 @@ br, deflate;q=0, gzip           => (?:deflate;q=0, ?)?gzip
 Accept-Encoding: br, gzip
 --- error_code eval: [200, 404]
 --- response_body eval
-["Accept-Encoding: gzip\n", "Accept-Encoding: gzip\n"]
+["Accept-Encoding: identity\n", "Accept-Encoding: identity\n"]
 
 
 

@@ -49,6 +49,9 @@ my $upstream = GraphPolicy::Upstream->start(
     bytes   => sub {
         answer($_[0], unpack '(a1)*', with_length(400, $json, $error));
     },
+    window  => sub {
+        answer($_[0], with_length(400, $json, '{"error":{"code":131047}}'))
+    },
     large   => sub { answer($_[0], chunked(400, $json, $large, 5000)) },
     own => sub {
         my ($n) = $_[0]{uri} =~ /(\d+)$/;
@@ -156,7 +159,8 @@ END
   ['/unbuffered',     'proxy_buffering off;'],
   ['/off',            'graph_policy off;'],
   ['/off/unbuffered', 'graph_policy off; proxy_buffering off;'],
-  ['/wide',           'graph_policy_accept_encoding off;'];
+  ['/wide',           'graph_policy_accept_encoding off;'],
+  ['/talk',           'graph_policy_conversation on;'];
 
 my $http = <<"END";
     graph_policy_zone zone=z:1m;
@@ -178,6 +182,24 @@ my $nginx = GraphPolicy::Nginx->start(http => $http);
 
 
 # -- HTTP/2 -------------------------------------------------------------------
+
+# who a message is to is read of long ones too, with a length and without
+for my $size (100, 20_000, 60_000) {
+    for my $without (0, 1) {
+        my $name = "HTTP/2, a message of $size characters, "
+            . ($without ? 'no length' : 'its length');
+        my $body = sprintf '{"type":"text","text":{"body":"%s"},"to":"%d"}',
+            'x' x $size, 15_550_000_000 + $size + $without;
+        my @send = ('/talk/window/v25.0/1001/messages', '-d', $body,
+            map { ('-H', $_) } 'Content-Type: application/json',
+                'Authorization: Bearer a',
+                $without ? 'Transfer-Encoding: chunked' : ());
+
+        is(h2(@send)->{headers}{'x-graph-policy'}, 'passed', "$name: an error");
+        is(h2(@send)->{headers}{'x-graph-policy'}, 'blocked',
+            "$name: the next is blocked");
+    }
+}
 
 for my $name (qw(length chunked closed bytes)) {
     for my $place ('', '/unbuffered') {

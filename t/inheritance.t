@@ -266,18 +266,18 @@ POST /location/3/messages?say=133010         400 probe  token=three
 POST /location/nested/4/messages?say=133010  400 passed token=four
 POST /location/nested/4/messages?say=133010  400 probe  token=four
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "2", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "3", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 3ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "4", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 6ms, zone: "z"
 
 
 
@@ -327,7 +327,7 @@ POST /location/1/messages                    200 - Accept-Encoding:gzip,br
 POST /location/nested/1/messages             200 - Accept-Encoding:gzip,br
 --- graph
 POST /http/1/messages gzip,br
-POST /server/1/messages gzip
+POST /server/1/messages identity
 POST /location/1/messages gzip,br
 POST /location/nested/1/messages gzip,br
 
@@ -381,7 +381,7 @@ POST /location/nested/1/messages?say=131016
 
 === graph_policy_log_level
 --- at_http
-graph_policy_log_level error;
+graph_policy_log_level warn;
 --- at_server
 graph_policy_log_level notice;
 --- at_location
@@ -392,7 +392,7 @@ POST /server/2/messages?say=131042           400 passed
 POST /location/3/messages?say=131042         400 passed
 POST /location/nested/4/messages?say=131042  400 passed
 --- said
-[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [notice] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy state set, scope: account, of phone: "3", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy state set, scope: account, of phone: "4", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
@@ -418,7 +418,7 @@ POST /1/messages?say=big -
 GET /1 -
 GET /1/messages identity
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 
 
@@ -519,12 +519,12 @@ POST /long/1/messages?say=133010             400 probe
 POST /long/2/messages?say=131042             400 passed
 POST /short/2/messages                       400 blocked
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
-[warn] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", hold: 3600000ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", hold: 3600000ms, zone: "z"
 [info] graph policy blocks a request, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 
 
@@ -598,13 +598,13 @@ POST /1/messages?say=133010                  400 probe
 POST /1/messages                             200 probe
 POST /1/messages                             200 -
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
 [info] graph policy state probe told nothing, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 
 
 
@@ -702,11 +702,11 @@ POST /1/messages                             200 probe
 POST /1/messages?say=133010
 POST /1/messages
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
 [info] graph policy state probe told nothing, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
-[warn] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 
 
 

@@ -588,7 +588,7 @@ for (
         'log') });
 
     is(@$lines, 1, 'a state that is set has one line');
-    like($lines->[0], qr/\[warn\]/, 'a warning');
+    like($lines->[0], qr/\[error\]/, 'an error');
     like($lines->[0], qr/\b$_\b/, "with $_")
         for 'phone', $phone, 'phone-disconnected', '133010', 'TrC', 'hold';
 

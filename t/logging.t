@@ -60,7 +60,7 @@ GET /1?say=190                               400 passed
 --- sends
 POST /1/messages?say=131042                  400 passed
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
 
 
@@ -70,7 +70,7 @@ graph_policy_account 102290129340398;
 --- sends
 POST /1/messages?say=368                     400 passed
 --- said
-[warn] graph policy state set, scope: account, key: "102290129340398", reason: account-restricted, code: 368, trace: "Trace368", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, key: "102290129340398", reason: account-restricted, code: 368, trace: "Trace368", hold: 10000ms, zone: "z"
 
 
 
@@ -80,7 +80,7 @@ graph_policy_account "a\"b $http_authorization";
 --- sends
 POST /1/messages?say=131042                  400 passed
 --- said
-[warn] graph policy state set, scope: account, key: "<fp>", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, key: "<fp>", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
 
 
@@ -91,7 +91,7 @@ graph_policy_account 102290129340398;
 --- sends
 POST /1/messages?say=200                     400 passed
 --- said
-[warn] graph policy state set, scope: account, key: "102290129340398", credential: <fp>, reason: token-invalid, code: 200, trace: "Trace200", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, key: "102290129340398", credential: <fp>, reason: token-invalid, code: 200, trace: "Trace200", hold: 10000ms, zone: "z"
 
 
 
@@ -99,7 +99,7 @@ POST /1/messages?say=200                     400 passed
 --- sends
 POST /106540352242922/messages?say=133010    400 passed
 --- said
-[warn] graph policy state set, scope: phone, key: "106540352242922", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "106540352242922", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 
 
 
@@ -107,7 +107,7 @@ POST /106540352242922/messages?say=133010    400 passed
 --- sends
 POST /1/messages?say=100/33                  400 passed
 --- said
-[warn] graph policy state set, scope: phone, key: "1", credential: <fp>, reason: phone-disconnected, code: 100/33, trace: "Trace100", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", credential: <fp>, reason: phone-disconnected, code: 100/33, trace: "Trace100", hold: 10000ms, zone: "z"
 
 
 
@@ -116,7 +116,7 @@ POST /1/messages?say=100/33                  400 passed
 POST /1/messages?say=190/463                 400 passed
 POST /2/messages?access_token=one            400 blocked token=-
 --- said
-[warn] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", zone: "z"
 
 
@@ -130,13 +130,13 @@ POST /1/messages?access_token=SECRET&say=190                        400 probe  t
 POST /1/messages?access_token=SECRET&say=html                       500 probe  token=-
 POST /1/messages?access_token=SECRET                                200 probe  token=-
 --- said
-[warn] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", zone: "z"
-[warn] graph policy state re-armed, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", zone: "z"
 [info] graph policy state probe told nothing, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", zone: "z"
-[warn] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 2ms, zone: "z"
 
 
 
@@ -146,9 +146,9 @@ POST /1/messages?say=131042&trace=none       400 passed
 POST /2/messages?say=131042&trace=A%22b      400 passed
 POST /3/messages?say=131042&trace=A_b-9      400 passed
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, hold: 10000ms, zone: "z"
-[warn] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, hold: 10000ms, zone: "z"
-[warn] graph policy state set, scope: account, of phone: "3", reason: billing, code: 131042, trace: "A_b-9", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "3", reason: billing, code: 131042, trace: "A_b-9", hold: 10000ms, zone: "z"
 
 
 
@@ -158,8 +158,8 @@ POST /1/messages?say=133010                  400 passed
 POST /2/messages?say=133010                  400 passed
 POST /1/messages                             400 blocked
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
-[warn] graph policy state set, scope: phone, key: "2", reason: phones-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "2", reason: phones-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: phone, key: "1", reason: phones-disconnected, code: 133010, trace: "Trace133010", zone: "z"
 
 
@@ -175,14 +175,14 @@ POST /1/messages                             200 -
 POST /1/messages?say=131042                  400 passed
 POST /1/messages                             200 probe
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
-[warn] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state re-armed, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 2ms, zone: "z"
 
 
 
@@ -194,13 +194,13 @@ POST /1/messages?say=131042                  400 passed
 POST /1/messages?say=190                     400 probe
 POST /1/messages                             200 probe
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
+[error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
 [info] graph policy state probe told nothing, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 
 
 
@@ -212,10 +212,10 @@ POST /1/messages?say=131042                  400 passed
 POST /1/messages?say=131026                  400 dry-run
 POST /1/messages                             200 -
 --- said
-[warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy would block a request, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
 [info] graph policy would block a request, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
-[warn] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
+[error] graph policy state cleared, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
 
 
@@ -263,17 +263,34 @@ POST /1/messages                             200 probe
 
 
 
-=== an error log of warn has the changes, and not the single blocks
---- log_level: warn
+=== an error log of error, nginx's default, has the changes
+--- location
+graph_policy_hold 1ms;
+--- log_level: error
+--- sends
+POST /1/messages?say=133010                  400 passed
+POST /1/messages?say=133010                  400 probe
+POST /1/messages                             200 probe
+--- said
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+
+
+
+=== and not the single blocks
+--- log_level: error
 --- sends
 POST /1/messages?say=133010                  400 passed
 POST /1/messages                             400 blocked
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 
 
 
 === an error log of error has nothing of a level of warn
+--- location
+graph_policy_log_level warn;
 --- log_level: error
 --- sends
 POST /1/messages?say=133010                  400 passed
@@ -314,8 +331,8 @@ POST /quiet/1/messages                       200 probe
 POST /quiet/1/messages?say=133010            400 passed
 POST /1/messages                             200 probe
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
-[warn] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
+[error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
 
 
 
@@ -327,5 +344,52 @@ POST /1/messages?say=133010                  400 passed
 POST /1/messages                             400 blocked
 --- said_in: location.log
 --- said
-[warn] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
+[error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+
+
+
+=== where no request shows a credential, nobody ends what is due: said once a location
+--- http_config
+graph_policy_zone zone=z:1m;
+graph_policy zone=z;
+graph_policy_hold 1ms;
+graph_policy_log_level info;
+--- config
+location / {
+    proxy_pass http://graph;
+}
+
+location /adds/ {
+    proxy_set_header Authorization "Bearer one";
+    proxy_pass http://graph;
+}
+
+location /named/ {
+    graph_policy_credential one;
+    proxy_set_header Authorization "Bearer one";
+    proxy_pass http://graph;
+}
+--- log_level: error
+--- sends
+POST /1/messages?say=133010                  400 passed
+POST /adds/1/messages                        400 blocked token=-
+POST /adds/1/messages                        400 blocked token=-
+POST /1/messages                             400 blocked token=-
+POST /adds/1/messages                        400 blocked token=-
+POST /named/1/messages                       200 probe   token=-
+POST /adds/1/messages                        200 -       token=-
+--- said
+[error] graph policy has no probe for a state that is due: a request in location "/adds/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+[error] graph policy has no probe for a state that is due: a request in location "/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
+
+
+
+=== while it holds, nothing is said of that
+--- location
+graph_policy_log_level info;
+--- log_level: error
+--- sends
+POST /1/messages?say=133010                  400 passed
+POST /1/messages                             400 blocked token=-
+--- said

@@ -707,8 +707,8 @@ sub early {
     }
 
     my @said = grep { /proxy_request_buffering/ } split /\n/, $nginx->log;
-    is(scalar @said, 1, 'unbuffered request: one warning');
-    like($said[0] // '', qr/\[warn\]/, 'unbuffered request: at warn');
+    is(scalar @said, 1, 'unbuffered request: one line');
+    like($said[0] // '', qr/\[error\]/, 'unbuffered request: at error');
 
     my ($answer) = tried('unbuffered, without a body', 3, path => '/stream/1',
         method => 'GET');
@@ -1398,8 +1398,8 @@ sub plain {
         is($answer->{status}, 500, "$name: the status");
         is($answer->{body}, "a page of nginx\n", "$name: the page");
         is($answer->{headers}{'x-graph-policy'}, undef, "$name: no policy");
-        is(scalar(grep { /\[warn\].*proxy_intercept_errors/ } split /\n/,
-            $nginx->log), 1, "$name: one warning");
+        is(scalar(grep { /\[error\].*proxy_intercept_errors/ } split /\n/,
+            $nginx->log), 1, "$name: said once");
     }
 
     ($answer) = tried('another page', 3, path => '/uncaught/1');

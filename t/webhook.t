@@ -284,6 +284,9 @@ for my $case (
 # nginx's own page, without headers of the policy
 {
     my $answer = $hook->deliver($plain, signature => undef);
+    like($nginx->log, qr/\[error\] .* graph policy refuses a webhook $_,/,
+        "403: the log says so at nginx's default level, $_")
+        for 'without a signature', 'whose signature is wrong';
     unlike($answer->{head}, qr/^X-Graph-/mi, '403: no tags');
     unlike($answer->{text}, qr/\Q$secret\E|[0-9a-f]{64}/,
         '403: it tells nothing');

@@ -24,6 +24,10 @@
 #define NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM  0
 
 
+/* bytes of a message's body that is read for its recipient, at most */
+#define NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE  65536
+
+
 /* graph_policy_api */
 #define NGX_HTTP_GRAPH_POLICY_API_READ   1
 #define NGX_HTTP_GRAPH_POLICY_API_WRITE  2
@@ -77,6 +81,9 @@ typedef struct {
 
     /* 0: none; a location of the API enforces nothing */
     ngx_uint_t                       api;
+
+    /* this worker has said that requests have no credential; not configured */
+    ngx_uint_t                       no_credential_told;
 } ngx_http_graph_policy_loc_conf_t;
 
 

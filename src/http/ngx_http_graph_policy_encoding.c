@@ -5,8 +5,13 @@
 
 
 /*
- * What the upstream may compress an answer with: nothing that can't be
- * inflated for inspection.
+ * What the upstream may compress an answer with: the answer to a send with
+ * nothing, as it is short and has to be read; others with nothing that can't be
+ * inflated.
+ *
+ * The list of a request's headers, which goes upstream, has what may be; what
+ * the client sent is kept beside it, for the request's Accept-Encoding proper,
+ * which nginx's own filters (gzip, gunzip, brotli, zstd) compress by.
  *
  * Lock rule: none.  Memory: the request's pool; the worker remembers a few
  * values, for its life, as its clients are few and send the same ones.
@@ -34,6 +39,22 @@ typedef struct {
 } ngx_http_graph_policy_narrowed_t;
 
 
+/*
+ * A line Accept-Encoding of a request, as the client sent it, and where it
+ * stands in the list of headers.
+ */
+
+typedef struct ngx_http_graph_policy_line_s  ngx_http_graph_policy_line_t;
+
+struct ngx_http_graph_policy_line_s {
+    ngx_table_elt_t                  sent;
+    ngx_table_elt_t                 *listed;
+    ngx_http_graph_policy_line_t    *next;
+};
+
+
+static ngx_int_t ngx_http_graph_policy_offer(ngx_http_request_t *r,
+    ngx_table_elt_t *h, ngx_str_t *value);
 static ngx_int_t ngx_http_graph_policy_recall(ngx_http_request_t *r,
     ngx_str_t *value);
 static ngx_int_t ngx_http_graph_policy_narrow(ngx_http_request_t *r,
@@ -43,9 +64,17 @@ static ngx_uint_t ngx_http_graph_policy_next_coding(u_char **p, u_char *last,
 static ngx_uint_t ngx_http_graph_policy_inspectable(ngx_str_t *coding);
 
 
+/* a line that was put aside is known by its name, which is this very text */
+
+static u_char  ngx_http_graph_policy_name[] = "accept-encoding";
+
+static ngx_str_t  ngx_http_graph_policy_plain = ngx_string("identity");
+
+
 ngx_int_t
-ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r)
+ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r, ngx_uint_t send)
 {
+    ngx_str_t         value;
     ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h, *first;
@@ -74,11 +103,25 @@ ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r)
             i = 0;
         }
 
-        if (h[i].key.len == sizeof("accept-encoding") - 1
-            && ngx_memcmp(h[i].lowcase_key, "accept-encoding",
-                          sizeof("accept-encoding") - 1)
-               == 0
-            && ngx_http_graph_policy_recall(r, &h[i].value) != NGX_OK)
+        if (h[i].key.len != sizeof(ngx_http_graph_policy_name) - 1
+            || ngx_memcmp(h[i].lowcase_key, ngx_http_graph_policy_name,
+                          sizeof(ngx_http_graph_policy_name) - 1)
+               != 0)
+        {
+            continue;
+        }
+
+        value = h[i].value;
+
+        if (send) {
+            value = ngx_http_graph_policy_plain;
+
+        } else if (ngx_http_graph_policy_recall(r, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        if (value.data != h[i].value.data
+            && ngx_http_graph_policy_offer(r, &h[i], &value) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -86,12 +129,88 @@ ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r)
 }
 
 
+/* puts another value in the list, and what was there aside */
+
+static ngx_int_t
+ngx_http_graph_policy_offer(ngx_http_request_t *r, ngx_table_elt_t *h,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t               *first;
+    ngx_http_graph_policy_line_t  *line, *last;
+
+    first = ngx_http_graph_policy_accept_encoding(r);
+
+    if (first == NULL) {
+        h->value = *value;
+        return NGX_OK;
+    }
+
+    /* the first one has to be put aside, too, for the others to hang on it */
+
+    if (first != h && first->lowcase_key != ngx_http_graph_policy_name
+        && ngx_http_graph_policy_offer(r, first, &first->value) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    line = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_line_t));
+    if (line == NULL) {
+        return NGX_ERROR;
+    }
+
+    line->sent = *h;
+    line->sent.lowcase_key = ngx_http_graph_policy_name;
+    line->listed = h;
+    line->next = NULL;
+
+    h->value = *value;
+
+    if (first == h) {
+        ngx_http_graph_policy_set_accept_encoding(r, &line->sent);
+        return NGX_OK;
+    }
+
+    last = (ngx_http_graph_policy_line_t *)
+                                     ngx_http_graph_policy_accept_encoding(r);
+
+    while (last->next != NULL) {
+        last = last->next;
+    }
+
+    last->next = line;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_graph_policy_restore_encoding(ngx_http_request_t *r)
+{
+    ngx_table_elt_t               *first;
+    ngx_http_graph_policy_line_t  *line;
+
+    first = ngx_http_graph_policy_accept_encoding(r);
+
+    if (first == NULL || first->lowcase_key != ngx_http_graph_policy_name) {
+        return;
+    }
+
+    line = (ngx_http_graph_policy_line_t *) first;
+
+    ngx_http_graph_policy_set_accept_encoding(r, line->listed);
+
+    for ( /* void */ ; line != NULL; line = line->next) {
+        line->listed->value = line->sent.value;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_graph_policy_recall(ngx_http_request_t *r, ngx_str_t *value)
 {
-    ngx_str_t                              narrowed;
-    ngx_uint_t                             i;
-    ngx_http_graph_policy_narrowed_t      *memory;
+    ngx_str_t                          narrowed;
+    ngx_uint_t                         i;
+    ngx_http_graph_policy_narrowed_t  *memory;
 
     static ngx_uint_t                        n;
     static ngx_http_graph_policy_narrowed_t  memories[

@@ -31,6 +31,7 @@
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_park.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_retry.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_tag.h"
@@ -112,6 +113,10 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         }
 
         return ngx_http_next_header_filter(r);
+    }
+
+    if (r->request_body != NULL && r->request_body->temp_file != NULL) {
+        ngx_http_graph_policy_preserve_message(r);
     }
 
     ctx = ngx_http_graph_policy_get_ctx(r);

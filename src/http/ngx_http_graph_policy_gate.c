@@ -33,6 +33,8 @@
 #include "ngx_http_graph_policy_zone_count.h"
 
 
+static ngx_uint_t ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
@@ -86,14 +88,51 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (glcf->accept_encoding
-        && ngx_http_graph_policy_has_accept_encoding(r)
-        && ngx_http_graph_policy_narrow_encoding(r) != NGX_OK)
+    if (!glcf->accept_encoding
+        || !ngx_http_graph_policy_has_accept_encoding(r))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_graph_policy_narrow_encoding(r,
+                                      ngx_http_graph_policy_is_send(r, glcf))
+        != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     return NGX_DECLINED;
+}
+
+
+/* nearly all that comes is told by its last bytes, which spares the parsing */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    u_char                            *p;
+    ngx_http_graph_policy_endpoint_t   endpoint;
+
+    if (glcf->sends == NULL) {
+
+        if (r->method != NGX_HTTP_POST) {
+            return 0;
+        }
+
+        p = r->uri.data + r->uri.len - (sizeof("/messages") - 1);
+
+        if (r->uri.len > sizeof("/messages")
+            && p[-1] >= '0' && p[-1] <= '9'
+            && ngx_memcmp(p, "/messages", sizeof("/messages") - 1) == 0)
+        {
+            return 1;
+        }
+    }
+
+    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
+
+    return endpoint.send;
 }
 
 
@@ -316,6 +355,11 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE) {
         return ngx_http_graph_policy_probe(ctx, &cover, view);
+    }
+
+    if (endpoint->send && ctx->query.identity.credential == 0 && view->until <= now)
+    {
+        ngx_http_graph_policy_log_no_credential(ctx, glcf, view);
     }
 
     /* a lease in hand that can't be used, to be given back */

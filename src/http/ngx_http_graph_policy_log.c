@@ -57,6 +57,35 @@ ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
 }
 
 
+void
+ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view)
+{
+    u_char                    *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
+    ngx_log_t                  log;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (glcf->no_credential_told) {
+        return;
+    }
+
+    glcf->no_credential_told = 1;
+
+    clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
+
+    ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
+
+    p = ngx_http_graph_policy_write_state(text, view);
+
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
+                  "graph policy has no probe for a state that is due: a "
+                  "request in location \"%V\" shows no credential; where the "
+                  "proxy adds the token, \"graph_policy_credential\" has to "
+                  "name it, %*s, zone: \"%V\"",
+                  &clcf->name, (size_t) (p - text), text, &ctx->zone->name);
+}
+
+
 /* fingerprints and ids of phones and accounts: nothing secret */
 
 u_char *
@@ -132,7 +161,7 @@ ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
 
     ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
-    ngx_log_error(NGX_LOG_WARN, &log, 0,
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph policy doesn't see errors that "
                   "\"proxy_intercept_errors\" gives to an \"error_page\", "
                   "the first one had the status %ui, zone: \"%V\"",

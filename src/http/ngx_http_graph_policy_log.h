@@ -39,5 +39,12 @@ void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
 void ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone);
 
+/*
+ * Logs, once for a location and worker, that "view" is due but nobody there may
+ * be its probe, as no request has a credential that can be seen.
+ */
+void ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view);
+
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_LOG_H_INCLUDED_ */

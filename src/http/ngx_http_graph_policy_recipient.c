@@ -21,15 +21,10 @@
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_request.h"
+#include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* bytes of a message's body that is read for its recipient */
-#define NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE  65536
-
-
-static ngx_int_t ngx_http_graph_policy_gather_message(ngx_http_request_t *r,
-    ngx_str_t *body, u_char **copy);
 static ngx_int_t ngx_http_graph_policy_read_message(ngx_http_request_t *r,
     ngx_str_t *body, ngx_http_graph_policy_message_t *message);
 
@@ -52,13 +47,18 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
 
     ctx->conversed = 1;
 
-    if (ctx->query.identity.phone.len == 0
-        || ngx_http_graph_policy_gather_message(r, &body, &copy) != NGX_OK)
-    {
+    if (ctx->query.identity.phone.len == 0) {
         return;
     }
 
-    if (ngx_http_graph_policy_read_message(r, &body, &message) == NGX_OK
+    copy = NULL;
+
+    if (ngx_http_graph_policy_gather_body(r,
+                                          NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE,
+                                          &body, &copy)
+        == NGX_OK
+        && body.len != 0
+        && ngx_http_graph_policy_read_message(r, &body, &message) == NGX_OK
         && message.recipient.len != 0)
     {
         recipient.data = message.recipient.data;
@@ -75,59 +75,6 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     if (copy != NULL) {
         ngx_free(copy);
     }
-}
-
-
-/* the body in one piece, copied only if it lies in several */
-
-static ngx_int_t
-ngx_http_graph_policy_gather_message(ngx_http_request_t *r, ngx_str_t *body,
-    u_char **copy)
-{
-    u_char       *p;
-    size_t        size;
-    ngx_chain_t  *cl, *bufs;
-
-    bufs = r->request_body->bufs;
-    size = 0;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-
-        if (cl->buf->in_file || cl->buf->temp_file) {
-            return NGX_DECLINED;
-        }
-
-        size += cl->buf->last - cl->buf->pos;
-    }
-
-    if (size == 0 || size > NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE) {
-        return NGX_DECLINED;
-    }
-
-    *copy = NULL;
-    body->data = bufs->buf->pos;
-    body->len = size;
-
-    if (bufs->next == NULL) {
-        return NGX_OK;
-    }
-
-    p = ngx_alloc(size, r->connection->log);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    *copy = p;
-    body->data = p;
-
-    for (cl = bufs; cl != NULL; cl = cl->next) {
-
-        if (cl->buf->last != cl->buf->pos) {
-            p = ngx_cpymem(p, cl->buf->pos, cl->buf->last - cl->buf->pos);
-        }
-    }
-
-    return NGX_OK;
 }
 
 

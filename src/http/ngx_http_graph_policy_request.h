@@ -45,8 +45,9 @@ void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * Fills in the conversation's fingerprint, once, from a body that lies in
- * memory; and whether it's worth the wait to read the body for that.
+ * Fills in the conversation's fingerprint, once, from a body of at most
+ * NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or in a file; and whether
+ * it's worth the wait to read the body for that.
  */
 void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
@@ -75,15 +76,21 @@ ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
     const char *expected, size_t len);
 
 /*
+ * Narrows the Accept-Encoding that goes upstream to what can be inspected, that
+ * of a send to "identity"; never adds one.  NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r,
+    ngx_uint_t send);
+/* the request's headers are again as the client sent them */
+void ngx_http_graph_policy_restore_encoding(ngx_http_request_t *r);
+
+/*
  * Whether what the upstream has answered may be carried out twice: by its
  * method as sent (RFC 9110, 9.2.2), and Graph's "method" argument.  A send
  * never may.
  */
 ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
-
-/* narrows Accept-Encoding to what can be inspected */
-ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r);
 
 /*
  * $request with the values of arguments masked that are tokens or secrets.

@@ -76,6 +76,19 @@ ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
 }
 
 
+void
+ngx_http_graph_policy_preserve_message(ngx_http_request_t *r)
+{
+    /* large uploads don't stay on the disk for that */
+
+    if (r->request_body->temp_file->offset
+        <= NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
+    {
+        r->preserve_body = 1;
+    }
+}
+
+
 ngx_int_t
 ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
     ngx_str_t *body, u_char **allocated)
@@ -153,6 +166,12 @@ ngx_http_graph_policy_read_body_part(ngx_http_request_t *r, ngx_buf_t *b,
 {
     ssize_t    n;
     ngx_log_t  log;
+
+    /* the upstream closes the file that it has sent, unless it's preserved */
+
+    if (b->file->fd == NGX_INVALID_FILE) {
+        return NGX_ERROR;
+    }
 
     n = ngx_read_file(b->file, p, len, offset);
 

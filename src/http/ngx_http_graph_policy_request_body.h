@@ -28,6 +28,12 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
  */
 ngx_int_t ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
     ngx_str_t *body, u_char **allocated);
+/*
+ * Keeps the temporary file that the request's body is in, if that may be a
+ * message, until the request ends: the upstream would close it with the header
+ * of its answer, and the log may ask after that to whom the message went.
+ */
+void ngx_http_graph_policy_preserve_message(ngx_http_request_t *r);
 /* "len" bytes at "offset" of the file that "b" is in, or NGX_ERROR */
 ngx_int_t ngx_http_graph_policy_read_body_part(ngx_http_request_t *r,
     ngx_buf_t *b, u_char *p, size_t len, off_t offset);

@@ -182,7 +182,7 @@ ngx_http_graph_policy_can_park(ngx_http_request_t *r,
 
         if (!warned) {
             warned = 1;
-            ngx_http_graph_policy_log_retry(ctx, NGX_LOG_WARN,
+            ngx_http_graph_policy_log_retry(ctx, NGX_LOG_ERR,
                           "can't send again what it didn't keep, "
                           "\"proxy_request_buffering\" is off");
         }

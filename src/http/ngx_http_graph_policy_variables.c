@@ -52,6 +52,8 @@ typedef enum {
 } ngx_http_graph_policy_identity_variable_e;
 
 
+static ngx_int_t ngx_http_graph_policy_variable_by_name(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_graph_policy_variable_status(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_graph_policy_variable_attempts(
@@ -133,6 +135,15 @@ static ngx_http_variable_t  ngx_http_graph_policy_variables[] = {
 };
 
 
+/* each variable's name begins with one of these */
+
+static ngx_str_t  ngx_http_graph_policy_prefixes[] = {
+    ngx_string("graph_policy_"),
+    ngx_string("graph_error_"),
+    ngx_null_string
+};
+
+
 static ngx_str_t  ngx_http_graph_policy_statuses[] = {
     ngx_string("PASSED"),
     ngx_string("PROBE"),
@@ -148,8 +159,15 @@ ngx_http_graph_policy_add_variables(ngx_conf_t *cf)
 {
     ngx_http_variable_t  *var, *v;
 
+    /*
+     * nginx's hash of variables is nearly full with its own ones, and with
+     * those of one or two more modules it warns that it can't be optimal.  So
+     * these stay out of it: what names them in the configuration has an index.
+     */
+
     for (v = ngx_http_graph_policy_variables; v->name.len; v++) {
-        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        var = ngx_http_add_variable(cf, &v->name,
+                                    v->flags|NGX_HTTP_VAR_NOHASH);
         if (var == NULL) {
             return NGX_ERROR;
         }
@@ -157,6 +175,56 @@ ngx_http_graph_policy_add_variables(ngx_conf_t *cf)
         var->get_handler = v->get_handler;
         var->data = v->data;
     }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_name_variables(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                  i;
+    ngx_http_variable_t        *v;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_core_module);
+
+    for (i = 0; ngx_http_graph_policy_prefixes[i].len != 0; i++) {
+        v = ngx_array_push(&cmcf->prefix_variables);
+        if (v == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memzero(v, sizeof(ngx_http_variable_t));
+
+        v->name = ngx_http_graph_policy_prefixes[i];
+        v->get_handler = ngx_http_graph_policy_variable_by_name;
+        v->flags = NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_variable_by_name(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t            *name;
+    ngx_http_variable_t  *var;
+
+    name = (ngx_str_t *) data;
+
+    for (var = ngx_http_graph_policy_variables; var->name.len; var++) {
+
+        if (var->name.len == name->len
+            && ngx_strncmp(var->name.data, name->data, name->len) == 0)
+        {
+            return var->get_handler(r, v, var->data);
+        }
+    }
+
+    v->not_found = 1;
 
     return NGX_OK;
 }

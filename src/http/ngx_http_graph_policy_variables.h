@@ -14,6 +14,12 @@
 
 
 ngx_int_t ngx_http_graph_policy_add_variables(ngx_conf_t *cf);
+/*
+ * Lets scripts (Lua, njs, SSI) find the variables by name.  To be called when
+ * the configuration has been read: before that, nginx would take any name that
+ * begins like these for a known variable.
+ */
+ngx_int_t ngx_http_graph_policy_name_variables(ngx_cycle_t *cycle);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_VARIABLES_H_INCLUDED_ */

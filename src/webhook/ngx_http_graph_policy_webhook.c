@@ -271,7 +271,7 @@ ngx_http_graph_policy_refuse(ngx_http_request_t *r,
 
     ngx_http_graph_policy_plain_log(r->connection->log, &log);
 
-    ngx_log_error(NGX_LOG_WARN, &log, 0,
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph policy refuses a webhook %s, client: %V, "
                   "zone: \"%V\"", why, &r->connection->addr_text,
                   &glcf->webhook_zone->name);

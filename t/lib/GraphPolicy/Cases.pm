@@ -43,8 +43,9 @@ use Test::Nginx::Util ();
 
 our @EXPORT = qw(tagged untagged sample $complaints);
 
-# lines of the log that nobody wants to see
-our $complaints = qr/\[(?:error|crit|alert|emerg)\]/;
+# lines of the log that nobody wants to see; states are told of at error
+our $complaints
+    = qr/\[(?:error|crit|alert|emerg)\](?!.* graph policy state )/;
 
 my $names = qr/X-Graph-(?:Error-(?:Category|Code|Subcode|Reason|Scope)
     |Policy|State|Hold|Attempts)/xi;
