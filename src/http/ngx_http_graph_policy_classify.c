@@ -24,7 +24,7 @@
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
-#include "ngx_http_graph_policy_inflate.h"
+#include "ngx_http_graph_policy_held.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_request.h"
@@ -193,44 +193,21 @@ static ngx_int_t
 ngx_http_graph_policy_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, size_t bound)
 {
-    u_char           *inflated;
-    ssize_t           n;
-    ngx_int_t         rc;
-    ngx_str_t        *coding;
-    ngx_table_elt_t  *h;
+    u_char     *allocated;
+    ngx_int_t   rc;
+    ngx_str_t   text;
 
-    h = r->headers_out.content_encoding;
-
-    if (h == NULL || h->hash == 0 || h->value.len == 0) {
-        return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
-                                           &ctx->facts);
-    }
-
-    coding = &h->value;
-
-    if (!ngx_http_graph_policy_is_named(coding, "gzip")
-        && !ngx_http_graph_policy_is_named(coding, "x-gzip")
-        && !ngx_http_graph_policy_is_named(coding, "deflate"))
+    if (ngx_http_graph_policy_plain_body(r, ctx, bound, &text, &allocated)
+        != NGX_OK)
     {
-        if (ngx_http_graph_policy_is_named(coding, "identity")) {
-            return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
-                                               &ctx->facts);
-        }
-
         return NGX_DECLINED;
     }
 
-    inflated = ngx_alloc(bound, r->connection->log);
-    if (inflated == NULL) {
-        return NGX_DECLINED;
+    rc = ngx_http_graph_policy_parse(r, text.data, text.len, &ctx->facts);
+
+    if (allocated != NULL) {
+        ngx_free(allocated);
     }
-
-    n = ngx_http_graph_policy_inflate(ctx->body, ctx->size, inflated, bound);
-
-    rc = (n >= 0) ? ngx_http_graph_policy_parse(r, inflated, n, &ctx->facts)
-                  : NGX_DECLINED;
-
-    ngx_free(inflated);
 
     return rc;
 }
@@ -312,7 +289,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     failure.max = outcome.max;
 
     if (ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
-        ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
+        ngx_http_graph_policy_identify_message(r, ctx, glcf);
     }
 
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);

@@ -82,8 +82,8 @@ typedef struct {
     /* 0: none; a location of the API enforces nothing */
     ngx_uint_t                       api;
 
-    /* this worker has said that requests have no credential; not configured */
-    ngx_uint_t                       no_credential_told;
+    /* this worker has said why requests can't probe; not configured */
+    ngx_uint_t                       no_probe_told;
 } ngx_http_graph_policy_loc_conf_t;
 
 
