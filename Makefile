@@ -48,8 +48,9 @@ export CC NGINX_BINARY NGX_SRC
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
-.PHONY: help build check-warnings test test-unit test-clients test-asan \
-	test-valgrind test-matrix install uninstall run bench fuzz clean
+.PHONY: help build compile_commands check-warnings test test-unit \
+	test-clients test-asan test-valgrind test-matrix install uninstall run \
+	bench fuzz clean
 
 
 ##@ Building
@@ -57,7 +58,7 @@ NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 help: ## list the targets
 	@awk 'BEGIN { FS = ":.*## " } \
 	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	    /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' \
+	    /^[a-z_-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
@@ -67,6 +68,11 @@ build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
 	@OUT=$(OUT) $(TOOLS)/build
 	@echo "built $(patsubst $(TOP)/%,%,$(MODULE))"
+
+compile_commands: build ## tell clangd and the like how each file is compiled
+	@$(TOOLS)/need test
+	@OUT=$(OUT) $(TOOLS)/compile-commands
+	@echo "wrote .build/compile_commands.json"
 
 check-warnings: ## build with gcc and with clang, warnings are errors
 	@$(TOOLS)/need build clang

@@ -17,8 +17,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(free_ports slurp spew wait_until slow);
-use GraphPolicy::Scripted;
-use GraphPolicy::Upstream;
+use GraphPolicy::Graph;
 
 plan skip_all => 'holds and waits are too short for valgrind'
     if $ENV{TEST_NGINX_USE_VALGRIND};
@@ -29,16 +28,14 @@ my $http2 = $about =~ /--with-http_v2_module/
 my $h2    = $http2 ? 'http2' : '';
 
 my $dead     = free_ports(1);
-my $upstream = GraphPolicy::Scripted->start;
+my $upstream = GraphPolicy::Graph->start;
 
 # its answers wait in their middle until they are told to go on
 my $go   = File::Temp->newdir('bug.XXXXXX', TMPDIR => 1);
-my $slow = GraphPolicy::Upstream->start(
+my $slow = GraphPolicy::Graph->start(
     halves => sub {
         return ("HTTP/1.1 200 Told So\r\nContent-Type: application/json\r\n"
-            . "Content-Length: 4\r\n\r\n{\"", sub {
-                wait_until(sub { -e "$go/on" }, 20);
-            }, '"}');
+            . "Content-Length: 4\r\n\r\n{\"", sub { -e "$go/on" }, '"}');
     },
 );
 
@@ -137,7 +134,7 @@ server {
 
     # where an answer leads elsewhere
     location /lead/ {
-        proxy_set_header X-Script "200 header=X-Accel-Redirect:\$arg_to
+        proxy_set_header X-Mock "200 header=X-Accel-Redirect:\$arg_to
             header=Cache-Control:private";
         proxy_set_header X-Key \$request_id;
         proxy_pass http://127.0.0.1:%GRAPH%;
@@ -145,7 +142,7 @@ server {
     location /again/ {
         internal;
         graph_policy_retry attempts=2 base=20ms budget_min=1000;
-        proxy_set_header X-Script "$error | $success";
+        proxy_set_header X-Mock "$error | $success";
         proxy_set_header X-Key "\$request_id-inner";
         proxy_pass http://127.0.0.1:%GRAPH%;
 
@@ -157,7 +154,7 @@ server {
     location /plain/ {
         internal;
         graph_policy off;
-        proxy_set_header X-Script "$success";
+        proxy_set_header X-Mock "$success";
         proxy_set_header X-Key "\$request_id-inner";
         proxy_pass http://127.0.0.1:%GRAPH%;
 
@@ -186,7 +183,7 @@ sub of {
     return (
         path    => ($prefix ? "/$prefix" : '') . "/v25.0/$phone/$edge",
         token   => $token,
-        headers => ['X-Script' => $script, 'X-Key' => 'k' . $key++,
+        headers => ['X-Mock' => $script, 'X-Key' => 'k' . $key++,
             'Content-Type' => 'application/json'],
         body    => qq({"messaging_product":"whatsapp","to":"$to"}),
         timeout => 30,
@@ -245,7 +242,7 @@ my $lagging;
     my $script = $send{headers}[1];
     $lagging = $nginx->start_request(timeout => 100, raw =>
         "POST $send{path} HTTP/1.1\r\nHost: localhost\r\n"
-        . "Authorization: Bearer $send{token}\r\nX-Script: $script\r\n"
+        . "Authorization: Bearer $send{token}\r\nX-Mock: $script\r\n"
         . "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{");
 
     # It has the lease as soon as others are told to wait that long; without a
@@ -382,13 +379,13 @@ unlike($nginx->log, qr/exited on signal/,
     my $answer = go($phone, '200', in => 'as-502');
     is(short($answer, 'error-category', 'attempts'), '502 - 1 - -',
         "error_page 502: a success isn't tagged");
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200', 1),
         'error_page 502: its body');
 
     $answer = go($phone, '500 131016 | 200', in => 'as-502');
     is(short($answer, 'error-category', 'attempts'), '502 retried 2 - 2',
         "error_page 502, sent again: a success isn't an error");
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200', 1),
         'error_page 502, sent again: its body');
     is(short(go($phone, '200')), '200 - 1',
         'error_page 502: nothing is learnt');

@@ -2,7 +2,7 @@
 
 # Which error is what: every code of the table, the rest of Meta's catalogue,
 # what nobody knows, and graph_policy_rule. The cases are described in
-# t/lib/GraphPolicy/Cases.pm.
+# t/lib/GraphPolicy/Steps.pm.
 
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
 
-use GraphPolicy::Cases;
+use GraphPolicy::Steps;
 
 no_long_string();
 plan 'no_plan';
@@ -124,40 +124,40 @@ run_tests();
 __DATA__
 
 === fatal: the credential
---- cases eval
+--- steps eval
 [::each_of('0 190 102', 'fatal', 'token-invalid credential')]
 
 
 
 === fatal: the account, by its permissions
---- cases eval
+--- steps eval
 [::each_of('3 10 131005 200-203 246 250 297-299', 'fatal',
     'token-invalid account')]
 
 
 
 === beside 200-299
---- cases eval
+--- steps eval
 [::each_of('19 20 29 199 300 301 2000 2990 20000 29900 2000000', 'unclassified', ''),
  ::each_of('200005 200006 200007', 'request', 'other request')]
 
 
 
 === fatal: the account
---- cases eval
+--- steps eval
 [::each_of('368 131031', 'fatal', 'account-restricted account'),
  ::each_of('131042', 'fatal', 'billing account')]
 
 
 
 === fatal: the phone
---- cases eval
+--- steps eval
 [::each_of('133010 131045 33 100/33', 'fatal', 'phone-disconnected phone')]
 
 
 
 === temporary, with the waits that the table knows
---- cases eval
+--- steps eval
 [::each_of('4', 'temporary', 'rate-limit credential 60'),
  ::each_of('80007', 'temporary', 'rate-limit account 60'),
  ::each_of('130429', 'temporary', 'rate-limit phone 1'),
@@ -171,7 +171,7 @@ __DATA__
 
 
 === context-limited
---- cases eval
+--- steps eval
 [::each_of('131047', 'context-limited', 'window-expired conversation'),
  ::each_of('131026', 'context-limited', 'undeliverable conversation'),
  ::each_of('131048 131064', 'context-limited', 'spam-quality conversation'),
@@ -181,7 +181,7 @@ __DATA__
 
 
 === a subcode that no row names changes nothing
---- cases eval
+--- steps eval
 [::each_of('190/458 190/33 190/1 0/463', 'fatal', 'token-invalid credential'),
  ::each_of('200/458 200/1349174 250/33', 'fatal', 'token-invalid account'),
  ::each_of('131042/33', 'fatal', 'billing account'),
@@ -194,68 +194,93 @@ __DATA__
 
 
 === what a row names as a subcode is none as a code
---- cases eval
+--- steps eval
 [::each_of('458 463 467 492 2446079 2494055 1349174', 'unclassified', '')]
 
 
 
 === the samples
---- cases
-401 @e190_463_expired.json           => fatal 190 463 token-invalid credential
-401 @e190_undecryptable_401.json     => fatal 190 - token-invalid credential
-401 @e104_no_token.json              => request 104 - other request
-400 @e200_no_token.json              => fatal 200 - token-invalid account
-400 @e200_458_access_blocked_400.json => fatal 200 458 token-invalid account
-403 @e200_1349174_user_texts.json    => fatal 200 1349174 token-invalid account
-403 @e10_permission.json             => fatal 10 - token-invalid account
-400 @e133010_not_registered_400.json => fatal 133010 - phone-disconnected phone
-400 @e100_33_object_missing_400.json => fatal 100 33 phone-disconnected phone
-400 @e33_number_deleted.json         => fatal 33 - phone-disconnected phone
-403 @e131031_locked_403.json         => fatal 131031 - account-restricted account
-403 @e368_blocked_403.json           => fatal 368 - account-restricted account
-400 @e131042_payment_400.json        => fatal 131042 - billing account
-429 @e4_app_limit_429.json           => temporary 4 2446079 rate-limit credential 60
-429 @e80007_waba_limit_429.json      => temporary 80007 2446079 rate-limit account 60
-400 @e130429_throughput_400.json     => temporary 130429 2494055 rate-limit phone 1
-400 @e131056_pair_400.json           => temporary 131056 - pair-rate-limit conversation 1
-503 @e2494100_as_code.json           => temporary 2494100 - maintenance phone 60
-500 @e131057_maintenance_500.json    => temporary 131057 - maintenance phone 5
-500 @e2_transient_500.json           => temporary 2 - service-unavailable phone
-500 @e1_unknown_500.json             => temporary 1 - server-error request
-500 @e131000_something_wrong_500.json => temporary 131000 - server-error request
-400 @e100_details_object_400.json    => request 100 - other request
-400 @e100_error_data_string_400.json => request 100 1885183 other request
-400 @e100_2388046_blame_400.json     => request 100 2388046 other request
-400 @e131030_not_allowed_400.json    => request 131030 - other request
-400 @e131047_sync_400.json           => context-limited 131047 - window-expired conversation
-404 @e132001_template_404.json       => request 132001 - other request
-400 @e_code_as_string.json           => temporary 131056 2494055 pair-rate-limit conversation 1
-503 @n503_html.html                  => unclassified
-502 @n502_empty.txt                  => unclassified
+--- steps
+* 401 @e190_463_expired.json
+    =>  401 tagged fatal 190 463 token-invalid credential
+* 401 @e190_undecryptable_401.json
+    =>  401 tagged fatal 190 - token-invalid credential
+* 401 @e104_no_token.json  =>  401 tagged request 104 - other request
+* 400 @e200_no_token.json  =>  400 tagged fatal 200 - token-invalid account
+* 400 @e200_458_access_blocked_400.json
+    =>  400 tagged fatal 200 458 token-invalid account
+* 403 @e200_1349174_user_texts.json
+    =>  403 tagged fatal 200 1349174 token-invalid account
+* 403 @e10_permission.json  =>  403 tagged fatal 10 - token-invalid account
+* 400 @e133010_not_registered_400.json
+    =>  400 tagged fatal 133010 - phone-disconnected phone
+* 400 @e100_33_object_missing_400.json
+    =>  400 tagged fatal 100 33 phone-disconnected phone
+* 400 @e33_number_deleted.json
+    =>  400 tagged fatal 33 - phone-disconnected phone
+* 403 @e131031_locked_403.json
+    =>  403 tagged fatal 131031 - account-restricted account
+* 403 @e368_blocked_403.json
+    =>  403 tagged fatal 368 - account-restricted account
+* 400 @e131042_payment_400.json  =>  400 tagged fatal 131042 - billing account
+* 429 @e4_app_limit_429.json
+    =>  429 tagged temporary 4 2446079 rate-limit credential 60
+* 429 @e80007_waba_limit_429.json
+    =>  429 tagged temporary 80007 2446079 rate-limit account 60
+* 400 @e130429_throughput_400.json
+    =>  400 tagged temporary 130429 2494055 rate-limit phone 1
+* 400 @e131056_pair_400.json
+    =>  400 tagged temporary 131056 - pair-rate-limit conversation 1
+* 503 @e2494100_as_code.json
+    =>  503 tagged temporary 2494100 - maintenance phone 60
+* 500 @e131057_maintenance_500.json
+    =>  500 tagged temporary 131057 - maintenance phone 5
+* 500 @e2_transient_500.json
+    =>  500 tagged temporary 2 - service-unavailable phone
+* 500 @e1_unknown_500.json  =>  500 tagged temporary 1 - server-error request
+* 500 @e131000_something_wrong_500.json
+    =>  500 tagged temporary 131000 - server-error request
+* 400 @e100_details_object_400.json  =>  400 tagged request 100 - other request
+* 400 @e100_error_data_string_400.json
+    =>  400 tagged request 100 1885183 other request
+* 400 @e100_2388046_blame_400.json
+    =>  400 tagged request 100 2388046 other request
+* 400 @e131030_not_allowed_400.json
+    =>  400 tagged request 131030 - other request
+* 400 @e131047_sync_400.json
+    =>  400 tagged context-limited 131047 - window-expired conversation
+* 404 @e132001_template_404.json  =>  404 tagged request 132001 - other request
+* 400 @e_code_as_string.json
+    =>  400 tagged temporary 131056 2494055 pair-rate-limit conversation 1
+* 503 @n503_html.html                    =>  503 tagged unclassified
+* 502 @n502_empty.txt                    =>  502 tagged unclassified
 
 
 
 === the catalogue
---- cases eval: ::catalogue()
+--- steps eval: ::catalogue()
 
 
 
 === the status decides nothing
---- cases eval: ::under_every_status()
+--- steps eval: ::under_every_status()
 
 
 
 === an error without an error's status is none
---- cases
-200 {"error":{"message":"no","type":"OAuthException","code":190}} => untouched
-201 {"error":{"message":"no","type":"OAuthException","code":4}}   => untouched
-302 {"error":{"message":"no","type":"OAuthException","code":0}}   => untouched
+--- steps
+* 200 = {"error":{"message":"no","type":"OAuthException","code":190}}
+    =>  200 untouched
+* 201 = {"error":{"message":"no","type":"OAuthException","code":4}}
+    =>  201 untouched
+* 302 = {"error":{"message":"no","type":"OAuthException","code":0}}
+    =>  302 untouched
 
 
 
 === codes that nobody has published
 Those of the on-premises API are none in an error object.
---- cases eval
+--- steps eval
 [::each_of('5 11 101 189 191 369 400 402 470 471 472 500 1000 1026 131007'
     . ' 131042000 130428 131046 133011 2494101 999999 2147483647',
     'unclassified', '')]
@@ -263,7 +288,7 @@ Those of the on-premises API are none in an error object.
 
 
 === is_transient decides for unknown codes alone
---- cases eval
+--- steps eval
 my ($true, $false) = (',"is_transient":true', ',"is_transient":false');
 [[500, ::error_body(5, undef, undef, $true),
     'temporary 5 - other request'],
@@ -292,36 +317,41 @@ my ($true, $false) = (',"is_transient":true', ',"is_transient":false');
 
 
 === code 0 is a code, its absence is none
---- cases
-401 {"error":{"message":"no","type":"OAuthException","code":0}} => fatal 0 - token-invalid credential
-401 {"error":{"code":0,"error_subcode":0}}        => fatal 0 0 token-invalid credential
-401 {"error":{"code":"0"}}                        => fatal 0 - token-invalid credential
-401 {"error":{"message":"no","type":"OAuthException"}}          => unclassified
-401 {"error":{"code":null,"message":"no"}}        => unclassified
-401 {"error":{"code":"","message":"no"}}          => unclassified
-401 {"error":{"code":false,"message":"no"}}       => unclassified
-401 {"error":{}}                                  => unclassified
+--- steps
+* 401 = {"error":{"message":"no","type":"OAuthException","code":0}}
+    =>  401 tagged fatal 0 - token-invalid credential
+* 401 = {"error":{"code":0,"error_subcode":0}}
+    =>  401 tagged fatal 0 0 token-invalid credential
+* 401 = {"error":{"code":"0"}}
+    =>  401 tagged fatal 0 - token-invalid credential
+* 401 = {"error":{"message":"no","type":"OAuthException"}}
+    =>  401 tagged unclassified
+* 401 = {"error":{"code":null,"message":"no"}}  =>  401 tagged unclassified
+* 401 = {"error":{"code":"","message":"no"}}  =>  401 tagged unclassified
+* 401 = {"error":{"code":false,"message":"no"}}  =>  401 tagged unclassified
+* 401 = {"error":{}}                          =>  401 tagged unclassified
 
 
 
 === whatever is asked, with any method
---- path: /v25.0/me/accounts?fields=id
---- method: GET
---- cases
-401 @e190_463_expired.json       => fatal 190 463 token-invalid credential
-429 @e80007_waba_limit_429.json  => temporary 80007 2446079 rate-limit account 60
-500 {"error":{"code":134102}}       => request 134102 - other request
-503 @n503_html.html              => unclassified
-200 {"data":[]}                  => untouched
+--- steps
+GET /v25.0/me/accounts?fields=id 401 @e190_463_expired.json
+    =>  401 tagged fatal 190 463 token-invalid credential
+GET /v25.0/me/accounts?fields=id 429 @e80007_waba_limit_429.json
+    =>  429 tagged temporary 80007 2446079 rate-limit account 60
+GET /v25.0/me/accounts?fields=id 500 = {"error":{"code":134102}}
+    =>  500 tagged request 134102 - other request
+GET /v25.0/me/accounts?fields=id 503 @n503_html.html
+    =>  503 tagged unclassified
+GET /v25.0/me/accounts?fields=id 200 = {"data":[]}  =>  200 untouched
 
 
 
 === DELETE
---- path: /v25.0/1337
---- method: DELETE
---- cases
-400 @e100_33_object_missing_400.json => fatal 100 33 phone-disconnected phone
-200 {"success":true}                 => untouched
+--- steps
+DELETE /v25.0/1337 400 @e100_33_object_missing_400.json
+    =>  400 tagged fatal 100 33 phone-disconnected phone
+DELETE /v25.0/1337 200 = {"success":true}  =>  200 untouched
 
 
 
@@ -332,19 +362,18 @@ my ($true, $false) = (',"is_transient":true', ',"is_transient":false');
 
     location / {
         graph_policy off;
-        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/mock.sock;
+        proxy_pass http://graph;
     }
---- case_headers
-Mock-Spoof: theirs
---- cases
-401 @e190_463_expired.json => theirs
+--- each: spoof=theirs header=X-Graph-Other:theirs =>
+--- steps
+* 401 @e190_463_expired.json  =>  401 theirs
 
 
 
 === a rule: a code, with any subcode and without
 --- location
 graph_policy_rule 131026 temporary reason=maintenance scope=phone;
---- cases eval
+--- steps eval
 [::each_of('131026 131026/33 131026/0', 'temporary', 'maintenance phone'),
  ::each_of('131047', 'context-limited', 'window-expired conversation'),
  ::each_of('13102 131027 1310260', 'unclassified', ''),
@@ -355,7 +384,7 @@ graph_policy_rule 131026 temporary reason=maintenance scope=phone;
 === a rule: a range, with both ends
 --- location
 graph_policy_rule 5000-5002 fatal reason=billing scope=account;
---- cases eval
+--- steps eval
 [::each_of('5000-5002 5001/33', 'fatal', 'billing account'),
  ::each_of('4999 5003 500 50000', 'unclassified', '')]
 
@@ -364,7 +393,7 @@ graph_policy_rule 5000-5002 fatal reason=billing scope=account;
 === a rule: a code with a subcode
 --- location
 graph_policy_rule 100/2388046 fatal reason=billing scope=phone;
---- cases eval
+--- steps eval
 [::each_of('100/2388046', 'fatal', 'billing phone'),
  ::each_of('100 100/2388047', 'request', 'other request'),
  ::each_of('2388046', 'request', 'other request'),
@@ -375,7 +404,7 @@ graph_policy_rule 100/2388046 fatal reason=billing scope=phone;
 === a rule: a subcode of any code
 --- location
 graph_policy_rule */777 fatal reason=billing scope=account;
---- cases eval
+--- steps eval
 [::each_of('100/777 190/777 5/777 0/777 131047/777', 'fatal',
     'billing account'),
  ::each_of('777 777/1', 'unclassified', ''),
@@ -388,7 +417,7 @@ graph_policy_rule */777 fatal reason=billing scope=account;
 === a rule: a list
 --- location
 graph_policy_rule 5,7-8,190/463,*/777 context-limited reason=undeliverable scope=conversation;
---- cases eval
+--- steps eval
 [::each_of('5 7 8 190/463 9/777', 'context-limited',
     'undeliverable conversation'),
  ::each_of('6 9 463', 'unclassified', ''),
@@ -403,7 +432,7 @@ graph_policy_rule 190     request   reason=other scope=request;
 graph_policy_rule 190/464 fatal     reason=billing scope=account;
 graph_policy_rule 5-9     context-limited reason=undeliverable scope=request;
 graph_policy_rule 7       fatal     reason=billing scope=account;
---- cases eval
+--- steps eval
 [::each_of('190/463', 'temporary', 'maintenance phone'),
  ::each_of('190 190/464', 'request', 'other request'),
  ::each_of('5 7 9', 'context-limited', 'undeliverable request')]
@@ -413,7 +442,7 @@ graph_policy_rule 7       fatal     reason=billing scope=account;
 === a rule for a code wins over a built-in row with a subcode
 --- location
 graph_policy_rule 100 context-limited reason=undeliverable scope=conversation;
---- cases eval
+--- steps eval
 [::each_of('100 100/33 100/2494100', 'context-limited',
     'undeliverable conversation'),
  ::each_of('33', 'fatal', 'phone-disconnected phone'),
@@ -432,7 +461,7 @@ graph_policy_rule 131026 unclassified;
 graph_policy_rule 6      context-limited reason=spam-quality;
 graph_policy_rule 7      fatal scope=phone;
 graph_policy_rule */2494100 fatal;
---- cases eval
+--- steps eval
 [::each_of('190', 'temporary', 'token-invalid credential'),
  ::each_of('200 210/458', 'temporary', 'token-invalid account'),
  ::each_of('130429', 'temporary', 'rate-limit phone 1'),
@@ -455,22 +484,27 @@ graph_policy_rule */2494100 fatal;
 --- location
 graph_policy_rule 0 request;
 graph_policy_rule 0-2147483647 context-limited reason=undeliverable scope=request;
---- cases
-401 {"error":{"code":0}}            => request 0 - token-invalid credential
-400 {"error":{"code":1}}            => context-limited 1 - undeliverable request
-400 {"error":{"code":2147483647}}   => context-limited 2147483647 - undeliverable request
-401 {"error":{"message":"no"}}      => unclassified
-503 <html></html>                   => unclassified
-503                                 => unclassified
+--- steps
+* 401 = {"error":{"code":0}}
+    =>  401 tagged request 0 - token-invalid credential
+* 400 = {"error":{"code":1}}
+    =>  400 tagged context-limited 1 - undeliverable request
+* 400 = {"error":{"code":2147483647}}
+    =>  400 tagged context-limited 2147483647 - undeliverable request
+* 401 = {"error":{"message":"no"}}     =>  401 tagged unclassified
+* 503 = <html></html>                  =>  503 tagged unclassified
+* 503 =                                =>  503 tagged unclassified
 
 
 
 === is_transient doesn't overrule a rule
 --- location
 graph_policy_rule 5 request;
---- cases
-500 {"error":{"code":5,"is_transient":true}} => request 5 - other request
-500 {"error":{"code":6,"is_transient":true}} => temporary 6 - other request
+--- steps
+* 500 = {"error":{"code":5,"is_transient":true}}
+    =>  500 tagged request 5 - other request
+* 500 = {"error":{"code":6,"is_transient":true}}
+    =>  500 tagged temporary 6 - other request
 
 
 
@@ -478,14 +512,11 @@ graph_policy_rule 5 request;
 --- location
 graph_policy_rule 190/463,5,*/33 ignore;
 graph_policy_rule 190 temporary;
---- case_headers
-Mock-Spoof: theirs
-Mock-Retry-After: 7
---- keeps: ^Retry-After: 7\r$
---- cases
-401 @e190_463_expired.json           => theirs
-400 @e100_33_object_missing_400.json => theirs
-400 {"error":{"code":5}}             => theirs
+--- each: spoof=theirs header=X-Graph-Other:theirs header=Retry-After:7 => Retry-After:7
+--- steps
+* 401 @e190_463_expired.json            =>  401 theirs
+* 400 @e100_33_object_missing_400.json  =>  400 theirs
+* 400 = {"error":{"code":5}}            =>  400 theirs
 
 
 
@@ -493,7 +524,7 @@ Mock-Retry-After: 7
 --- location
 graph_policy_rule 190/463,5,*/33 ignore;
 graph_policy_rule 190 temporary;
---- cases eval
+--- steps eval
 [::each_of('190 190/464', 'temporary', 'token-invalid credential'),
  ::each_of('6', 'unclassified', ''),
  ::each_of('33', 'fatal', 'phone-disconnected phone'),
@@ -502,55 +533,62 @@ graph_policy_rule 190 temporary;
 
 
 === rules are inherited where a level has none of its own
-The status tells the location.
---- http
+--- http_config
 graph_policy_rule 5 fatal reason=billing scope=account;
 --- config
     graph_policy zone=z;
     graph_policy_rule 6 fatal reason=token-invalid scope=credential;
 
     # the server's
-    location /400/ {
+    location /a/ {
         graph_policy_hold 5s;
-        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/mock.sock;
+        proxy_pass http://graph;
 
         # the server's as well
-        location /400/v25.0/1 {
-            proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/mock.sock;
+        location /a/v25.0/1 {
+            proxy_pass http://graph;
         }
     }
 
     # its own
-    location /401/ {
+    location /b/ {
         graph_policy_rule 7 fatal reason=phone-disconnected scope=phone;
-        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/mock.sock;
+        proxy_pass http://graph;
     }
 
-    location /403/ {
+    location /c/ {
         graph_policy_rule 8 temporary reason=maintenance scope=phone;
 
         # its own
-        location /403/v25.0/ {
+        location /c/v25.0/ {
             graph_policy_rule 9 context-limited reason=undeliverable scope=conversation;
-            proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/mock.sock;
+            proxy_pass http://graph;
         }
     }
---- cases
-400 {"error":{"code":5}} => unclassified 5
-400 {"error":{"code":6}} => fatal 6 - token-invalid credential
-400 {"error":{"code":7}} => unclassified 7
-401 {"error":{"code":6}} => unclassified 6
-401 {"error":{"code":7}} => fatal 7 - phone-disconnected phone
-403 {"error":{"code":6}} => unclassified 6
-403 {"error":{"code":8}} => unclassified 8
-403 {"error":{"code":9}} => context-limited 9 - undeliverable conversation
+--- steps
+/a/v25.0/*/messages 400 = {"error":{"code":5}}
+    =>  400 tagged unclassified 5
+/a/v25.0/*/messages 400 = {"error":{"code":6}}
+    =>  400 tagged fatal 6 - token-invalid credential
+/a/v25.0/*/messages 400 = {"error":{"code":7}}
+    =>  400 tagged unclassified 7
+/b/v25.0/*/messages 401 = {"error":{"code":6}}
+    =>  401 tagged unclassified 6
+/b/v25.0/*/messages 401 = {"error":{"code":7}}
+    =>  401 tagged fatal 7 - phone-disconnected phone
+/c/v25.0/*/messages 403 = {"error":{"code":6}}
+    =>  403 tagged unclassified 6
+/c/v25.0/*/messages 403 = {"error":{"code":8}}
+    =>  403 tagged unclassified 8
+/c/v25.0/*/messages 403 = {"error":{"code":9}}
+    =>  403 tagged context-limited 9 - undeliverable conversation
 
 
 
 === a server without rules has those of http
---- http
+--- http_config
 graph_policy_rule 5 fatal reason=billing scope=account;
 graph_policy_rule 6 ignore;
---- cases
-400 {"error":{"code":5}} => fatal 5 - billing account
-400 {"error":{"code":6}} => untouched
+--- steps
+* 400 = {"error":{"code":5}}  =>  400 tagged fatal 5 - billing account
+* 400 = {"error":{"code":6}}  =>  400 untouched

@@ -15,14 +15,14 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(slow slurp wait_until);
-use GraphPolicy::Upstream qw(with_length);
+use GraphPolicy::Graph qw(with_length);
 use GraphPolicy::Webhook qw(payload entry messages account_update status
     inbound contact failure message template short);
 
 # how long a conversation is stopped in /short, in seconds; in /long, an hour
 my $brief = 2 * slow();
 
-my $early = GraphPolicy::Upstream->start(
+my $early = GraphPolicy::Graph->start(
     map { $_ => sub { with_length(200, "Content-Type: application/json\r\n",
         '{"messages":[{"id":"wamid.FAKE"}]}') } } qw(off gate));
 

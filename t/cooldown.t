@@ -16,12 +16,12 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(slurp spew wait_until);
-use GraphPolicy::Scripted;
+use GraphPolicy::Graph;
 
 plan skip_all => 'waits of a second are too short for valgrind'
     if $ENV{TEST_NGINX_USE_VALGRIND};
 
-my $upstream = GraphPolicy::Scripted->start;
+my $upstream = GraphPolicy::Graph->start;
 my $nginx    = GraphPolicy::Nginx->start(graph => $upstream, workers => 2,
     http => <<'END');
 graph_policy_zone zone=z:1m;
@@ -128,7 +128,7 @@ sub of {
     return (
         path    => ($prefix ? "/$prefix" : '') . "/v25.0/$phone/$edge",
         token   => $token,
-        headers => ['X-Script' => $script, 'X-Key' => 'k' . $key++,
+        headers => ['X-Mock' => $script, 'X-Key' => 'k' . $key++,
             'Content-Type' => $type, @$more],
         body    => message($to // '16505551234'),
         %more,
@@ -195,7 +195,7 @@ sub sleep_out {
         my $before = $upstream->count;
         my $answer = $nginx->request(raw => "POST /v25.0/$phone/messages "
             . "HTTP/1.1\r\nHost: default.test\r\nConnection: close\r\n"
-            . "Authorization: Bearer a\r\nX-Script: 400 130429\r\n"
+            . "Authorization: Bearer a\r\nX-Mock: 400 130429\r\n"
             . "Content-Length: 0\r\n\r\n");
         $answer->{seen} = $upstream->count - $before;
         is(short($answer), '400 passed 1', $where);

@@ -302,13 +302,13 @@ for my $page (@pages) {
         [], "$page: headers exist");
 }
 
-my %targets = map { $_ => 1 } slurp("$top/Makefile") =~ /^([a-z][a-z-]*):/mg;
+my %targets = map { $_ => 1 } slurp("$top/Makefile") =~ /^([a-z][a-z_-]*):/mg;
 $targets{"test-$_"} = 1 for qw(asan valgrind);
 $targets{modules} = 1;      # nginx's own
 
 for my $page (@pages) {
-    my @used = $text{$page} =~ /`(?:sudo )?make ([a-z][a-z-]*)/g;
-    push @used, map { /\bmake ([a-z][a-z-]*)/g } code($page, 'sh');
+    my @used = $text{$page} =~ /`(?:sudo )?make ([a-z][a-z_-]*)/g;
+    push @used, map { /\bmake ([a-z][a-z_-]*)/g } code($page, 'sh');
 
     is_deeply([grep { !$targets{$_} } @used], [], "$page: make targets exist");
 }

@@ -2,7 +2,7 @@
 
 # Compressed errors are read in a copy and delivered as they came; and the
 # upstream is only asked for encodings that can be read. The cases are described
-# in t/lib/GraphPolicy/Cases.pm. (Accept-Encoding over HTTP/2: framing_h2.t.)
+# in t/lib/GraphPolicy/Steps.pm. (Accept-Encoding over HTTP/2: framing_h2.t.)
 
 use strict;
 use warnings;
@@ -16,8 +16,8 @@ use IO::Compress::RawDeflate qw(rawdeflate $RawDeflateError);
 use IO::Uncompress::Gunzip ();
 use Test::Nginx::Socket;
 
-use GraphPolicy::Cases;
-use GraphPolicy::Upstream qw(with_length chunked);
+use GraphPolicy::Steps;
+use GraphPolicy::Graph qw(with_length chunked);
 
 no_long_string();
 plan 'no_plan';
@@ -70,7 +70,7 @@ sub broken {
     return $text;
 }
 
-my $upstream = GraphPolicy::Upstream->start(
+my $upstream = GraphPolicy::Graph->start(
     # what it was asked for, one header a line
     asked => sub {
         my @lines = $_[0]{head} =~ /^(Accept-Encoding:[^\r\n]*)/mgi;
@@ -132,9 +132,8 @@ run_tests();
 __DATA__
 
 === gzip
---- case_headers: Mock-Encoding: gzip
---- keeps: ^Content-Encoding: gzip\r$
---- cases eval
+--- each: header=Content-Encoding:gzip => Content-Encoding:gzip
+--- steps eval
 [(map { [401, ::gzipped($::expired, -Level => $_), $::tags] } 0, 1, 6, 9),
  [401, ::gzipped($::expired, -Name => 'error.json', -Comment => 'c',
     -ExtraField => [['GP', 'x' x 300]]), $::tags],
@@ -145,25 +144,22 @@ __DATA__
 
 
 === gzip by other names
---- case_headers: Mock-Encoding: x-gzip
---- keeps: ^Content-Encoding: x-gzip\r$
---- cases eval
+--- each: header=Content-Encoding:x-gzip => Content-Encoding:x-gzip
+--- steps eval
 [[401, ::gzipped($::expired), $::tags]]
 
 
 
 === gzip in capitals
---- case_headers: Mock-Encoding: GZip
---- keeps: ^Content-Encoding: GZip\r$
---- cases eval
+--- each: header=Content-Encoding:GZip => Content-Encoding:GZip
+--- steps eval
 [[401, ::gzipped($::expired), $::tags]]
 
 
 
 === gzip of several members
---- case_headers: Mock-Encoding: gzip
---- keeps: ^Content-Encoding: gzip\r$
---- cases eval
+--- each: header=Content-Encoding:gzip => Content-Encoding:gzip
+--- steps eval
 [[401, ::gzipped(substr $::expired, 0, 20) . ::gzipped(substr $::expired, 20),
     $::tags],
  [401, CORE::join('', map { ::gzipped($_) } split //, $::expired), $::tags],
@@ -173,9 +169,8 @@ __DATA__
 
 
 === gzip that is damaged
---- case_headers: Mock-Encoding: gzip
---- keeps: ^Content-Encoding: gzip\r$
---- cases eval
+--- each: header=Content-Encoding:gzip => Content-Encoding:gzip
+--- steps eval
 my $gzipped = ::gzipped($::expired);
 [(map { [401, ::without($gzipped, $_), 'unclassified'] } 1, 8, 9, 100),
  [401, substr($gzipped, 0, 10), 'unclassified'],
@@ -195,9 +190,8 @@ my $gzipped = ::gzipped($::expired);
 
 
 === deflate, with the header of zlib and without
---- case_headers: Mock-Encoding: deflate
---- keeps: ^Content-Encoding: deflate\r$
---- cases eval
+--- each: header=Content-Encoding:deflate => Content-Encoding:deflate
+--- steps eval
 [(map { [401, ::zlibbed($::expired, -Level => $_), $::tags] } 0, 1, 9),
  (map { [401, ::deflated($::expired, -Level => $_), $::tags] } 0, 1, 9),
  [401, ::zlibbed($::noise), $::tags],
@@ -208,9 +202,8 @@ my $gzipped = ::gzipped($::expired);
 
 
 === deflate that is damaged
---- case_headers: Mock-Encoding: deflate
---- keeps: ^Content-Encoding: deflate\r$
---- cases eval
+--- each: header=Content-Encoding:deflate => Content-Encoding:deflate
+--- steps eval
 my ($zlib, $raw) = (::zlibbed($::expired), ::deflated($::expired));
 [[401, ::without($zlib, 1), 'unclassified'],
  [401, ::without($zlib, 60), 'unclassified'],
@@ -241,11 +234,10 @@ my ($zlib, $raw) = (::zlibbed($::expired), ::deflated($::expired));
 
 
 === the bound holds for what is compressed
---- case_headers: Mock-Encoding: gzip
---- keeps: ^Content-Encoding: gzip\r$
 --- location
 graph_policy_buffer_size 8k;
---- cases eval
+--- each: header=Content-Encoding:gzip => Content-Encoding:gzip
+--- steps eval
 [[401, ::gzipped(::error_of(8000)), $::tags],
  [401, ::gzipped(::error_of(8191)), $::tags],
  [401, ::gzipped(::error_of(8192)), $::tags],
@@ -256,11 +248,10 @@ graph_policy_buffer_size 8k;
 
 
 === and so for deflate
---- case_headers: Mock-Encoding: deflate
---- keeps: ^Content-Encoding: deflate\r$
 --- location
 graph_policy_buffer_size 8k;
---- cases eval
+--- each: header=Content-Encoding:deflate => Content-Encoding:deflate
+--- steps eval
 [[401, ::zlibbed(::error_of(8192)), $::tags],
  [401, ::zlibbed(::error_of(8193)), 'unclassified'],
  [401, ::deflated(::error_of(8192)), $::tags],
@@ -270,9 +261,8 @@ graph_policy_buffer_size 8k;
 
 === bombs
 The code stands at the beginning of what they become, or at its end.
---- case_headers: Mock-Encoding: gzip
---- keeps: ^Content-Encoding: gzip\r$
---- cases eval
+--- each: header=Content-Encoding:gzip => Content-Encoding:gzip
+--- steps eval
 my $early = '{"error":{"code":190}}' . ' ' x 20_000_000;
 [[401, ::gzipped(::error_of(65536)), $::tags],
  [401, ::gzipped(::error_of(65537)), 'unclassified'],
@@ -285,18 +275,16 @@ my $early = '{"error":{"code":190}}' . ' ' x 20_000_000;
 
 
 === bombs by deflate
---- case_headers: Mock-Encoding: deflate
---- keeps: ^Content-Encoding: deflate\r$
---- cases eval
+--- each: header=Content-Encoding:deflate => Content-Encoding:deflate
+--- steps eval
 [[401, ::zlibbed(::error_of(20_000_000)), 'unclassified'],
  [401, ::deflated(::error_of(20_000_000)), 'unclassified']]
 
 
 
 === encodings that can't be read, whatever is in them
---- case_headers: Mock-Encoding: br
---- keeps: ^Content-Encoding: br\r$
---- cases eval
+--- each: header=Content-Encoding:br => Content-Encoding:br
+--- steps eval
 [[401, "\x0b\x0a\x80" . '{"error":{"code":190}}' . "\x03", 'unclassified'],
  [401, ::gzipped($::expired), 'unclassified'],
  [401, $::expired, 'unclassified'],
@@ -306,9 +294,8 @@ my $early = '{"error":{"code":190}}' . ' ' x 20_000_000;
 
 
 === zstd
---- case_headers: Mock-Encoding: zstd
---- keeps: ^Content-Encoding: zstd\r$
---- cases eval
+--- each: header=Content-Encoding:zstd => Content-Encoding:zstd
+--- steps eval
 [[401, "\x28\xb5\x2f\xfd\x20\x16\xb1\0\0" . '{"error":{"code":190}}',
     'unclassified'],
  [401, $::expired, 'unclassified']]
@@ -316,43 +303,38 @@ my $early = '{"error":{"code":190}}' . ' ' x 20_000_000;
 
 
 === an encoding that nobody knows
---- case_headers: Mock-Encoding: rot13
---- keeps: ^Content-Encoding: rot13\r$
---- cases
-401 {"error":{"code":190}} => unclassified
+--- each: header=Content-Encoding:rot13 => Content-Encoding:rot13
+--- steps
+* 401 = {"error":{"code":190}}  =>  401 tagged unclassified
 
 
 
 === two encodings
---- case_headers: Mock-Encoding: gzip, br
---- keeps: ^Content-Encoding: gzip, br\r$
---- cases eval
+--- each: header=Content-Encoding:gzip%2C%20br => Content-Encoding:"gzip, br"
+--- steps eval
 [[401, ::gzipped($::expired), 'unclassified']]
 
 
 
 === identity is none
---- case_headers: Mock-Encoding: identity
---- keeps: ^Content-Encoding: identity\r$
---- cases eval
+--- each: header=Content-Encoding:identity => Content-Encoding:identity
+--- steps eval
 [[401, $::expired, $::tags]]
 
 
 
 === what is compressed without saying so isn't read
---- cases eval
+--- steps eval
 [[401, ::gzipped($::expired), 'unclassified'],
  [401, ::zlibbed($::expired), 'unclassified']]
 
 
 
 === HEAD of what is compressed
---- method: HEAD
---- case_headers: Mock-Encoding: gzip
---- keeps: ^Content-Encoding: gzip\r$
---- cases eval
-[[401, ::gzipped($::expired), 'unclassified'],
- [200, ::gzipped($::expired), 'untouched']]
+--- each: header=Content-Encoding:gzip => Content-Encoding:gzip
+--- steps eval
+[['HEAD * 401', ::gzipped($::expired), 'unclassified'],
+ ['HEAD * 200', ::gzipped($::expired), 'untouched']]
 
 
 
@@ -477,11 +459,11 @@ gzip is nginx's own here: the request's header says so to it, too.
 gzip on;
 gzip_types *;
 gzip_min_length 1;
---- method: GET
---- case_headers: Accept-Encoding: gzip, br
---- keeps: ^Content-Encoding: gzip\r$
 --- response_body_filters eval
 sub { IO::Uncompress::Gunzip::gunzip(\$_[0] => \my $out); $out }
---- cases
-404 {"error":{"code":190}}          => fatal 190 - token-invalid credential
-403 @e131031_locked_403.json        => fatal 131031 - account-restricted account
+--- each: {Accept-Encoding: gzip, br} => Content-Encoding:gzip got:Accept-Encoding:gzip
+--- steps
+GET * 404 = {"error":{"code":190}}
+    =>  404 tagged fatal 190 - token-invalid credential
+GET * 403 @e131031_locked_403.json
+    =>  403 tagged fatal 131031 - account-restricted account

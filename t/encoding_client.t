@@ -15,7 +15,7 @@ use lib "$FindBin::Bin/lib";
 use IO::Uncompress::Gunzip qw(gunzip $GunzipError);
 
 use GraphPolicy qw(slurp wait_until);
-use GraphPolicy::Upstream qw(with_length);
+use GraphPolicy::Graph qw(with_length);
 
 my $json = "Content-Type: application/json\r\n";
 
@@ -27,7 +27,7 @@ sub asked {
 
 # nginx compresses answers of the status 200, 403 and 404 alone
 
-my $upstream = GraphPolicy::Upstream->start(
+my $upstream = GraphPolicy::Graph->start(
     ok => sub {
         with_length(200, $json, '{"messages":[{"id":"wamid.FAKE"}],"asked":"'
             . asked(@_) . '"}' . ' ' x 500);

@@ -15,7 +15,7 @@ use JSON::PP;
 use Test::More;
 
 use GraphPolicy qw(slow slurp spew wait_until);
-use GraphPolicy::Scripted;
+use GraphPolicy::Graph;
 use GraphPolicy::Webhook qw(signature payload entry messages status inbound
     message template tags short next_second);
 
@@ -42,8 +42,8 @@ chmod 0755, $certificates or die "chmod: $!";
 system("$FindBin::Bin/tools/make-cert", $certificates, 'graph.facebook.com',
     $host) == 0 or die "make-cert failed\n";
 
-my $app   = GraphPolicy::Scripted->start;
-my $graph = GraphPolicy::Scripted->start;
+my $app   = GraphPolicy::Graph->start;
+my $graph = GraphPolicy::Graph->start;
 
 my $tls = GraphPolicy::Nginx->start(graph => $graph, http => <<"END");
 server {
@@ -296,7 +296,7 @@ sub meta {
     my @header = ('Content-Type: application/json', @{ $of{headers} // [] });
 
     push @header, "X-Hub-Signature-256: $sign" if defined $sign;
-    push @header, "X-Script: $of{script}" if defined $of{script};
+    push @header, "X-Mock: $of{script}" if defined $of{script};
 
     my @what = map { ('-H', $_) } @header;
 
@@ -340,7 +340,7 @@ sub send_to {
             . ($of{query} // ''),
         token   => exists $of{token} ? $of{token} : $token,
         headers => ['Content-Type' => 'application/json',
-            'X-Script' => $of{script} // '200'],
+            'X-Mock' => $of{script} // '200'],
         body    => $of{body} // message($to),
     );
 

@@ -14,8 +14,8 @@ use lib "$FindBin::Bin/lib";
 use Digest::MD5 qw(md5_hex);
 use Test::Nginx::Socket;
 
-use GraphPolicy::Cases;
-use GraphPolicy::Upstream qw(CLOSE with_length chunked);
+use GraphPolicy::Steps;
+use GraphPolicy::Graph qw(CLOSE with_length chunked);
 
 no_long_string();
 plan 'no_plan';
@@ -94,7 +94,7 @@ sub filled {
 
 our $tags = 'context-limited 131047 - window-expired conversation';
 
-my $upstream = GraphPolicy::Upstream->start(
+my $upstream = GraphPolicy::Graph->start(
     (map {
         my ($what, $framing) = @$_;
         "$what-$framing" => sub {
@@ -243,7 +243,7 @@ __DATA__
 
 
 === errors, a connection to the upstream is used again
---- http
+--- http_config
 upstream graph {
     server 127.0.0.1:$TEST_NGINX_UPSTREAM_PORT;
     keepalive 4;
@@ -262,7 +262,7 @@ upstream graph {
 
 
 === errors, proxy_buffering off, a connection to the upstream is used again
---- http
+--- http_config
 upstream graph {
     server 127.0.0.1:$TEST_NGINX_UPSTREAM_PORT;
     keepalive 4;
@@ -282,7 +282,7 @@ upstream graph {
 
 
 === HEAD, a connection to the upstream is used again
---- http
+--- http_config
 upstream graph {
     server 127.0.0.1:$TEST_NGINX_UPSTREAM_PORT;
     keepalive 4;
@@ -303,7 +303,7 @@ upstream graph {
 
 
 === too large for the buffer, a connection to the upstream is used again
---- http
+--- http_config
 upstream graph {
     server 127.0.0.1:$TEST_NGINX_UPSTREAM_PORT;
     keepalive 4;

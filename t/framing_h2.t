@@ -15,7 +15,7 @@ use File::Temp ();
 use Time::HiRes qw(sleep);
 
 use GraphPolicy qw(wait_until slurp spew);
-use GraphPolicy::Upstream qw(CLOSE RESET with_length chunked);
+use GraphPolicy::Graph qw(CLOSE RESET with_length chunked);
 
 my $json  = "Content-Type: application/json\r\n";
 my $error = slurp("$FindBin::Bin/samples/e131047_sync_400.json");
@@ -28,12 +28,7 @@ my $temp = File::Temp->newdir('framing.XXXXXX', TMPDIR => 1);
 my $go   = "$temp/go";
 
 # the upstream goes on when the client has seen what it waits for
-my $wait = sub {
-    for (1 .. 2000) {
-        return if -e $go;
-        sleep 0.01;
-    }
-};
+my $wait = sub { -e $go };
 
 sub head {
     my ($status, $more) = @_;
@@ -42,7 +37,7 @@ sub head {
 
 my ($half, $rest) = (substr($media, 0, 200_000), substr $media, 200_000);
 
-my $upstream = GraphPolicy::Upstream->start(
+my $upstream = GraphPolicy::Graph->start(
     length  => sub { answer($_[0], with_length(400, $json, $error)) },
     chunked => sub { answer($_[0], chunked(400, $json, $error, 9)) },
     closed  => sub { answer($_[0], head(400, '') . $error, CLOSE) },

@@ -10,7 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
-use GraphPolicy::Blocks;
+use GraphPolicy::Steps;
 
 log_level('info');
 
@@ -56,12 +56,13 @@ END
 
     $block->set_value(config => 'location /http/ { proxy_pass http://graph; }');
 
-    my $sends = $block->sends;
-    $sends =~ s{^(\S+ /(?:server|location)/.*)}{$1 Host:other}mg;
-    $block->set_value(sends => $sends);
+    my $steps = $block->steps;
+    $steps =~ s{^((?:[A-Z]+ )?/(?:server|location)/\S+ \w+)}
+        {$1 {Host: other}}mg;
+    $block->set_value(steps => $steps);
 });
 
-plan tests => GraphPolicy::Blocks::tests();
+plan tests => GraphPolicy::Steps::tests();
 
 run_tests();
 
@@ -75,14 +76,14 @@ graph_policy_zone zone=x:1m;
 graph_policy zone=y;
 --- at_location
 graph_policy zone=x;
---- sends
-POST /http/1/messages?say=131042             400 passed
-POST /http/1/messages                        400 blocked
-POST /server/1/messages?say=131042           400 passed
-POST /server/1/messages                      400 blocked
-POST /location/1/messages?say=131042         400 passed
-POST /location/1/messages                    400 blocked
-POST /location/nested/1/messages             400 blocked
+--- steps
+/http/1/messages one 400 131042      =>  400 passed
+/http/1/messages one                 =>  400 blocked
+/server/1/messages one 400 131042    =>  400 passed
+/server/1/messages one               =>  400 blocked
+/location/1/messages one 400 131042  =>  400 passed
+/location/1/messages one             =>  400 blocked
+/location/nested/1/messages one      =>  400 blocked
 
 
 
@@ -93,14 +94,14 @@ graph_policy_dry_run on;
 graph_policy_dry_run off;
 --- at_location
 graph_policy_dry_run $arg_dry;
---- sends
-POST /http/1/messages?say=131042                   400 passed
-POST /http/1/messages?say=131042                   400 dry-run
-POST /server/1/messages?say=131042                 400 blocked
-POST /location/1/messages?say=131042               400 blocked
-POST /location/1/messages?say=131042&dry=1         400 dry-run
-POST /location/nested/1/messages?say=131042        400 blocked
-POST /location/nested/1/messages?say=131042&dry=1  400 dry-run
+--- steps
+/http/1/messages one 400 131042             =>  400 passed
+/http/1/messages one 400 131042             =>  400 dry-run
+/server/1/messages one 400 131042           =>  400 blocked
+/location/1/messages one 400 131042         =>  400 blocked
+/location/1/messages?dry=1 one 400 131042   =>  400 dry-run
+/location/nested/1/messages one 400 131042  =>  400 blocked
+/location/nested/1/messages?dry=1 one 400 131042  =>  400 dry-run
 
 
 
@@ -111,15 +112,19 @@ graph_policy_rule 131042 ignore;
 graph_policy_rule 131031 ignore;
 --- at_location
 graph_policy_rule 131042 request;
---- sends
-POST /http/1/messages?say=131042             400 -
-POST /http/1/messages?say=131031             400 passed  X-Graph-Error-Category=fatal
-POST /server/2/messages?say=131031           400 -
-POST /server/2/messages?say=131042           400 passed  X-Graph-Error-Category=fatal
-POST /location/3/messages?say=131042         400 passed  X-Graph-Error-Category=request
-POST /location/3/messages?say=131031         400 passed  X-Graph-Error-Category=fatal
-POST /location/nested/4/messages?say=131042  400 passed  X-Graph-Error-Category=request
-POST /location/nested/4/messages?say=131031  400 passed  X-Graph-Error-Category=fatal
+--- steps
+/http/1/messages one 400 131042             =>  400 !X-Graph-Policy
+/http/1/messages one 400 131031  =>  400 passed X-Graph-Error-Category:fatal
+/server/2/messages one 400 131031           =>  400 !X-Graph-Policy
+/server/2/messages one 400 131042  =>  400 passed X-Graph-Error-Category:fatal
+/location/3/messages one 400 131042
+    =>  400 passed X-Graph-Error-Category:request
+/location/3/messages one 400 131031
+    =>  400 passed X-Graph-Error-Category:fatal
+/location/nested/4/messages one 400 131042
+    =>  400 passed X-Graph-Error-Category:request
+/location/nested/4/messages one 400 131031
+    =>  400 passed X-Graph-Error-Category:fatal
 
 
 
@@ -131,15 +136,15 @@ graph_policy_credential $arg_b;
 --- at_location
 graph_policy_credential $arg_c;
 --- format: $graph_policy_credential
---- sends
-POST /http/1/messages?say=190&a=A&b=B&c=C    400 passed
-POST /http/2/messages?a=A&b=B&c=C            400 blocked token=two
-POST /server/1/messages?a=A&b=B&c=C          200 -
-POST /server/1/messages?a=B&b=A&c=C          400 blocked
-POST /location/1/messages?a=A&b=B&c=C        200 -
-POST /location/1/messages?a=B&b=C&c=A        400 blocked
-POST /location/nested/1/messages?a=A&b=B&c=C 200 -
-POST /location/nested/1/messages?a=B&b=C&c=A 400 blocked
+--- steps
+/http/1/messages?a=A&b=B&c=C one 400 190     =>  400 passed
+/http/2/messages?a=A&b=B&c=C two             =>  400 blocked
+/server/1/messages?a=A&b=B&c=C one           =>  200
+/server/1/messages?a=B&b=A&c=C one           =>  400 blocked
+/location/1/messages?a=A&b=B&c=C one         =>  200
+/location/1/messages?a=B&b=C&c=A one         =>  400 blocked
+/location/nested/1/messages?a=A&b=B&c=C one  =>  200
+/location/nested/1/messages?a=B&b=C&c=A one  =>  400 blocked
 --- logged
 <fp:A>
 <fp:A>
@@ -160,15 +165,15 @@ graph_policy_account $arg_b;
 --- at_location
 graph_policy_account $arg_c;
 --- format: $graph_policy_account
---- sends
-POST /http/1/messages?say=131042&a=A&b=B&c=C 400 passed
-POST /http/2/messages?a=A&b=B&c=C            400 blocked
-POST /server/2/messages?a=A&b=B&c=C          200 -
-POST /server/2/messages?a=B&b=A&c=C          400 blocked
-POST /location/2/messages?a=A&b=B&c=C        200 -
-POST /location/2/messages?a=B&b=C&c=A        400 blocked
-POST /location/nested/2/messages?a=A&b=B&c=C 200 -
-POST /location/nested/2/messages?a=B&b=C&c=A 400 blocked
+--- steps
+/http/1/messages?a=A&b=B&c=C one 400 131042  =>  400 passed
+/http/2/messages?a=A&b=B&c=C one             =>  400 blocked
+/server/2/messages?a=A&b=B&c=C one           =>  200
+/server/2/messages?a=B&b=A&c=C one           =>  400 blocked
+/location/2/messages?a=A&b=B&c=C one         =>  200
+/location/2/messages?a=B&b=C&c=A one         =>  400 blocked
+/location/nested/2/messages?a=A&b=B&c=C one  =>  200
+/location/nested/2/messages?a=B&b=C&c=A one  =>  400 blocked
 --- logged
 A
 A
@@ -189,15 +194,15 @@ graph_policy_phone $arg_b;
 --- at_location
 graph_policy_phone $arg_c;
 --- format: $graph_policy_phone
---- sends
-POST /http/1/messages?say=133010&a=7&b=8&c=9 400 passed
-POST /http/2/messages?a=7&b=8&c=9            400 blocked
-POST /server/2/messages?a=7&b=8&c=9          200 -
-POST /server/2/messages?a=8&b=7&c=9          400 blocked
-POST /location/2/messages?a=7&b=8&c=9        200 -
-POST /location/2/messages?a=8&b=9&c=7        400 blocked
-POST /location/nested/2/messages?a=7&b=8&c=9 200 -
-POST /location/nested/2/messages?a=8&b=9&c=7 400 blocked
+--- steps
+/http/1/messages?a=7&b=8&c=9 one 400 133010  =>  400 passed
+/http/2/messages?a=7&b=8&c=9 one             =>  400 blocked
+/server/2/messages?a=7&b=8&c=9 one           =>  200
+/server/2/messages?a=8&b=7&c=9 one           =>  400 blocked
+/location/2/messages?a=7&b=8&c=9 one         =>  200
+/location/2/messages?a=8&b=9&c=7 one         =>  400 blocked
+/location/nested/2/messages?a=7&b=8&c=9 one  =>  200
+/location/nested/2/messages?a=8&b=9&c=7 one  =>  400 blocked
 --- logged
 7
 7
@@ -217,18 +222,18 @@ graph_policy_send $arg_a;
 graph_policy_send $arg_b;
 --- at_location
 graph_policy_send $arg_c $arg_d;
---- sends
-GET /http/1/x?a=1&say=133010                 400 passed
-GET /http/1/x?a=1                            400 blocked
-GET /http/1/x?b=1&c=1&d=1                    200 -
-POST /http/1/messages                        200 -
-GET /server/1/x?b=1                          400 blocked
-GET /server/1/x?a=1&c=1&d=1                  200 -
-GET /location/1/x?c=1                        400 blocked
-GET /location/1/x?d=1                        400 blocked
-GET /location/1/x?a=1&b=1                    200 -
-GET /location/nested/1/x?d=1                 400 blocked
-GET /location/nested/1/x?a=1&b=1             200 -
+--- steps
+GET /http/1/x?a=1 one 400 133010      =>  400 passed
+GET /http/1/x?a=1 one                 =>  400 blocked
+GET /http/1/x?b=1&c=1&d=1 one         =>  200
+/http/1/messages one                  =>  200
+GET /server/1/x?b=1 one               =>  400 blocked
+GET /server/1/x?a=1&c=1&d=1 one       =>  200
+GET /location/1/x?c=1 one             =>  400 blocked
+GET /location/1/x?d=1 one             =>  400 blocked
+GET /location/1/x?a=1&b=1 one         =>  200
+GET /location/nested/1/x?d=1 one      =>  400 blocked
+GET /location/nested/1/x?a=1&b=1 one  =>  200
 
 
 
@@ -239,13 +244,13 @@ graph_policy_pause all;
 graph_policy_pause sends;
 --- at_location
 graph_policy_pause all;
---- sends
-POST /http/1/messages?say=133010             400 passed
-GET /http/1                                  400 blocked
-GET /server/1                                200 -
-POST /server/1/messages                      400 blocked
-GET /location/1                              400 blocked
-GET /location/nested/1                       400 blocked
+--- steps
+/http/1/messages one 400 133010  =>  400 passed
+GET /http/1 one                  =>  400 blocked
+GET /server/1 one                =>  200
+/server/1/messages one           =>  400 blocked
+GET /location/1 one              =>  400 blocked
+GET /location/nested/1 one       =>  400 blocked
 
 
 
@@ -256,15 +261,15 @@ graph_policy_hold 1ms max=1ms;
 graph_policy_hold 2ms max=3ms;
 --- at_location
 graph_policy_hold 3ms;
---- sends
-POST /http/1/messages?say=133010             400 passed
-POST /http/1/messages?say=133010             400 probe
-POST /server/2/messages?say=133010           400 passed token=two
-POST /server/2/messages?say=133010           400 probe  token=two
-POST /location/3/messages?say=133010         400 passed token=three
-POST /location/3/messages?say=133010         400 probe  token=three
-POST /location/nested/4/messages?say=133010  400 passed token=four
-POST /location/nested/4/messages?say=133010  400 probe  token=four
+--- steps
+/http/1/messages one 400 133010              =>  400 passed
+/http/1/messages one 400 133010              =>  400 probe
+/server/2/messages two 400 133010            =>  400 passed
+/server/2/messages two 400 133010            =>  400 probe
+/location/3/messages three 400 133010        =>  400 passed
+/location/3/messages three 400 133010        =>  400 probe
+/location/nested/4/messages four 400 133010  =>  400 passed
+/location/nested/4/messages four 400 133010  =>  400 probe
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
@@ -288,12 +293,12 @@ graph_policy_status 429;
 graph_policy_status 503;
 --- at_location
 graph_policy_status upstream;
---- sends
-POST /http/1/messages?say=133010             400 passed
-POST /http/1/messages                        429 blocked
-POST /server/1/messages                      503 blocked
-POST /location/1/messages                    400 blocked
-POST /location/nested/1/messages             400 blocked
+--- steps
+/http/1/messages one 400 133010  =>  400 passed
+/http/1/messages one             =>  429 blocked
+/server/1/messages one           =>  503 blocked
+/location/1/messages one         =>  400 blocked
+/location/nested/1/messages one  =>  400 blocked
 
 
 
@@ -304,11 +309,15 @@ graph_policy_buffer_size 1k;
 graph_policy_buffer_size 4k;
 --- at_location
 graph_policy_buffer_size 2k;
---- sends
-POST /http/1/messages?say=big                400 passed X-Graph-Error-Category=unclassified
-POST /server/2/messages?say=big              400 passed X-Graph-Error-Category=fatal
-POST /location/3/messages?say=big            400 passed X-Graph-Error-Category=unclassified
-POST /location/nested/3/messages?say=big     400 passed X-Graph-Error-Category=unclassified
+--- steps
+/http/1/messages one 400 131042 pad=3000
+    =>  400 passed X-Graph-Error-Category:unclassified
+/server/2/messages one 400 131042 pad=3000
+    =>  400 passed X-Graph-Error-Category:fatal
+/location/3/messages one 400 131042 pad=3000
+    =>  400 passed X-Graph-Error-Category:unclassified
+/location/nested/3/messages one 400 131042 pad=3000
+    =>  400 passed X-Graph-Error-Category:unclassified
 
 
 
@@ -320,11 +329,11 @@ graph_policy_accept_encoding on;
 --- at_location
 graph_policy_accept_encoding off;
 --- graph_format: $http_accept_encoding
---- sends
-POST /http/1/messages                        200 - Accept-Encoding:gzip,br
-POST /server/1/messages                      200 - Accept-Encoding:gzip,br
-POST /location/1/messages                    200 - Accept-Encoding:gzip,br
-POST /location/nested/1/messages             200 - Accept-Encoding:gzip,br
+--- steps
+/http/1/messages one {Accept-Encoding: gzip,br}  =>  200
+/server/1/messages one {Accept-Encoding: gzip,br}  =>  200
+/location/1/messages one {Accept-Encoding: gzip,br}  =>  200
+/location/nested/1/messages one {Accept-Encoding: gzip,br}  =>  200
 --- graph
 POST /http/1/messages gzip,br
 POST /server/1/messages identity
@@ -340,17 +349,17 @@ graph_policy_cooldown on;
 graph_policy_cooldown off;
 --- at_location
 graph_policy_cooldown on;
---- sends
-POST /http/1/messages?say=4                  400 passed
-POST /http/1/messages                        400 blocked
-POST /server/1/messages                      200 -
-POST /server/1/messages?say=4                400 passed  token=two
-POST /location/1/messages                    200 -       token=two
-POST /location/1/messages?say=4              400 passed  token=two
-POST /location/1/messages                    400 blocked token=two
-POST /location/nested/1/messages             400 blocked token=two
-POST /location/nested/1/messages?say=4       400 passed  token=three
-POST /http/1/messages                        400 blocked token=three
+--- steps
+/http/1/messages one 400 4               =>  400 passed
+/http/1/messages one                     =>  400 blocked
+/server/1/messages one                   =>  200
+/server/1/messages two 400 4             =>  400 passed
+/location/1/messages two                 =>  200
+/location/1/messages two 400 4           =>  400 passed
+/location/1/messages two                 =>  400 blocked
+/location/nested/1/messages two          =>  400 blocked
+/location/nested/1/messages three 400 4  =>  400 passed
+/http/1/messages three                   =>  400 blocked
 
 
 
@@ -361,21 +370,21 @@ graph_policy_retry attempts=2 base=1ms;
 graph_policy_retry off;
 --- at_location
 graph_policy_retry attempts=3 base=1ms;
---- sends
-POST /http/1/messages?say=131016             400 retried X-Graph-Attempts=2
-POST /server/1/messages?say=131016           400 passed  X-Graph-Attempts=-
-POST /location/1/messages?say=131016         400 retried X-Graph-Attempts=3
-POST /location/nested/1/messages?say=131016  400 retried X-Graph-Attempts=3
+--- steps
+/http/1/messages one 400 131016             =>  400 retried X-Graph-Attempts:2
+/server/1/messages one 400 131016           =>  400 passed !X-Graph-Attempts
+/location/1/messages one 400 131016         =>  400 retried X-Graph-Attempts:3
+/location/nested/1/messages one 400 131016  =>  400 retried X-Graph-Attempts:3
 --- graph
-POST /http/1/messages?say=131016
-POST /http/1/messages?say=131016
-POST /server/1/messages?say=131016
-POST /location/1/messages?say=131016
-POST /location/1/messages?say=131016
-POST /location/1/messages?say=131016
-POST /location/nested/1/messages?say=131016
-POST /location/nested/1/messages?say=131016
-POST /location/nested/1/messages?say=131016
+POST /http/1/messages
+POST /http/1/messages
+POST /server/1/messages
+POST /location/1/messages
+POST /location/1/messages
+POST /location/1/messages
+POST /location/nested/1/messages
+POST /location/nested/1/messages
+POST /location/nested/1/messages
 
 
 
@@ -386,11 +395,11 @@ graph_policy_log_level warn;
 graph_policy_log_level notice;
 --- at_location
 graph_policy_log_level info;
---- sends
-POST /http/1/messages?say=131042             400 passed
-POST /server/2/messages?say=131042           400 passed
-POST /location/3/messages?say=131042         400 passed
-POST /location/nested/4/messages?say=131042  400 passed
+--- steps
+/http/1/messages one 400 131042             =>  400 passed
+/server/2/messages one 400 131042           =>  400 passed
+/location/3/messages one 400 131042         =>  400 passed
+/location/nested/4/messages one 400 131042  =>  400 passed
 --- said
 [warn] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [notice] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
@@ -408,13 +417,13 @@ location / {
     proxy_pass http://graph;
 }
 --- graph_format: $http_accept_encoding
---- sends
-POST /1/messages?say=big                     400 passed
-POST /1/messages                             400 blocked
-GET /1                                       200 -
-GET /1/messages                              200 - Accept-Encoding:br
+--- steps
+/1/messages one 400 131042 pad=3000        =>  400 passed
+/1/messages one                            =>  400 blocked
+GET /1 one                                 =>  200
+GET /1/messages one {Accept-Encoding: br}  =>  200
 --- graph
-POST /1/messages?say=big -
+POST /1/messages -
 GET /1 -
 GET /1/messages identity
 --- said
@@ -446,23 +455,24 @@ location /off/ {
     }
 }
 --- graph_format: $http_accept_encoding
---- sends
-POST /off/1/messages?say=133010              400 - X-Graph-Error-Category=-
-POST /1/messages                             200 -
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
-POST /off/1/messages                         200 - Accept-Encoding:br
-POST /1/messages                             400 blocked
-POST /off/nested/1/messages                  200 - Accept-Encoding:br
-POST /off/nested/1/messages?say=133010       400 - X-Graph-Error-Category=-
-POST /off/on/1/messages                      400 blocked
+--- steps
+/off/1/messages one 400 133010  =>  400 !X-Graph-Policy !X-Graph-Error-Category
+/1/messages one                            =>  200
+/1/messages one 400 133010                 =>  400 passed
+/1/messages one                            =>  400 blocked
+/off/1/messages one {Accept-Encoding: br}  =>  200
+/1/messages one                            =>  400 blocked
+/off/nested/1/messages one {Accept-Encoding: br}  =>  200
+/off/nested/1/messages one 400 133010
+    =>  400 !X-Graph-Policy !X-Graph-Error-Category
+/off/on/1/messages one                     =>  400 blocked
 --- graph
-POST /off/1/messages?say=133010 -
+POST /off/1/messages -
 POST /1/messages -
-POST /1/messages?say=133010 -
+POST /1/messages -
 POST /off/1/messages br
 POST /off/nested/1/messages br
-POST /off/nested/1/messages?say=133010 -
+POST /off/nested/1/messages -
 
 
 
@@ -481,12 +491,12 @@ location /on/ {
     graph_policy zone=z;
     proxy_pass http://graph;
 }
---- sends
-POST /1/messages?say=133010                  400 -
-POST /on/1/messages                          200 -
-POST /on/1/messages?say=133010               400 passed
-POST /on/1/messages                          400 blocked
-POST /1/messages                             200 -
+--- steps
+/1/messages one 400 133010     =>  400 !X-Graph-Policy
+/on/1/messages one             =>  200
+/on/1/messages one 400 133010  =>  400 passed
+/on/1/messages one             =>  400 blocked
+/1/messages one                =>  200
 
 
 
@@ -498,10 +508,10 @@ graph_policy_zone zone=y:1m;
 location /a/ { graph_policy zone=z; proxy_pass http://graph; }
 location /b/ { graph_policy zone=z; proxy_pass http://graph; }
 location /c/ { graph_policy zone=y; proxy_pass http://graph; }
---- sends
-POST /a/1/messages?say=133010                400 passed
-POST /b/1/messages                           400 blocked
-POST /c/1/messages                           200 -
+--- steps
+/a/1/messages one 400 133010  =>  400 passed
+/b/1/messages one             =>  400 blocked
+/c/1/messages one             =>  200
 
 
 
@@ -512,12 +522,12 @@ graph_policy zone=z;
 --- config
 location /short/ { graph_policy_hold 1ms max=2ms; proxy_pass http://graph; }
 location /long/  { graph_policy_hold 1h; proxy_pass http://graph; }
---- sends
-POST /short/1/messages?say=133010            400 passed
-POST /long/1/messages?say=133010             400 probe
-POST /long/1/messages?say=133010             400 probe
-POST /long/2/messages?say=131042             400 passed
-POST /short/2/messages                       400 blocked
+--- steps
+/short/1/messages one 400 133010  =>  400 passed
+/long/1/messages one 400 133010   =>  400 probe
+/long/1/messages one 400 133010   =>  400 probe
+/long/2/messages one 400 131042   =>  400 passed
+/short/2/messages one             =>  400 blocked
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
@@ -546,12 +556,12 @@ location / {
         proxy_pass http://graph;
     }
 }
---- sends
-POST /1/messages?say=133010&if=1             400 passed
-POST /1/messages?if=1                        503 blocked
-POST /1/messages                             503 blocked
-POST /2/messages?say=131042&if=1             400 passed X-Graph-Error-Category=request
-POST /2/messages?say=131042                  400 passed X-Graph-Error-Category=request
+--- steps
+/1/messages?if=1 one 400 133010  =>  400 passed
+/1/messages?if=1 one             =>  503 blocked
+/1/messages one                  =>  503 blocked
+/2/messages?if=1 one 400 131042  =>  400 passed X-Graph-Error-Category:request
+/2/messages one 400 131042       =>  400 passed X-Graph-Error-Category:request
 
 
 
@@ -570,10 +580,10 @@ location / {
 location @graph {
     proxy_pass http://graph;
 }
---- sends
-POST /1/messages?say=131042                  400 passed X-Graph-Error-Category=request
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 131042  =>  400 passed X-Graph-Error-Category:request
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 
 
 
@@ -591,12 +601,12 @@ location / {
 location @graph {
     proxy_pass http://graph;
 }
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages?say=html                    500 probe
-POST /1/messages?say=133010                  400 probe
-POST /1/messages                             200 probe
-POST /1/messages                             200 -
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one 500         =>  500 probe
+/1/messages one 400 133010  =>  400 probe
+/1/messages one             =>  200 probe
+/1/messages one             =>  200
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
@@ -625,10 +635,10 @@ location /dry/ {
 location @graph {
     proxy_pass http://graph;
 }
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /dry/1/messages?say=133010              400 dry-run
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010      =>  400 passed
+/dry/1/messages one 400 133010  =>  400 dry-run
+/1/messages one                 =>  400 blocked
 
 
 
@@ -644,9 +654,9 @@ location @graph {
     graph_policy zone=z;
     proxy_pass http://graph;
 }
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 
 
 
@@ -666,11 +676,12 @@ location / {
 location @second {
     proxy_pass http://graph;
 }
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages?say=133010                  400 probe
-POST /1/messages                             200 probe
-POST /1/messages                             200 -
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one 400 133010  =>  400 probe
+/1/messages one             =>  200 probe
+/1/messages one             =>  200
+--- mentions: no live upstreams
 
 
 
@@ -694,12 +705,12 @@ location /dead/ {
 location = /sorry.html {
     return 200 "sorry\n";
 }
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /dead/1/messages                        502 probe
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/dead/1/messages one        =>  502 probe own
+/1/messages one             =>  200 probe
 --- graph
-POST /1/messages?say=133010
+POST /1/messages
 POST /1/messages
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
@@ -730,12 +741,12 @@ location /intercepted/ {
 location = /sorry.html {
     return 200 "sorry\n";
 }
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
-POST /intercepted/1/messages                 503 blocked
-POST /intercepted/2/messages?say=133010      200 -
-POST /intercepted/2/messages                 200 -
+--- steps
+/1/messages one 400 133010              =>  400 passed
+/1/messages one                         =>  400 blocked
+/intercepted/1/messages one             =>  503 blocked
+/intercepted/2/messages one 400 133010  =>  200 own
+/intercepted/2/messages one             =>  200 own
 
 
 
@@ -751,19 +762,21 @@ location / {
 }
 
 location @graph {
-    proxy_pass http://graph/1/messages?say=$arg_then;
+    proxy_pass http://graph$uri?second;
 }
---- sends
-POST /1/messages?say=133010                    400 passed
-POST /1/messages?say=to:@graph&then=133010     400 probe
-POST /1/messages?say=to:@graph                 200 probe
-POST /1/messages                               200 -
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one 200 header=X-Accel-Redirect:@graph | 400 133010 {X-Key: k}
+    =>  400 probe
+/1/messages one 200 header=X-Accel-Redirect:@graph | 200 {X-Key: k}
+    =>  200 probe
+/1/messages one             =>  200
 --- graph
-POST /1/messages?say=133010
-POST /1/messages?say=to:@graph&then=133010
-POST /1/messages?say=133010
-POST /1/messages?say=to:@graph
-POST /1/messages?say=
+POST /1/messages
+POST /1/messages
+POST /1/messages?second
+POST /1/messages
+POST /1/messages?second
 POST /1/messages
 
 
@@ -783,11 +796,11 @@ location /off {
     graph_policy off;
     return 200 "off\n";
 }
---- sends
-POST /1/messages?say=133010                                           400 passed
-POST /1/messages?say=to:/off                                          200 -
-POST /1/messages                                                      200 probe
-POST /1/messages                                                      200 -
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one 200 header=X-Accel-Redirect:/off  =>  200 own
+/1/messages one             =>  200 probe
+/1/messages one             =>  200
 
 
 
@@ -800,12 +813,12 @@ location / {
     rewrite ^/short/(\d+)$ /v25.0/$1/messages break;
     proxy_pass http://graph;
 }
---- sends
-POST /short/1?say=133010                     400 passed
-POST /short/1                                400 blocked
-POST /v25.0/1/messages                       400 blocked
+--- steps
+/short/1 one 400 133010  =>  400 passed
+/short/1 one             =>  400 blocked
+/v25.0/1/messages one    =>  400 blocked
 --- graph
-POST /v25.0/1/messages?say=133010
+POST /v25.0/1/messages
 
 
 
@@ -821,23 +834,25 @@ location / {
 
 location /auth/ {
     proxy_method POST;
-    proxy_pass http://graph/$arg_auth?say=$arg_auth_say;
+    proxy_pass_request_body off;
+    proxy_set_header Content-Length "";
+    proxy_pass http://graph/auth/;
 }
 
 location /plain/ {
     proxy_pass http://graph;
 }
---- sends
-POST /2/messages                             200 -
-POST /plain/1/messages                       200 -
-POST /plain/1/messages?say=133010            400 passed
-POST /2/messages                             200 -
+--- steps
+/2/messages one                   =>  200
+/plain/1/messages one             =>  200
+/plain/1/messages one 400 133010  =>  400 passed
+/2/messages one                   =>  200
 --- graph
-POST /?say=
+POST /auth/1/messages
 POST /2/messages
 POST /plain/1/messages
-POST /plain/1/messages?say=133010
-POST /?say=
+POST /plain/1/messages
+POST /auth/1/messages
 POST /2/messages
 
 
@@ -861,8 +876,8 @@ location /z/ {
     graph_policy zone=z;
     proxy_pass http://graph;
 }
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
-POST /z/7/messages?say=133010                400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010    =>  400 passed
+/1/messages one               =>  400 blocked
+/z/7/messages one 400 133010  =>  400 passed
+/1/messages one               =>  400 blocked

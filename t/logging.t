@@ -10,55 +10,40 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
-use GraphPolicy::Blocks;
+use GraphPolicy::Steps;
 
 # "said" is compared as a whole, so that no line may bear more than it has there:
-# no request line, no token.  "location" is more for the location, "log_level"
-# that of the error log.
+# no request line, no token.  "log_level" is that of the error log.
 
 add_block_preprocessor(sub {
     my $block = shift;
 
     log_level($block->log_level // 'info');
-
-    return if defined $block->config;
-
-    my $location = $block->location // '';
-
-    $block->set_value(http_config => "graph_policy_zone zone=z:1m;\n"
-        . ($block->http_config // ''));
-    $block->set_value(config => <<"END");
-location / {
-    graph_policy zone=z;
-    $location
-    proxy_pass http://graph;
-}
-END
 });
 
-plan tests => GraphPolicy::Blocks::tests();
+plan tests => GraphPolicy::Steps::tests();
 
 run_tests();
 
 __DATA__
 
 === nothing to say of what passes, and of errors that set no state
---- sends
-POST /1/messages                             200 -
-GET /1                                       200 -
-POST /1/messages?say=4                       400 passed
-POST /1/messages?say=100                     400 passed
-POST /1/messages?say=131026                  400 passed
-POST /1/messages?say=999999                  400 passed
-POST /1/messages?say=html                    500 passed
-GET /1?say=190                               400 passed
+--- steps
+/1/messages one             =>  200
+GET /1 one                  =>  200
+/1/messages one 400 4       =>  400 passed
+/1/messages one 400 100     =>  400 passed
+/1/messages one 400 131026  =>  400 passed
+/1/messages one 400 999999  =>  400 passed
+/1/messages one 500         =>  500 passed
+GET /1 one 400 190          =>  400 passed
 --- said
 
 
 
 === a state of an account that isn't known: the phone it is of
---- sends
-POST /1/messages?say=131042                  400 passed
+--- steps
+/1/messages one 400 131042  =>  400 passed
 --- said
 [error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
@@ -67,8 +52,8 @@ POST /1/messages?say=131042                  400 passed
 === a state of an account
 --- location
 graph_policy_account 102290129340398;
---- sends
-POST /1/messages?say=368                     400 passed
+--- steps
+/1/messages one 400 368  =>  400 passed
 --- said
 [error] graph policy state set, scope: account, key: "102290129340398", reason: account-restricted, code: 368, trace: "Trace368", hold: 10000ms, zone: "z"
 
@@ -77,8 +62,8 @@ POST /1/messages?say=368                     400 passed
 === a state of an account with a name that can't be shown: a fingerprint
 --- location
 graph_policy_account "a\"b $http_authorization";
---- sends
-POST /1/messages?say=131042                  400 passed
+--- steps
+/1/messages one 400 131042  =>  400 passed
 --- said
 [error] graph policy state set, scope: account, key: "<fp>", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 
@@ -88,33 +73,33 @@ POST /1/messages?say=131042                  400 passed
 --- location
 graph_policy_account 102290129340398;
 --- format: $graph_policy_credential
---- sends
-POST /1/messages?say=200                     400 passed
+--- steps
+/1/messages one 400 200  =>  400 passed
 --- said
 [error] graph policy state set, scope: account, key: "102290129340398", credential: <fp>, reason: token-invalid, code: 200, trace: "Trace200", hold: 10000ms, zone: "z"
 
 
 
 === a state of a phone
---- sends
-POST /106540352242922/messages?say=133010    400 passed
+--- steps
+/106540352242922/messages one 400 133010  =>  400 passed
 --- said
 [error] graph policy state set, scope: phone, key: "106540352242922", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 
 
 
 === a state of a phone that holds for one credential, with a subcode
---- sends
-POST /1/messages?say=100/33                  400 passed
+--- steps
+/1/messages one 400 100/33  =>  400 passed
 --- said
 [error] graph policy state set, scope: phone, key: "1", credential: <fp>, reason: phone-disconnected, code: 100/33, trace: "Trace100", hold: 10000ms, zone: "z"
 
 
 
 === a state of a credential: its fingerprint, whichever way the token came
---- sends
-POST /1/messages?say=190/463                 400 passed
-POST /2/messages?access_token=one            400 blocked token=-
+--- steps
+/1/messages one 400 190/463     =>  400 passed
+/2/messages?access_token=one -  =>  400 blocked
 --- said
 [error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", hold: 10000ms, zone: "z"
 [info] graph policy blocks a request, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190/463, trace: "Trace190", zone: "z"
@@ -124,11 +109,12 @@ POST /2/messages?access_token=one            400 blocked token=-
 === a token in the arguments is in no line
 --- location
 graph_policy_hold 1ms;
---- sends
-POST /1/messages?access_token=SECRET&appsecret_proof=SECRET&say=190 400 passed token=-
-POST /1/messages?access_token=SECRET&say=190                        400 probe  token=-
-POST /1/messages?access_token=SECRET&say=html                       500 probe  token=-
-POST /1/messages?access_token=SECRET                                200 probe  token=-
+--- steps
+/1/messages?access_token=SECRET&appsecret_proof=SECRET - 400 190
+    =>  400 passed
+/1/messages?access_token=SECRET - 400 190  =>  400 probe
+/1/messages?access_token=SECRET - 500      =>  500 probe
+/1/messages?access_token=SECRET -          =>  200 probe
 --- said
 [error] graph policy state set, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: credential, credential: <fp:one>, reason: token-invalid, code: 190, trace: "Trace190", zone: "z"
@@ -141,10 +127,10 @@ POST /1/messages?access_token=SECRET                                200 probe  t
 
 
 === an answer without a trace, and with one that isn't plain
---- sends
-POST /1/messages?say=131042&trace=none       400 passed
-POST /2/messages?say=131042&trace=A%22b      400 passed
-POST /3/messages?say=131042&trace=A_b-9      400 passed
+--- steps
+/1/messages one 400 131042 trace=none     =>  400 passed
+/2/messages one 400 131042 trace=A%2522b  =>  400 passed
+/3/messages one 400 131042 trace=A_b-9    =>  400 passed
 --- said
 [error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, hold: 10000ms, zone: "z"
 [error] graph policy state set, scope: account, of phone: "2", reason: billing, code: 131042, hold: 10000ms, zone: "z"
@@ -153,10 +139,10 @@ POST /3/messages?say=131042&trace=A_b-9      400 passed
 
 
 === several phones at once: the reason that is shown
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /2/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/2/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 [error] graph policy state set, scope: phone, key: "2", reason: phones-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
@@ -167,13 +153,13 @@ POST /1/messages                             400 blocked
 === each change once: set, re-armed, cleared, and again within its memory
 --- location
 graph_policy_hold 1ms max=2ms;
---- sends
-POST /1/messages?say=131042                  400 passed
-POST /1/messages?say=131042                  400 probe
-POST /1/messages                             200 probe
-POST /1/messages                             200 -
-POST /1/messages?say=131042                  400 passed
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/1/messages one 400 131042  =>  400 probe
+/1/messages one             =>  200 probe
+/1/messages one             =>  200
+/1/messages one 400 131042  =>  400 passed
+/1/messages one             =>  200 probe
 --- said
 [error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
@@ -189,10 +175,10 @@ POST /1/messages                             200 probe
 === two states at once: a line for each
 --- location
 graph_policy_hold 1ms;
---- sends
-POST /1/messages?say=131042                  400 passed
-POST /1/messages?say=190                     400 probe
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/1/messages one 400 190     =>  400 probe
+/1/messages one             =>  200 probe
 --- said
 [error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
@@ -207,10 +193,10 @@ POST /1/messages                             200 probe
 === dry run: what would have been blocked, and a change like any other
 --- location
 graph_policy_dry_run on;
---- sends
-POST /1/messages?say=131042                  400 passed
-POST /1/messages?say=131026                  400 dry-run
-POST /1/messages                             200 -
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/1/messages one 400 131026  =>  400 dry-run
+/1/messages one             =>  200
 --- said
 [error] graph policy state set, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", hold: 10000ms, zone: "z"
 [info] graph policy would block a request, scope: account, of phone: "1", reason: billing, code: 131042, trace: "Trace131042", zone: "z"
@@ -223,9 +209,9 @@ POST /1/messages                             200 -
 --- location
 graph_policy_log_level info;
 graph_policy_hold 1ms;
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  200 probe
 --- said
 [info] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [info] graph policy lets a probe pass, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
@@ -238,10 +224,10 @@ POST /1/messages                             200 probe
 graph_policy_log_level notice;
 graph_policy_hold 1ms;
 --- log_level: notice
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages?say=133010                  400 probe
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one 400 133010  =>  400 probe
+/1/messages one             =>  200 probe
 --- said
 [notice] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [notice] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
@@ -254,9 +240,9 @@ POST /1/messages                             200 probe
 graph_policy_log_level error;
 graph_policy_hold 1ms;
 --- log_level: error
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  200 probe
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
@@ -267,10 +253,10 @@ POST /1/messages                             200 probe
 --- location
 graph_policy_hold 1ms;
 --- log_level: error
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages?say=133010                  400 probe
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one 400 133010  =>  400 probe
+/1/messages one             =>  200 probe
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [error] graph policy state re-armed, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
@@ -280,9 +266,9 @@ POST /1/messages                             200 probe
 
 === and not the single blocks
 --- log_level: error
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
 
@@ -292,9 +278,9 @@ POST /1/messages                             400 blocked
 --- location
 graph_policy_log_level warn;
 --- log_level: error
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 --- said
 
 
@@ -303,9 +289,9 @@ POST /1/messages                             400 blocked
 --- location
 graph_policy_log_level notice;
 --- log_level: warn
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 --- said
 
 
@@ -325,11 +311,11 @@ location /quiet/ {
     proxy_pass http://graph;
 }
 --- log_level: notice
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /quiet/1/messages                       200 probe
-POST /quiet/1/messages?say=133010            400 passed
-POST /1/messages                             200 probe
+--- steps
+/1/messages one 400 133010        =>  400 passed
+/quiet/1/messages one             =>  200 probe
+/quiet/1/messages one 400 133010  =>  400 passed
+/1/messages one                   =>  200 probe
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 1ms, zone: "z"
 [error] graph policy state cleared, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 2ms, zone: "z"
@@ -339,9 +325,9 @@ POST /1/messages                             200 probe
 === a location with an error log of its own has its lines there
 --- location
 error_log $TEST_NGINX_SERVER_ROOT/logs/location.log info;
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 --- said_in: location.log
 --- said
 [error] graph policy state set, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", hold: 10000ms, zone: "z"
@@ -371,14 +357,14 @@ location /named/ {
     proxy_pass http://graph;
 }
 --- log_level: error
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /adds/1/messages                        400 blocked token=-
-POST /adds/1/messages                        400 blocked token=-
-POST /1/messages                             400 blocked token=-
-POST /adds/1/messages                        400 blocked token=-
-POST /named/1/messages                       200 probe   token=-
-POST /adds/1/messages                        200 -       token=-
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/adds/1/messages -          =>  400 blocked
+/adds/1/messages -          =>  400 blocked
+/1/messages -               =>  400 blocked
+/adds/1/messages -          =>  400 blocked
+/named/1/messages -         =>  200 probe
+/adds/1/messages -          =>  200
 --- said
 [error] graph policy has no probe for a state that is due: a request in location "/adds/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
 [error] graph policy has no probe for a state that is due: a request in location "/" shows no credential; where the proxy adds the token, "graph_policy_credential" has to name it, scope: phone, key: "1", reason: phone-disconnected, code: 133010, trace: "Trace133010", zone: "z"
@@ -389,7 +375,7 @@ POST /adds/1/messages                        200 -       token=-
 --- location
 graph_policy_log_level info;
 --- log_level: error
---- sends
-POST /1/messages?say=133010                  400 passed
-POST /1/messages                             400 blocked token=-
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages -               =>  400 blocked
 --- said

@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(wait_until slurp slow);
-use GraphPolicy::Scripted;
+use GraphPolicy::Graph;
 
 plan skip_all => 'lua is not for valgrind' if $ENV{TEST_NGINX_USE_VALGRIND};
 
@@ -22,7 +22,7 @@ my ($modules) = qx($GraphPolicy::nginx_binary -V 2>&1)
 my @lua = map { ($modules // '') . "/$_" }
     'ndk_http_module.so', 'ngx_http_lua_module.so';
 
-my $upstream = GraphPolicy::Scripted->start;
+my $upstream = GraphPolicy::Graph->start;
 my $ours     = $GraphPolicy::module;
 my $nginx;
 
@@ -130,7 +130,7 @@ sub tried {
 
     $upstream->clear;
     my $answer = $nginx->request(path => $path, %more,
-        headers => ['X-Script' => $script, 'X-Key' => $path]);
+        headers => ['X-Mock' => $script, 'X-Key' => $path]);
     return ($answer, $upstream->requests);
 }
 
@@ -145,7 +145,7 @@ sub counts {
 sub accepted {
     my ($name, $answer) = @_;
 
-    my $body = uc GraphPolicy::Scripted::body_of('200', 1);
+    my $body = uc GraphPolicy::Graph::body_of('200', 1);
     is($answer->{error}, undef, "$name: complete");
     is($answer->{status}, 200, "$name: accepted");
     is($answer->{headers}{'x-graph-policy'}, 'retried', "$name: retried");
@@ -160,7 +160,7 @@ sub requests {
     my ($order) = @_;
 
     my $twice = '500 131016 fill=30 | 500 131016';
-    my $size  = length GraphPolicy::Scripted::body_of('200', 1);
+    my $size  = length GraphPolicy::Graph::body_of('200', 1);
 
     for my $framing ('', 'chunked', 'eof', 'split') {
         my $name = "$order, " . ($framing || 'with its length');
@@ -187,7 +187,7 @@ sub requests {
         join(',', ('put there there') x 3),
         "$order, a body made by lua: all tries have it");
 
-    my $last = uc GraphPolicy::Scripted::body_of('500 131016', 3);
+    my $last = uc GraphPolicy::Graph::body_of('500 131016', 3);
     ($answer, @tries) = tried('/v25.0/exhausted', $twice);
     is($answer->{status}, 500, "$order, the last error: delivered");
     is($answer->{body}, $last, "$order, the last error: by lua");
@@ -198,7 +198,7 @@ sub requests {
 
     ($answer, @tries) = tried('/v25.0/once', '400 131047');
     is($answer->{status}, 400, "$order, another error: delivered");
-    is($answer->{body}, uc GraphPolicy::Scripted::body_of('400 131047', 1),
+    is($answer->{body}, uc GraphPolicy::Graph::body_of('400 131047', 1),
         "$order, another error: by lua");
 
     # of a subrequest
@@ -212,7 +212,7 @@ sub requests {
     # its client leaves
     $upstream->clear;
     my $call = $nginx->start_request(path => '/waits/1',
-        headers => ['X-Script' => '500 131016 | 200']);
+        headers => ['X-Mock' => '500 131016 | 200']);
     $upstream->wait_for(1);
     sleep 0.1;
     GraphPolicy::abort_request($call);

@@ -13,12 +13,12 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy;
-use GraphPolicy::Scripted;
+use GraphPolicy::Graph;
 
 plan skip_all => 'seconds are too short for valgrind'
     if $ENV{TEST_NGINX_USE_VALGRIND};
 
-my $upstream = GraphPolicy::Scripted->start;
+my $upstream = GraphPolicy::Graph->start;
 my $phone    = 1000;
 my $nginx;
 
@@ -44,7 +44,7 @@ sub sends {
 
     return map { {
         path => ($prefix // '') . "/v25.0/$phone/messages",
-        token => 'of-' . $phone++, headers => ['X-Script' => $script],
+        token => 'of-' . $phone++, headers => ['X-Mock' => $script],
         timeout => 20,
     } } 1 .. $count;
 }
@@ -127,7 +127,7 @@ END
         'floor: one try is no attempts');
 
     my ($one) = @denied;
-    is($one->{body}, GraphPolicy::Scripted::body_of('500 131016', 1),
+    is($one->{body}, GraphPolicy::Graph::body_of('500 131016', 1),
         'floor: with its body');
 
     like($nginx->log, qr/\[info\].*retry denied/, 'floor: told at info');
@@ -236,7 +236,7 @@ END
 
 {
     my %blocked = (path => '/v25.0/77/messages', token => 'x',
-        headers => ['X-Script' => '400 131042']);
+        headers => ['X-Mock' => '400 131042']);
 
     $nginx->request(%blocked);
     my @answers = $nginx->parallel((\%blocked) x 40);

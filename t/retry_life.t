@@ -11,18 +11,19 @@ use feature 'state';
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use JSON::PP ();
 use IO::Socket::INET;
 use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(free_ports wait_until slurp slow push_request finish_requests
     abort_request);
-use GraphPolicy::Scripted;
+use GraphPolicy::Graph;
 
 plan skip_all => 'its waits are too short for valgrind'
     if $ENV{TEST_NGINX_USE_VALGRIND};
 
-my $upstream = GraphPolicy::Scripted->start;
+my $upstream = GraphPolicy::Graph->start;
 my $nginx;
 
 my $h2 = qx($GraphPolicy::nginx_binary -V 2>&1) =~ /--with-http_v2_module/
@@ -111,7 +112,7 @@ sub begin {
     my ($path, $script, %more) = @_;
 
     return $nginx->start_request(path => $path, timeout => 30, %more,
-        headers => ['X-Script' => $script, @{ $more{headers} || [] }]);
+        headers => ['X-Mock' => $script, @{ $more{headers} || [] }]);
 }
 
 # the request is at the upstream, which has answered
@@ -156,7 +157,7 @@ start("base=${wait}ms factor=1");
     waiting(1);
 
     print $client "POST /v25.0/3 HTTP/1.1\r\nHost: x\r\n"
-        . 'X-Script: 500 131016 | 200' . "\r\nContent-Length: "
+        . 'X-Mock: 500 131016 | 200' . "\r\nContent-Length: "
         . length($large) . "\r\n\r\n$large";
     $client->flush;
     is(waiting(2), 2, 'abort of a second: tried once');
@@ -184,7 +185,7 @@ for my $case (['a client that sends no more', sub { shutdown $_[0], 1 }],
     my $client = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
         PeerPort => $nginx->port);
     syswrite $client, "POST /v25.0/4 HTTP/1.1\r\nHost: x\r\n"
-        . "X-Script: 500 131016 | 200\r\nContent-Length: 1\r\n\r\nx";
+        . "X-Mock: 500 131016 | 200\r\nContent-Length: 1\r\n\r\nx";
     is(waiting(1), 1, "$name: tried once");
     $leave->($client);
 
@@ -203,7 +204,7 @@ SKIP: {
     my $before = logged(5);
 
     system('curl', '-s', '-o', '/dev/null', '--http2-prior-knowledge',
-        '-m', 0.4 * slow(), '-d', 'x', '-H', 'X-Script: 500 131016 | 200',
+        '-m', 0.4 * slow(), '-d', 'x', '-H', 'X-Mock: 500 131016 | 200',
         'http://127.0.0.1:' . $nginx->{port2} . '/v25.0/6');
 
     my @lines = logged($before + 1);
@@ -217,8 +218,8 @@ SKIP: {
     $upstream->clear;
     $before = logged(5);
     my $client = Streams->new($nginx->{port2});
-    $client->get(1, '/v25.0/7', 'x-script' => '500 131016 | 200');
-    $client->get(3, '/v25.0/8', 'x-script' => '500 131016 | 200');
+    $client->get(1, '/v25.0/7', 'x-mock' => '500 131016 | 200');
+    $client->get(3, '/v25.0/8', 'x-mock' => '500 131016 | 200');
     is(waiting(2), 2, 'HTTP/2, a stream is reset: both tried once');
     $client->reset(1);
 
@@ -246,7 +247,7 @@ for my $version ('--http1.1', $h2 ? '--http2' : ()) {
     my $before = logged(5);
 
     system('curl', '-s', '-k', '-o', '/dev/null', $version,
-        '-m', 0.4 * slow(), '-d', 'x', '-H', 'X-Script: 500 131016 | 200',
+        '-m', 0.4 * slow(), '-d', 'x', '-H', 'X-Mock: 500 131016 | 200',
         "https://127.0.0.1:$tls/v25.0/10");
 
     my @lines = logged($before + 1);
@@ -320,7 +321,7 @@ for my $how (qw(reload quit)) {
     is($answer->{error}, undef, "$how: complete");
     is($answer->{status}, 200, "$how: accepted");
     is($answer->{headers}{'x-graph-attempts'}, 2, "$how: attempts");
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200', 1),
         "$how: its body");
 
   SKIP: {
@@ -345,7 +346,7 @@ sub background {
 
     return if !$h2;
     open my $out, '-|', 'curl', '-s', '-i', '--http2-prior-knowledge',
-        '-m', 20 * slow(), '-d', 'x', '-H', "X-Script: $script",
+        '-m', 20 * slow(), '-d', 'x', '-H', "X-Mock: $script",
         'http://127.0.0.1:' . $nginx->{port2} . $path or die "curl: $!";
 
     return sub { local $/; my $text = <$out>; close $out; $text // '' };
@@ -456,7 +457,7 @@ END
     is(waiting($before), $before, 'fatal: each tried once');
 
     my $fatal = $nginx->request(path => '/v25.0/1/messages', token => 'two',
-        headers => ['X-Script' => '400 131042 trace=Fatal', 'X-Key' => 'f']);
+        headers => ['X-Mock' => '400 131042 trace=Fatal', 'X-Key' => 'f']);
     is($fatal->{headers}{'x-graph-policy'}, 'passed', 'fatal: it comes up');
 
     my ($first, $second, $read, $other, $phone) = finish_requests(@calls);
@@ -516,12 +517,12 @@ END
         PeerPort => $nginx->port);
     syswrite $client, "POST /v25.0/1/messages HTTP/1.1\r\nHost: x\r\n"
         . "Authorization: Bearer one\r\n"
-        . "X-Script: 500 131016 fill=30 | 500 131016 fill=30 | 200\r\n"
+        . "X-Mock: 500 131016 fill=30 | 500 131016 fill=30 | 200\r\n"
         . "Content-Length: 1\r\n\r\nx";
     is(waiting(2), 2, 'fatal after two tries: tried twice');
 
     $nginx->request(path => '/v25.0/1/messages', token => 'one',
-        headers => ['X-Script' => '401 190', 'X-Key' => 'f']);
+        headers => ['X-Mock' => '401 190', 'X-Key' => 'f']);
 
     my $head = read_to($client, qr/\r\n\r\n/);
     like($head, qr{^HTTP/1.1 401}, "fatal after two tries: the state's status");
@@ -567,7 +568,7 @@ END
     my $call = begin('/v25.0/1/messages', '500 131016 | 200', token => 'one');
     is(waiting(1), 1, 'due: tried once');
     $nginx->request(path => '/v25.0/1/messages', token => 'one',
-        headers => ['X-Script' => '400 131042', 'X-Key' => 'f']);
+        headers => ['X-Mock' => '400 131042', 'X-Key' => 'f']);
 
     my ($answer) = finish_requests($call);
     is($answer->{status}, 200, 'due: accepted');
@@ -582,7 +583,7 @@ END
     $call = begin('/v25.0/2/messages', '500 131016 | 200', token => 'two');
     is(waiting(1), 1, 'dry run: tried once');
     $nginx->request(path => '/v25.0/2/messages', token => 'two',
-        headers => ['X-Script' => '400 368', 'X-Key' => 'f']);
+        headers => ['X-Mock' => '400 368', 'X-Key' => 'f']);
 
     ($answer) = finish_requests($call);
     is($answer->{status}, 200, 'dry run: it ends no wait');
@@ -600,7 +601,7 @@ END
     sub send_as {
         my ($script, $key) = @_;
         return $nginx->request(path => '/v25.0/1/messages', token => 'one',
-            headers => ['X-Script' => $script, 'X-Key' => $key]);
+            headers => ['X-Mock' => $script, 'X-Key' => $key]);
     }
 
     send_as('400 131042', 'set');
@@ -705,7 +706,7 @@ END
     # they have all left
     $upstream->clear;
     my $again = $nginx->request(path => '/v25.0/1/messages',
-        headers => ['X-Script' => '500 131016 | 200'], timeout => 30);
+        headers => ['X-Mock' => '500 131016 | 200'], timeout => 30);
     is($again->{headers}{'x-graph-policy'}, 'retried', 'many: then again');
     finish('many');
 }

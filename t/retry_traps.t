@@ -14,10 +14,10 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(free_ports wait_until slurp spew slow);
-use GraphPolicy::Scripted;
+use GraphPolicy::Graph;
 
-my $upstream = GraphPolicy::Scripted->start;
-my $second   = GraphPolicy::Scripted->start;
+my $upstream = GraphPolicy::Graph->start;
+my $second   = GraphPolicy::Graph->start;
 my ($tls, $h2tls, $h2up, $dead) = free_ports(4);
 
 # more than a megabyte, in which no two places are equal
@@ -368,7 +368,7 @@ server {
     }
     location = /mirrored {
         internal;
-        proxy_set_header X-Script '';
+        proxy_set_header X-Mock '';
         proxy_pass http://$next_up\$request_uri;
     }
     location /asked/ {
@@ -380,7 +380,7 @@ server {
         proxy_pass http://$next_up/authorized;
         proxy_pass_request_body off;
         proxy_set_header Content-Length '';
-        proxy_set_header X-Script '';
+        proxy_set_header X-Mock '';
     }
     location /refused/ {
         auth_request /unable;
@@ -407,7 +407,7 @@ server {
         ssi_types *;
     }
     location /part/ {
-        proxy_set_header X-Script '';
+        proxy_set_header X-Mock '';
         proxy_pass http://$main_up;
     }
 
@@ -452,7 +452,7 @@ sub tried {
 
     $upstream->clear;
     my $answer = $nginx->request(timeout => 20, %request,
-        headers => ['X-Script' => $script, 'X-Key' => ++$number,
+        headers => ['X-Mock' => $script, 'X-Key' => ++$number,
             @{ $request{headers} || [] }]);
     my @tries = $upstream->requests;
 
@@ -486,7 +486,7 @@ sub accepted {
     is($answer->{status}, 200, "$name: accepted");
     is($answer->{headers}{'x-graph-policy'}, 'retried', "$name: retried");
     is($answer->{headers}{'x-graph-attempts'}, $tries // 3, "$name: attempts");
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200', 1),
         "$name: its body");
 }
 
@@ -599,7 +599,7 @@ for my $part (['pieces', "3\r\nabc\r\n", "5;x=y\r\ndefgh\r\n0\r\n\r\n"],
     $upstream->clear;
     my $client = Connection->new;
     $client->say("POST /v25.0/1/messages HTTP/1.1\r\nHost: x\r\n"
-        . "X-Script: $twice | 200\r\nTransfer-Encoding: chunked\r\n\r\n");
+        . "X-Mock: $twice | 200\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (@pieces) { sleep 0.05; $client->say($_) }
 
     my $answer = $client->answer;
@@ -615,7 +615,7 @@ for my $part (['pieces', "3\r\nabc\r\n", "5;x=y\r\ndefgh\r\n0\r\n\r\n"],
     $upstream->clear;
     my $client = Connection->new;
     $client->say("POST /file/1 HTTP/1.1\r\nHost: x\r\n"
-        . "X-Script: $twice | 200\r\nExpect: 100-continue\r\n"
+        . "X-Mock: $twice | 200\r\nExpect: 100-continue\r\n"
         . 'Content-Length: ' . length($large) . "\r\n\r\n");
     ok($client->until(qr/^HTTP\/1.1 100 Continue\r\n\r\n/),
         'Expect: continue');
@@ -735,7 +735,7 @@ sub early {
     $upstream->clear;
     my @answers = $nginx->parallel(map { {
         path => "/jitter/$_", timeout => 20,
-        headers => ['X-Script' => '500 131016 | 200'],
+        headers => ['X-Mock' => '500 131016 | 200'],
     } } 1 .. 30);
 
     is(scalar(grep { $_->{status} == 200 } @answers), 30, 'jitter: accepted');
@@ -805,7 +805,7 @@ for my $place ('/v25.0/1/messages', '/unbuf/1', '/keep/1', '/keepunbuf/1') {
         'the last error, compressed: still is');
     is($answer->{headers}{'x-graph-error-code'}, 131016,
         'the last error, compressed: it was read');
-    is($answer->{body}, GraphPolicy::Scripted::body_of('500 131016 gzip', 3),
+    is($answer->{body}, GraphPolicy::Graph::body_of('500 131016 gzip', 3),
         'the last error, compressed: its bytes');
 }
 
@@ -815,7 +815,7 @@ for my $place ('/v25.0/1/messages', '/unbuf/1') {
         my ($answer) = tried("the last error, $place $framing", 3,
             path => $place, script => $script);
         is($answer->{error}, undef, "the last error, $framing: complete");
-        is($answer->{body}, GraphPolicy::Scripted::body_of($script, 3),
+        is($answer->{body}, GraphPolicy::Graph::body_of($script, 3),
             "the last error, $framing: its bytes");
         is($answer->{headers}{'x-graph-attempts'}, 3,
             "the last error, $framing: attempts");
@@ -869,7 +869,7 @@ for my $cut ('fin=20', 'rst=20', 'chunked fin=20') {
     my $client = Connection->new;
     for my $i (1 .. 2) {
         $client->say("GET /v25.0/k$i HTTP/1.1\r\nHost: x\r\n"
-            . "X-Script: 500 131016 eof | 200\r\n\r\n");
+            . "X-Mock: 500 131016 eof | 200\r\n\r\n");
         is($client->answer->{status}, 200,
             "keep-alive after a close-delimited error, $i");
     }
@@ -888,7 +888,7 @@ for my $framing ('', 'chunked', 'eof') {
         "over the bound, $framing: unclassified");
     is($answer->{headers}{'x-graph-policy'}, 'passed',
         "over the bound, $framing: passed");
-    is($answer->{body}, GraphPolicy::Scripted::body_of($script, 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of($script, 1),
         "over the bound, $framing: its bytes");
 
     $script = "500 131016 pad=300000 $framing | 200";
@@ -896,7 +896,7 @@ for my $framing ('', 'chunked', 'eof') {
         script => $script);
     is($answer->{headers}{'x-graph-policy'}, 'passed',
         "into a file, $framing: passed");
-    is($answer->{body}, GraphPolicy::Scripted::body_of($script, 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of($script, 1),
         "into a file, $framing: its bytes");
 
     # within it
@@ -917,7 +917,7 @@ for my $framing ('', 'chunked', 'eof') {
         script => $script);
     is($answer->{headers}{'x-graph-error-category'}, 'unclassified',
         'over the bound, gzip: unclassified');
-    is($answer->{body}, GraphPolicy::Scripted::body_of($script, 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of($script, 1),
         'over the bound, gzip: its bytes');
 }
 
@@ -940,7 +940,7 @@ for my $framing ('', 'chunked', 'eof') {
     ($answer) = tried('HTTP/1.0, chunked by the upstream', 3,
         path => '/v25.0/1', version => '1.0',
         script => '500 131016 chunked | 500 131016 chunked | 200 chunked');
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200', 1),
         'HTTP/1.0, chunked by the upstream: its body');
 }
 
@@ -949,7 +949,7 @@ for my $framing ('', 'chunked', 'eof') {
     my $client = Connection->new;
     $client->say(join '', map {
         "POST /v25.0/pipelined-$_ HTTP/1.1\r\nHost: x\r\n"
-            . "X-Script: $twice | 200 body=answer-$_\r\n"
+            . "X-Mock: $twice | 200 body=answer-$_\r\n"
             . "Content-Length: 6\r\n\r\nbody-$_"
     } 1 .. 3);
 
@@ -971,12 +971,12 @@ for my $framing ('', 'chunked', 'eof') {
     $upstream->clear;
     my $client = Connection->new;
     $client->say("POST /slow/first HTTP/1.1\r\nHost: x\r\n"
-        . "X-Script: 500 131016 | 200 body=first\r\nContent-Length: 1\r\n"
+        . "X-Mock: 500 131016 | 200 body=first\r\nContent-Length: 1\r\n"
         . "\r\na");
     $upstream->wait_for(1);
     sleep 0.1;
     $client->say("POST /v25.0/second HTTP/1.1\r\nHost: x\r\n"
-        . "X-Script: 500 131016 | 200 body=second\r\nContent-Length: 1\r\n"
+        . "X-Mock: 500 131016 | 200 body=second\r\nContent-Length: 1\r\n"
         . "\r\nb");
 
     is($client->answer->{body}, 'first', 'while it waits: the first');
@@ -1008,7 +1008,7 @@ SKIP: {
 
             spew($nginx->dir . '/body', $body // '');
             $upstream->clear;
-            my $out = run(@curl, @how, '-H', "X-Script: $twice | 200",
+            my $out = run(@curl, @how, '-H', "X-Mock: $twice | 200",
                 defined $body ? ('--data-binary', '@' . $nginx->dir . '/body')
                     : (), "$at$path");
             my @tries = $upstream->requests;
@@ -1024,7 +1024,7 @@ SKIP: {
         }
 
         $upstream->clear;
-        my $out = run(@curl, @how, '-I', '-H', 'X-Script: 500 131016 | 200',
+        my $out = run(@curl, @how, '-I', '-H', 'X-Mock: 500 131016 | 200',
             "$at/v25.0/1");
         like($out, qr{^HTTP/\S+ 500}, "$name, HEAD: final");
         is($upstream->count, 1, "$name, HEAD: tries");
@@ -1139,7 +1139,7 @@ SKIP: {
         method => 'GET', uri => '/v25.0/1', script => '500 131016 '
             . '| 200 header=X-Accel-Redirect:/v25.0/1 | 500 131016 | 200');
     is($answer->{status}, 200, 'X-Accel-Redirect: accepted');
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200', 1),
         'X-Accel-Redirect: its body');
 }
 
@@ -1204,7 +1204,7 @@ sub attempts {
 
     $upstream->clear;
     my $answer = $nginx->request(path => $path, method => 'GET',
-        headers => ['X-Script' => $script, 'X-Key' => ++$number, @headers]);
+        headers => ['X-Mock' => $script, 'X-Key' => ++$number, @headers]);
     return ($answer, $upstream->requests);
 }
 
@@ -1249,12 +1249,12 @@ sub plain {
         script => "$twice | 200 pad=3000");
     is($answer->{headers}{'content-encoding'}, 'gzip', 'gzip: to the client');
     is(Compress::Zlib::memGunzip($answer->{body}),
-        GraphPolicy::Scripted::body_of('200 pad=3000', 1), 'gzip: its body');
+        GraphPolicy::Graph::body_of('200 pad=3000', 1), 'gzip: its body');
 
     ($answer) = tried('a range', 3, path => '/ranges/1', method => 'GET',
         headers => [Range => 'bytes=2-6']);
     is($answer->{status}, 206, 'a range: of the accepted answer');
-    is($answer->{body}, substr(GraphPolicy::Scripted::body_of('200', 1), 2, 5),
+    is($answer->{body}, substr(GraphPolicy::Graph::body_of('200', 1), 2, 5),
         'a range: its bytes');
 
     ($answer) = tried('not modified', 3, path => '/cache/3', method => 'GET',
@@ -1272,7 +1272,7 @@ sub plain {
         method => 'GET', script => $script);
     my $took = time - $begun;
 
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200 pad=100000', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200 pad=100000', 1),
         'limit_rate: its bytes');
     cmp_ok($took, '>=', 0.9, "limit_rate: the location's");
     cmp_ok($took, '<', 12 * slow(), "limit_rate: not the first error's");
@@ -1287,7 +1287,7 @@ sub plain {
     is($answer->{body}, 'beforemiddleafter', 'addition: each once');
 
     ($answer) = attempts('/addition/2', $twice);
-    is($answer->{body}, GraphPolicy::Scripted::body_of($twice, 3),
+    is($answer->{body}, GraphPolicy::Graph::body_of($twice, 3),
         'addition: none to the last error, as in stock nginx');
     is($answer->{headers}{'x-graph-attempts'}, 3, 'addition: attempts');
 
@@ -1339,7 +1339,7 @@ sub plain {
         method => 'GET');
     is($answer->{headers}{'x-cache'}, 'HIT', 'cache, again: a hit');
     is($answer->{status}, 200, 'cache, again: accepted');
-    is($answer->{body}, GraphPolicy::Scripted::body_of('200', 1),
+    is($answer->{body}, GraphPolicy::Graph::body_of('200', 1),
         'cache, again: its body');
     is($answer->{headers}{'x-graph-policy'}, undef,
         'cache, again: nothing was tried');
@@ -1357,7 +1357,7 @@ sub plain {
     $upstream->clear;
     my @answers = $nginx->parallel(map { {
         path => '/cache/locked', method => 'GET', timeout => 20,
-        headers => ['X-Script' => '500 131016 after=100 | 500 131016 | 200']
+        headers => ['X-Mock' => '500 131016 after=100 | 500 131016 | 200']
     } } 1 .. 8);
 
     is(join(' ', map { $_->{status} } @answers), join(' ', (200) x 8),
@@ -1377,7 +1377,7 @@ sub plain {
     accepted('store', $answer);
     # done when the client has its answer already
     wait_until(sub { -e $file });
-    is(slurp($file), GraphPolicy::Scripted::body_of('200', 1), 'store: stored');
+    is(slurp($file), GraphPolicy::Graph::body_of('200', 1), 'store: stored');
 }
 
 
@@ -1387,7 +1387,7 @@ sub plain {
     my ($answer) = tried('a page, not intercepted', 3, path => '/page/1',
         script => $twice);
     is($answer->{status}, 500, 'a page, not intercepted: the error');
-    is($answer->{body}, GraphPolicy::Scripted::body_of($twice, 3),
+    is($answer->{body}, GraphPolicy::Graph::body_of($twice, 3),
         "a page, not intercepted: the upstream's body");
 
     # of a place where the policy is off, and of one where it is on
@@ -1451,7 +1451,7 @@ sub plain {
     my $answer = $nginx->request(path => '/includes', method => 'GET');
     is($answer->{error}, undef, 'includes: complete');
     is($answer->{status}, 200, 'includes: the page');
-    is($answer->{body}, join('', map { GraphPolicy::Scripted::body_of(
+    is($answer->{body}, join('', map { GraphPolicy::Graph::body_of(
         "500 131016 trace=Part$_", 1) . ';' } 1 .. 3),
         'includes: each in its place');
     is($upstream->count, 3, 'includes: each tried once');

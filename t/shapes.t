@@ -2,7 +2,7 @@
 
 # Error bodies of every shape, the wanted ones, the strange ones and the
 # hostile ones: what is read from them, and that they reach the client byte for
-# byte. The cases are described in t/lib/GraphPolicy/Cases.pm.
+# byte. The cases are described in t/lib/GraphPolicy/Steps.pm.
 
 use strict;
 use warnings;
@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
 
-use GraphPolicy::Cases;
+use GraphPolicy::Steps;
 
 no_long_string();
 plan 'no_plan';
@@ -48,20 +48,28 @@ run_tests();
 __DATA__
 
 === members in any order
---- cases
-400 {"error":{"code":190}}                                       => fatal 190 - token-invalid credential
-400 {"error":{"code":190,"error_subcode":463,"message":"m"}}     => fatal 190 463 token-invalid credential
-400 {"error":{"error_subcode":463,"message":"m","code":190}}     => fatal 190 463 token-invalid credential
-400 {"error":{"is_transient":true,"code":5,"message":"m"}}       => temporary 5 - other request
-400 {"error":{"fbtrace_id":"A","error_user_title":"t","error_user_msg":"u","error_data":{"details":"d"},"is_transient":false,"error_subcode":33,"code":100,"type":"OAuthException","message":"m"}} => fatal 100 33 phone-disconnected phone
-400 {"__debug__":{"code":4},"error":{"code":190},"code":368}     => fatal 190 - token-invalid credential
-400 {"code":368,"error_subcode":33,"error":{"code":190}}         => fatal 190 - token-invalid credential
-400 {"data":[],"error":{"code":190},"success":false}             => fatal 190 - token-invalid credential
+--- steps
+* 400 = {"error":{"code":190}}
+    =>  400 tagged fatal 190 - token-invalid credential
+* 400 = {"error":{"code":190,"error_subcode":463,"message":"m"}}
+    =>  400 tagged fatal 190 463 token-invalid credential
+* 400 = {"error":{"error_subcode":463,"message":"m","code":190}}
+    =>  400 tagged fatal 190 463 token-invalid credential
+* 400 = {"error":{"is_transient":true,"code":5,"message":"m"}}
+    =>  400 tagged temporary 5 - other request
+* 400 = {"error":{"fbtrace_id":"A","error_user_title":"t","error_user_msg":"u","error_data":{"details":"d"},"is_transient":false,"error_subcode":33,"code":100,"type":"OAuthException","message":"m"}}
+    =>  400 tagged fatal 100 33 phone-disconnected phone
+* 400 = {"__debug__":{"code":4},"error":{"code":190},"code":368}
+    =>  400 tagged fatal 190 - token-invalid credential
+* 400 = {"code":368,"error_subcode":33,"error":{"code":190}}
+    =>  400 tagged fatal 190 - token-invalid credential
+* 400 = {"data":[],"error":{"code":190},"success":false}
+    =>  400 tagged fatal 190 - token-invalid credential
 
 
 
 === white space
---- cases eval
+--- steps eval
 [[400, "  \n\t{ \"error\" :\r\n\t{ \"code\"\n:\t 190 ,\n \"error_subcode\" : 463 } }\n\n",
     'fatal 190 463 token-invalid credential'],
  [400, qq({"error":{"code":190}}\n), $::invalid_token]]
@@ -69,7 +77,7 @@ __DATA__
 
 
 === error_data is anything
---- cases eval
+--- steps eval
 [map { ::with($_) }
     '"error_data":{"messaging_product":"whatsapp","details":"d"}',
     '"error_data":{"details":"d"}',
@@ -91,73 +99,91 @@ __DATA__
 
 
 === the code as a string of digits
---- cases
-400 {"error":{"code":"131042"}}                      => fatal 131042 - billing account
-400 {"error":{"code":"131042","error_subcode":"33"}} => fatal 131042 33 billing account
-400 {"error":{"code":"100","error_subcode":33}}      => fatal 100 33 phone-disconnected phone
-400 {"error":{"code":100,"error_subcode":"33"}}      => fatal 100 33 phone-disconnected phone
-400 {"error":{"code":"\u0031\u0033\u0031042"}}       => fatal 131042 - billing account
-400 {"error":{"code":131042.0}}                      => fatal 131042 - billing account
+--- steps
+* 400 = {"error":{"code":"131042"}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":"131042","error_subcode":"33"}}
+    =>  400 tagged fatal 131042 33 billing account
+* 400 = {"error":{"code":"100","error_subcode":33}}
+    =>  400 tagged fatal 100 33 phone-disconnected phone
+* 400 = {"error":{"code":100,"error_subcode":"33"}}
+    =>  400 tagged fatal 100 33 phone-disconnected phone
+* 400 = {"error":{"code":"\u0031\u0033\u0031042"}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":131042.0}}
+    =>  400 tagged fatal 131042 - billing account
 
 
 
 === the code as something else: there is no code
---- cases
-400 {"error":{"code":"131042x"}}       => unclassified
-400 {"error":{"code":"x131042"}}       => unclassified
-400 {"error":{"code":"131042 190"}}    => unclassified
-400 {"error":{"code":"131042,190"}}    => unclassified
-400 {"error":{"code":"0x2002"}}        => unclassified
-400 {"error":{"code":"(#131042)"}}     => unclassified
-400 {"error":{"code":"OAuth"}}         => unclassified
-400 {"error":{"code":131042.5}}        => unclassified
-400 {"error":{"code":true}}            => unclassified
-400 {"error":{"code":[131042]}}        => unclassified
-400 {"error":{"code":{"code":131042}}} => unclassified
-400 {"error":{"code":{}}}              => unclassified
-400 {"error":{"codes":131042}}         => unclassified
-400 {"error":{"Code":131042}}          => unclassified
-400 {"Error":{"code":131042}}          => unclassified
-400 {"error":{"":131042}}              => unclassified
+--- steps
+* 400 = {"error":{"code":"131042x"}}        =>  400 tagged unclassified
+* 400 = {"error":{"code":"x131042"}}        =>  400 tagged unclassified
+* 400 = {"error":{"code":"131042 190"}}     =>  400 tagged unclassified
+* 400 = {"error":{"code":"131042,190"}}     =>  400 tagged unclassified
+* 400 = {"error":{"code":"0x2002"}}         =>  400 tagged unclassified
+* 400 = {"error":{"code":"(#131042)"}}      =>  400 tagged unclassified
+* 400 = {"error":{"code":"OAuth"}}          =>  400 tagged unclassified
+* 400 = {"error":{"code":131042.5}}         =>  400 tagged unclassified
+* 400 = {"error":{"code":true}}             =>  400 tagged unclassified
+* 400 = {"error":{"code":[131042]}}         =>  400 tagged unclassified
+* 400 = {"error":{"code":{"code":131042}}}  =>  400 tagged unclassified
+* 400 = {"error":{"code":{}}}               =>  400 tagged unclassified
+* 400 = {"error":{"codes":131042}}          =>  400 tagged unclassified
+* 400 = {"error":{"Code":131042}}           =>  400 tagged unclassified
+* 400 = {"Error":{"code":131042}}           =>  400 tagged unclassified
+* 400 = {"error":{"":131042}}               =>  400 tagged unclassified
 
 
 
 === a subcode that is none
---- cases
-400 {"error":{"code":131042,"error_subcode":null}}   => fatal 131042 - billing account
-400 {"error":{"code":131042,"error_subcode":"x"}}    => fatal 131042 - billing account
-400 {"error":{"code":131042,"error_subcode":{}}}     => fatal 131042 - billing account
-400 {"error":{"code":131042,"error_subcode":[33]}}   => fatal 131042 - billing account
-400 {"error":{"code":131042,"error_subcode":false}}  => fatal 131042 - billing account
-400 {"error":{"code":100,"error_subcode":"33abc"}}   => request 100 - other request
-400 {"error":{"code":100,"error_data":{"error_subcode":33}}} => request 100 - other request
-400 {"error":{"code":100},"error_subcode":33}        => request 100 - other request
+--- steps
+* 400 = {"error":{"code":131042,"error_subcode":null}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":131042,"error_subcode":"x"}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":131042,"error_subcode":{}}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":131042,"error_subcode":[33]}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":131042,"error_subcode":false}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":100,"error_subcode":"33abc"}}
+    =>  400 tagged request 100 - other request
+* 400 = {"error":{"code":100,"error_data":{"error_subcode":33}}}
+    =>  400 tagged request 100 - other request
+* 400 = {"error":{"code":100},"error_subcode":33}
+    =>  400 tagged request 100 - other request
 
 
 
 === numbers too large for a code are no other code
 2^32 and 2^64, and some codes more than that.
---- cases
-400 {"error":{"code":2147483648}}             => unclassified 2147483648
-400 {"error":{"code":4294967296}}             => unclassified 4294967296
-400 {"error":{"code":4294967486}}             => unclassified 4294967486
-400 {"error":{"code":"4294967486"}}           => unclassified 4294967486
-400 {"error":{"code":9223372036854775807}}    => unclassified
-400 {"error":{"code":18446744073709551616}}   => unclassified
-400 {"error":{"code":18446744073709551806}}   => unclassified
-400 {"error":{"code":"18446744073709551806"}} => unclassified
-400 {"error":{"code":9999999999999999999999999999999999999190}} => unclassified
-400 {"error":{"code":1e400}}                  => unclassified
-400 {"error":{"code":-190}}                   => unclassified
-400 {"error":{"code":"-190"}}                 => unclassified
-400 {"error":{"code":100,"error_subcode":4294967329}}             => request 100 4294967329 other request
-400 {"error":{"code":100,"error_subcode":18446744073709551649}}   => request 100 - other request
-400 {"error":{"code":100,"error_subcode":"18446744073709551649"}} => request 100 - other request
+--- steps
+* 400 = {"error":{"code":2147483648}}    =>  400 tagged unclassified 2147483648
+* 400 = {"error":{"code":4294967296}}    =>  400 tagged unclassified 4294967296
+* 400 = {"error":{"code":4294967486}}    =>  400 tagged unclassified 4294967486
+* 400 = {"error":{"code":"4294967486"}}  =>  400 tagged unclassified 4294967486
+* 400 = {"error":{"code":9223372036854775807}}  =>  400 tagged unclassified
+* 400 = {"error":{"code":18446744073709551616}}  =>  400 tagged unclassified
+* 400 = {"error":{"code":18446744073709551806}}  =>  400 tagged unclassified
+* 400 = {"error":{"code":"18446744073709551806"}}  =>  400 tagged unclassified
+* 400 = {"error":{"code":9999999999999999999999999999999999999190}}
+    =>  400 tagged unclassified
+* 400 = {"error":{"code":1e400}}         =>  400 tagged unclassified
+* 400 = {"error":{"code":-190}}          =>  400 tagged unclassified
+* 400 = {"error":{"code":"-190"}}        =>  400 tagged unclassified
+* 400 = {"error":{"code":100,"error_subcode":4294967329}}
+    =>  400 tagged request 100 4294967329 other request
+* 400 = {"error":{"code":100,"error_subcode":18446744073709551649}}
+    =>  400 tagged request 100 - other request
+* 400 = {"error":{"code":100,"error_subcode":"18446744073709551649"}}
+    =>  400 tagged request 100 - other request
 
 
 
 === huge numbers elsewhere
---- cases eval
+--- steps eval
 [map { ::with($_) }
     '"x":99999999999999999999999999999999999999999999',
     '"x":-99999999999999999999999999999999999999999999',
@@ -171,29 +197,39 @@ __DATA__
 
 
 === an array of errors: the first one counts
---- cases
-400 {"errors":[{"code":131042,"title":"t","details":"d"}]}      => fatal 131042 - billing account
-400 {"errors":[{"code":"131042"},{"code":190}]}                 => fatal 131042 - billing account
-400 {"errors":[{"title":"t","error_data":{"details":"d","code":4},"code":131042},{"code":190}]} => fatal 131042 - billing account
-400 {"errors":[{"code":100,"error_subcode":33}]}                => fatal 100 33 phone-disconnected phone
-400 {"meta":{"version":"2"},"errors":[{"code":131042}]}         => fatal 131042 - billing account
-400 {"errors":[{"code":131042},{"code":190,"error_subcode":463}],"code":4} => fatal 131042 - billing account
-400 {"errors":[{"code":131042},{"error_subcode":463}]}          => fatal 131042 - billing account
-400 {"errors":[{"code":5,"is_transient":true}]}                 => temporary 5 - other request
-400 {"errors":[{"code":5},{"is_transient":true}]}               => unclassified 5
-400 {"errors":[{"title":"no code"},{"code":190}]}               => unclassified
-400 {"errors":[]}                                               => unclassified
-400 {"errors":{}}                                               => unclassified
-400 {"errors":[190]}                                            => unclassified
-400 {"errors":[[{"code":190}]]}                                 => unclassified
-400 {"errors":"190"}                                            => unclassified
-400 {"errors":null}                                             => unclassified
+--- steps
+* 400 = {"errors":[{"code":131042,"title":"t","details":"d"}]}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"errors":[{"code":"131042"},{"code":190}]}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"errors":[{"title":"t","error_data":{"details":"d","code":4},"code":131042},{"code":190}]}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"errors":[{"code":100,"error_subcode":33}]}
+    =>  400 tagged fatal 100 33 phone-disconnected phone
+* 400 = {"meta":{"version":"2"},"errors":[{"code":131042}]}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"errors":[{"code":131042},{"code":190,"error_subcode":463}],"code":4}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"errors":[{"code":131042},{"error_subcode":463}]}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"errors":[{"code":5,"is_transient":true}]}
+    =>  400 tagged temporary 5 - other request
+* 400 = {"errors":[{"code":5},{"is_transient":true}]}
+    =>  400 tagged unclassified 5
+* 400 = {"errors":[{"title":"no code"},{"code":190}]}
+    =>  400 tagged unclassified
+* 400 = {"errors":[]}                =>  400 tagged unclassified
+* 400 = {"errors":{}}                =>  400 tagged unclassified
+* 400 = {"errors":[190]}             =>  400 tagged unclassified
+* 400 = {"errors":[[{"code":190}]]}  =>  400 tagged unclassified
+* 400 = {"errors":"190"}             =>  400 tagged unclassified
+* 400 = {"errors":null}              =>  400 tagged unclassified
 
 
 
 === escapes
 A name that is written with escapes is the same name.
---- cases eval
+--- steps eval
 [[400, '{"\u0065rror":{"c\u006fde":190,"error\u005fsubcode":463}}',
     'fatal 190 463 token-invalid credential'],
  (map { ::with($_) }
@@ -210,7 +246,7 @@ A name that is written with escapes is the same name.
 
 
 === what a caller wrote is no error
---- cases eval
+--- steps eval
 [map { [400, $_, 'request 100 - other request'] }
     '{"error":{"message":"got \"code\":190","code":100}}',
     '{"error":{"message":"{\"error\":{\"code\":190}}","code":100}}',
@@ -227,48 +263,59 @@ A name that is written with escapes is the same name.
 
 
 === an error somewhere else is none
---- cases
-400 {"data":{"error":{"code":190}}}      => unclassified
-400 {"error":{"error":{"code":190}}}     => unclassified
-400 {"entry":[{"error":{"code":190}}]}   => unclassified
-400 {"error":{"errors":[{"code":190}]}}  => unclassified
-400 {"data":{"errors":[{"code":190}]}}   => unclassified
-400 {"code":190,"error_subcode":463}     => unclassified
-400 {"error":"code","code":190}          => unclassified
-400 {"error":190}                        => unclassified
-400 {"error":null}                       => unclassified
-400 {"error":true}                       => unclassified
-400 {"error":[]}                         => unclassified
-400 {"error":[{"code":190}]}             => unclassified
-400 [{"error":{"code":190}}]             => unclassified
-400 [{"code":190}]                       => unclassified
-400 []                                   => unclassified
-400 {}                                   => unclassified
-400 190                                  => unclassified
-400 "190"                                => unclassified
-400 "{\"error\":{\"code\":190}}"         => unclassified
-400 null                                 => unclassified
+--- steps
+* 400 = {"data":{"error":{"code":190}}}      =>  400 tagged unclassified
+* 400 = {"error":{"error":{"code":190}}}     =>  400 tagged unclassified
+* 400 = {"entry":[{"error":{"code":190}}]}   =>  400 tagged unclassified
+* 400 = {"error":{"errors":[{"code":190}]}}  =>  400 tagged unclassified
+* 400 = {"data":{"errors":[{"code":190}]}}   =>  400 tagged unclassified
+* 400 = {"code":190,"error_subcode":463}     =>  400 tagged unclassified
+* 400 = {"error":"code","code":190}          =>  400 tagged unclassified
+* 400 = {"error":190}                        =>  400 tagged unclassified
+* 400 = {"error":null}                       =>  400 tagged unclassified
+* 400 = {"error":true}                       =>  400 tagged unclassified
+* 400 = {"error":[]}                         =>  400 tagged unclassified
+* 400 = {"error":[{"code":190}]}             =>  400 tagged unclassified
+* 400 = [{"error":{"code":190}}]             =>  400 tagged unclassified
+* 400 = [{"code":190}]                       =>  400 tagged unclassified
+* 400 = []                                   =>  400 tagged unclassified
+* 400 = {}                                   =>  400 tagged unclassified
+* 400 = 190                                  =>  400 tagged unclassified
+* 400 = "190"                                =>  400 tagged unclassified
+* 400 = "{\"error\":{\"code\":190}}"         =>  400 tagged unclassified
+* 400 = null                                 =>  400 tagged unclassified
 
 
 
 === members that come twice: the last one counts
---- cases
-400 {"error":{"code":190,"code":131042}}                            => fatal 131042 - billing account
-400 {"error":{"code":"190","code":131042}}                          => fatal 131042 - billing account
-400 {"error":{"code":190,"message":"m","c\u006fde":131042}}         => fatal 131042 - billing account
-400 {"error":{"code":100,"error_subcode":33,"error_subcode":463}}   => request 100 463 other request
-400 {"error":{"error_subcode":463,"code":100,"error_subcode":33}}   => fatal 100 33 phone-disconnected phone
-400 {"error":{"code":190},"error":{"code":131042}}                  => fatal 131042 - billing account
-400 {"error":{"code":190,"error_subcode":463},"error":{"code":131042}} => fatal 131042 - billing account
-400 {"error":{"code":190,"error_subcode":463},"error":{"message":"m"}} => unclassified
-400 {"error":{"is_transient":true,"code":5},"error":{"code":5}}     => unclassified 5
-400 {"error":{"code":5,"is_transient":true,"is_transient":false}}   => unclassified 5
-400 {"error":{"code":5,"is_transient":false,"is_transient":true}}   => temporary 5 - other request
+--- steps
+* 400 = {"error":{"code":190,"code":131042}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":"190","code":131042}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":190,"message":"m","c\u006fde":131042}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":100,"error_subcode":33,"error_subcode":463}}
+    =>  400 tagged request 100 463 other request
+* 400 = {"error":{"error_subcode":463,"code":100,"error_subcode":33}}
+    =>  400 tagged fatal 100 33 phone-disconnected phone
+* 400 = {"error":{"code":190},"error":{"code":131042}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":190,"error_subcode":463},"error":{"code":131042}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":190,"error_subcode":463},"error":{"message":"m"}}
+    =>  400 tagged unclassified
+* 400 = {"error":{"is_transient":true,"code":5},"error":{"code":5}}
+    =>  400 tagged unclassified 5
+* 400 = {"error":{"code":5,"is_transient":true,"is_transient":false}}
+    =>  400 tagged unclassified 5
+* 400 = {"error":{"code":5,"is_transient":false,"is_transient":true}}
+    =>  400 tagged temporary 5 - other request
 
 
 
 === nested as deep as it ever is
---- cases eval
+--- steps eval
 [[400, ::nested(20, '[', ']'), $::invalid_token],
  [400, ::nested(20, '{"x":', '}'), $::invalid_token],
  [400, ::nested(20, '{"error":', '}'), $::invalid_token],
@@ -281,7 +328,7 @@ A name that is written with escapes is the same name.
 
 
 === nested deeper than that
---- cases eval
+--- steps eval
 [[400, ::nested(200, '[', ']'), 'unclassified'],
  [400, ::nested(200, '{"x":', '}'), 'unclassified'],
  [400, ::nested(20000, '[', ']'), 'unclassified'],
@@ -292,7 +339,7 @@ A name that is written with escapes is the same name.
 
 
 === not JSON
---- cases eval
+--- steps eval
 [[503, ::sample('n503_html.html'), 'unclassified'],
  [502, '', 'unclassified'],
  [503, 'Service Unavailable', 'unclassified'],
@@ -315,7 +362,7 @@ A name that is written with escapes is the same name.
 
 
 === cut off anywhere
---- cases eval
+--- steps eval
 my $body = '{"error":{"code":190,"message":"m\u00e9","error_subcode":463}}';
 [map { [400, substr($body, 0, $_), 'unclassified'] }
     1, 2, 8, 9, 10, 15, 17, 19, 20, 21, 30, 34, 37, 39, 42, 57, 58, 61]
@@ -323,7 +370,7 @@ my $body = '{"error":{"code":190,"message":"m\u00e9","error_subcode":463}}';
 
 
 === long names and texts
---- cases eval
+--- steps eval
 [map { ::with($_) }
     '"message":"' . 'x' x 40000 . '"',
     '"message":"' . '\u00e9' x 8000 . '"',
@@ -335,7 +382,7 @@ my $body = '{"error":{"code":190,"message":"m\u00e9","error_subcode":463}}';
 
 === no JSON text by its bytes
 A byte order mark, what isn't UTF-8, NUL, more than one text.
---- cases eval
+--- steps eval
 [[400, "\xef\xbb\xbf" . '{"error":{"code":190}}', 'unclassified'],
  [400, "{\"error\":{\"code\":190,\"message\":\"\xff\xfe\x80\"}}", 'unclassified'],
  [400, "{\"error\":{\"code\":190,\"message\":\"cut \xe2\x82\"}}", 'unclassified'],
@@ -346,7 +393,7 @@ A byte order mark, what isn't UTF-8, NUL, more than one text.
 
 
 === half a surrogate pair is an escape as well
---- cases eval
+--- steps eval
 [map { ::with($_) }
     '"message":"\ud83d"',
     '"message":"\uD83Dx"',
@@ -363,7 +410,7 @@ add_header X-Subcode $graph_error_subcode always;
 add_header X-Reason  $graph_error_reason always;
 --- raw_response_headers_unlike eval
 [(qr/^(?i:X-Evil|Set-Cookie)|[\0-\x09\x0b\x0c\x0e-\x1f\x7f-\xff]/m) x 14]
---- cases eval
+--- steps eval
 my $evil = 'A\r\nX-Evil: 1\r\nSet-Cookie: a=b\r\n\r\n';
 [(map { [400, qq({"error":{$_}}), 'unclassified'] }
     qq("code":"$evil"),
@@ -387,22 +434,24 @@ my $evil = 'A\r\nX-Evil: 1\r\nSet-Cookie: a=b\r\n\r\n';
 === a trace that is one is told
 --- location
 add_header X-Trace "[$graph_error_trace]" always;
---- keeps: ^X-Trace: \[AFakeTraceId0000000000\]\r$
---- cases
-401 @e190_463_expired.json => fatal 190 463 token-invalid credential
-502 {"error":{"message":"no code","fbtrace_id":"AFakeTraceId0000000000"}} => unclassified
+--- each:  => X-Trace:[AFakeTraceId0000000000]
+--- steps
+* 401 @e190_463_expired.json
+    =>  401 tagged fatal 190 463 token-invalid credential
+* 502 = {"error":{"message":"no code","fbtrace_id":"AFakeTraceId0000000000"}}
+    =>  502 tagged unclassified
 
 
 
 === bodies as large as they may be: 64k
---- cases eval
+--- steps eval
 [[400, ::body_of(65535), $::invalid_token],
  [400, ::body_of(65536), $::invalid_token]]
 
 
 
 === larger ones pass, unread
---- cases eval
+--- steps eval
 [[400, ::body_of(65537), 'unclassified'],
  [400, ::body_of(200000), 'unclassified'],
  [400, '{"error":{"code":190}}' . ' ' x 65536, 'unclassified'],
@@ -413,7 +462,7 @@ add_header X-Trace "[$graph_error_trace]" always;
 === graph_policy_buffer_size moves that bound
 --- location
 graph_policy_buffer_size 1k;
---- cases eval
+--- steps eval
 [[400, ::body_of(1023), $::invalid_token],
  [400, ::body_of(1024), $::invalid_token],
  [400, ::body_of(1025), 'unclassified'],
@@ -427,7 +476,7 @@ graph_policy_buffer_size 1m;
 proxy_buffer_size 4k;
 proxy_buffers 4 4k;
 proxy_busy_buffers_size 8k;
---- cases eval
+--- steps eval
 [[400, ::body_of(100000), $::invalid_token],
  [400, ::body_of(1048576), $::invalid_token],
  [400, ::body_of(1048577), 'unclassified']]

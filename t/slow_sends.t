@@ -13,7 +13,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use GraphPolicy qw(slurp slow);
-use GraphPolicy::Upstream qw(with_length);
+use GraphPolicy::Graph qw(with_length);
 
 my $top = "$FindBin::Bin/..";
 my %shown;
@@ -40,7 +40,7 @@ cmp_ok(keys %shown, '>=', 5, 'the configurations are found');
 
 # two servers, neither of which answers a phone of 9000
 my @servers = map {
-    GraphPolicy::Upstream->start(
+    GraphPolicy::Graph->start(
         v25 => sub {
             my ($request) = @_;
             return (\(2 * slow())) if $request->{uri} =~ m{/9000/};

@@ -2,7 +2,7 @@
 
 # Which answers get the headers of the policy and which don't, Retry-After, and
 # what else of nginx has a hand in an error answer. The cases are described in
-# t/lib/GraphPolicy/Cases.pm.
+# t/lib/GraphPolicy/Steps.pm.
 
 use strict;
 use warnings;
@@ -10,11 +10,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use HTTP::Date qw(time2str);
 use Test::Nginx::Socket;
 
-use GraphPolicy::Cases;
-use GraphPolicy::Upstream qw(CLOSE with_length);
+use GraphPolicy::Steps;
+use GraphPolicy::Graph qw(CLOSE with_length);
 
 no_long_string();
 plan 'no_plan';
@@ -37,7 +36,7 @@ sub numbered {
     };
 }
 
-my $upstream = GraphPolicy::Upstream->start(
+my $upstream = GraphPolicy::Graph->start(
     ok       => sub { with_length(200, $json, $ok) },
     expired  => sub {
         with_length(401, "${json}WWW-Authenticate: OAuth \"Facebook Platform\""
@@ -65,7 +64,7 @@ my $upstream = GraphPolicy::Upstream->start(
 );
 
 # another one behind the first
-my $second = GraphPolicy::Upstream->start(
+my $second = GraphPolicy::Graph->start(
     map { ($_ => sub { with_length(400, $json, $window) }) } qw(unknown ok)
 );
 
@@ -101,133 +100,159 @@ run_tests();
 __DATA__
 
 === spoofed: errors have none of the upstream's headers of these names
---- case_headers: Mock-Spoof: theirs
---- keeps: ^X-Graph-Other: theirs\r$
---- cases
-401 @e190_463_expired.json             => fatal 190 463 token-invalid credential
-400 @e190_undecryptable_401.json       => fatal 190 - token-invalid credential
-429 @e4_app_limit_429.json             => temporary 4 2446079 rate-limit credential 60
-500 @e1_unknown_500.json               => temporary 1 - server-error request
-400 @e131047_sync_400.json             => context-limited 131047 - window-expired conversation
-404 @e132001_template_404.json         => request 132001 - other request
-503 @n503_html.html                    => unclassified
-502 @n502_empty.txt                    => unclassified
-400 {"error":{"code":5}}               => unclassified 5
-400 {"error":{"message":"no code"}}    => unclassified
+--- each: spoof=theirs header=X-Graph-Other:theirs => X-Graph-Other:theirs
+--- steps
+* 401 @e190_463_expired.json
+    =>  401 tagged fatal 190 463 token-invalid credential
+* 400 @e190_undecryptable_401.json
+    =>  400 tagged fatal 190 - token-invalid credential
+* 429 @e4_app_limit_429.json
+    =>  429 tagged temporary 4 2446079 rate-limit credential 60
+* 500 @e1_unknown_500.json  =>  500 tagged temporary 1 - server-error request
+* 400 @e131047_sync_400.json
+    =>  400 tagged context-limited 131047 - window-expired conversation
+* 404 @e132001_template_404.json  =>  404 tagged request 132001 - other request
+* 503 @n503_html.html                    =>  503 tagged unclassified
+* 502 @n502_empty.txt                    =>  502 tagged unclassified
+* 400 = {"error":{"code":5}}             =>  400 tagged unclassified 5
+* 400 = {"error":{"message":"no code"}}  =>  400 tagged unclassified
 
 
 
 === spoofed: a HEAD neither
---- method: HEAD
---- case_headers: Mock-Spoof: theirs
---- keeps: ^X-Graph-Other: theirs\r$
---- cases
-401 @e190_463_expired.json             => unclassified
+--- each: spoof=theirs header=X-Graph-Other:theirs => X-Graph-Other:theirs
+--- steps
+HEAD * 401 @e190_463_expired.json  =>  401 tagged unclassified
 
 
 
 === spoofed: what is no error is left alone
---- case_headers: Mock-Spoof: theirs
---- cases
-200 {"messages":[{"id":"wamid.FAKE"}]} => theirs
-201 {"id":"1"}                         => theirs
-302 moved                              => theirs
-307 moved                              => theirs
+--- each: spoof=theirs header=X-Graph-Other:theirs =>
+--- steps
+* 200 = {"messages":[{"id":"wamid.FAKE"}]}  =>  200 theirs
+* 201 = {"id":"1"}                          =>  201 theirs
+* 302 = moved                               =>  302 theirs
+* 307 = moved                               =>  307 theirs
 
 
 
 === spoofed: where the policy is off
 --- config
     location / {
-        proxy_pass http://unix:$TEST_NGINX_SERVER_ROOT/html/mock.sock;
+        proxy_pass http://graph;
     }
---- case_headers: Mock-Spoof: theirs
---- cases
-401 @e190_463_expired.json             => theirs
-503 @n503_html.html                    => theirs
+--- each: spoof=theirs header=X-Graph-Other:theirs =>
+--- steps
+* 401 @e190_463_expired.json  =>  401 theirs
+* 503 @n503_html.html         =>  503 theirs
 
 
 
 === Retry-After: the row's wait, where it has one
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential 60
-429 {"error":{"code":80007}}       => temporary 80007 - rate-limit account 60
-429 {"error":{"code":130429}}      => temporary 130429 - rate-limit phone 1
-429 {"error":{"code":131056}}      => temporary 131056 - pair-rate-limit conversation 1
-503 {"error":{"code":131057}}      => temporary 131057 - maintenance phone 5
-503 {"error":{"code":2494100}}     => temporary 2494100 - maintenance phone 60
-500 {"error":{"code":131000}}      => temporary 131000 - server-error request
-503 {"error":{"code":131016}}      => temporary 131016 - service-unavailable phone
-500 {"error":{"code":5,"is_transient":true}} => temporary 5 - other request
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential 60
+* 429 = {"error":{"code":80007}}
+    =>  429 tagged temporary 80007 - rate-limit account 60
+* 429 = {"error":{"code":130429}}
+    =>  429 tagged temporary 130429 - rate-limit phone 1
+* 429 = {"error":{"code":131056}}
+    =>  429 tagged temporary 131056 - pair-rate-limit conversation 1
+* 503 = {"error":{"code":131057}}
+    =>  503 tagged temporary 131057 - maintenance phone 5
+* 503 = {"error":{"code":2494100}}
+    =>  503 tagged temporary 2494100 - maintenance phone 60
+* 500 = {"error":{"code":131000}}
+    =>  500 tagged temporary 131000 - server-error request
+* 503 = {"error":{"code":131016}}
+    =>  503 tagged temporary 131016 - service-unavailable phone
+* 500 = {"error":{"code":5,"is_transient":true}}
+    =>  500 tagged temporary 5 - other request
 
 
 
 === Retry-After: the upstream's, where that is longer or the only one
---- case_headers: Mock-Retry-After: 7
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential 60
-429 {"error":{"code":130429}}      => temporary 130429 - rate-limit phone 7
-429 {"error":{"code":131056}}      => temporary 131056 - pair-rate-limit conversation 7
-503 {"error":{"code":131057}}      => temporary 131057 - maintenance phone 7
-500 {"error":{"code":131000}}      => temporary 131000 - server-error request 7
-503 {"error":{"code":131016}}      => temporary 131016 - service-unavailable phone 7
-500 {"error":{"code":5,"is_transient":true}} => temporary 5 - other request 7
-200 {"messages":[]}                => untouched
---- keeps: ^Retry-After: \d+\r$
+--- each: header=Retry-After:7 => Retry-After~\d+
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential 60
+* 429 = {"error":{"code":130429}}
+    =>  429 tagged temporary 130429 - rate-limit phone 7
+* 429 = {"error":{"code":131056}}
+    =>  429 tagged temporary 131056 - pair-rate-limit conversation 7
+* 503 = {"error":{"code":131057}}
+    =>  503 tagged temporary 131057 - maintenance phone 7
+* 500 = {"error":{"code":131000}}
+    =>  500 tagged temporary 131000 - server-error request 7
+* 503 = {"error":{"code":131016}}
+    =>  503 tagged temporary 131016 - service-unavailable phone 7
+* 500 = {"error":{"code":5,"is_transient":true}}
+    =>  500 tagged temporary 5 - other request 7
+* 200 = {"messages":[]}            =>  200 untouched
 
 
 
 === Retry-After: the upstream's is longer than any row's
---- case_headers: Mock-Retry-After: 3600
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential 3600
-503 {"error":{"code":2494100}}     => temporary 2494100 - maintenance phone 3600
+--- each: header=Retry-After:3600 =>
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential 3600
+* 503 = {"error":{"code":2494100}}
+    =>  503 tagged temporary 2494100 - maintenance phone 3600
 
 
 
 === Retry-After: the upstream's as a date
---- case_headers eval
-'Mock-Retry-After: ' . HTTP::Date::time2str(time + 10_000)
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential (?:9\d{3}|1000\d)
-500 {"error":{"code":131000}}      => temporary 131000 - server-error request (?:9\d{3}|1000\d)
+--- each: date=10000 =>
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential (?:9\d{3}|1000\d)
+* 500 = {"error":{"code":131000}}
+    =>  500 tagged temporary 131000 - server-error request (?:9\d{3}|1000\d)
 
 
 
 === Retry-After: a date that is over
---- case_headers: Mock-Retry-After: Wed, 21 Oct 2015 07:28:00 GMT
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential 60
+--- each: header=Retry-After:Wed%2C%2021%20Oct%202015%2007:28:00%20GMT =>
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential 60
 
 
 
 === Retry-After: what can't be read says nothing
---- case_headers: Mock-Retry-After: soon
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential 60
-500 {"error":{"code":131000}}      => temporary 131000 - server-error request
+--- each: header=Retry-After:soon =>
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential 60
+* 500 = {"error":{"code":131000}}
+    =>  500 tagged temporary 131000 - server-error request
 
 
 
 === Retry-After: less than nothing
---- case_headers: Mock-Retry-After: -5
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential 60
-500 {"error":{"code":131000}}      => temporary 131000 - server-error request
+--- each: header=Retry-After:-5 =>
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential 60
+* 500 = {"error":{"code":131000}}
+    =>  500 tagged temporary 131000 - server-error request
 
 
 
 === Retry-After: a number with more
---- case_headers: Mock-Retry-After: 120 seconds
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential 60
+--- each: header=Retry-After:120%20seconds =>
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential 60
 
 
 
 === Retry-After: longer than a number can tell
---- case_headers: Mock-Retry-After: 99999999999999999999999
---- cases
-429 {"error":{"code":4}}           => temporary 4 - rate-limit credential \d{2,20}
+--- each: header=Retry-After:99999999999999999999999 =>
+--- steps
+* 429 = {"error":{"code":4}}
+    =>  429 tagged temporary 4 - rate-limit credential \d{2,20}
 
 
 
@@ -246,45 +271,49 @@ POST /two-waits/v25.0/1001/messages
 
 
 === Retry-After: fatal and context-limited errors lose the upstream's
---- case_headers: Mock-Retry-After: 7
---- cases
-401 {"error":{"code":190}}         => fatal 190 - token-invalid credential
-400 {"error":{"code":131042}}      => fatal 131042 - billing account
-400 {"error":{"code":131047}}      => context-limited 131047 - window-expired conversation
-400 {"error":{"code":130472}}      => context-limited 130472 - other request
+--- each: header=Retry-After:7 =>
+--- steps
+* 401 = {"error":{"code":190}}
+    =>  401 tagged fatal 190 - token-invalid credential
+* 400 = {"error":{"code":131042}}
+    =>  400 tagged fatal 131042 - billing account
+* 400 = {"error":{"code":131047}}
+    =>  400 tagged context-limited 131047 - window-expired conversation
+* 400 = {"error":{"code":130472}}
+    =>  400 tagged context-limited 130472 - other request
 
 
 
 === Retry-After: the upstream's stays where we know nothing better
---- case_headers: Mock-Retry-After: 7
---- keeps: ^Retry-After: 7\r$
---- cases
-503 @n503_html.html                => unclassified - - - - 7
-503 @n502_empty.txt                => unclassified - - - - 7
-500 {"error":{"code":999}}         => unclassified 999 - - - 7
-400 {"error":{"code":100}}         => request 100 - other request 7
-429 {"error":{"code":131030}}      => request 131030 - other request 7
+--- each: header=Retry-After:7 => Retry-After:7
+--- steps
+* 503 @n503_html.html              =>  503 tagged unclassified - - - - 7
+* 503 @n502_empty.txt              =>  503 tagged unclassified - - - - 7
+* 500 = {"error":{"code":999}}     =>  500 tagged unclassified 999 - - - 7
+* 400 = {"error":{"code":100}}     =>  400 tagged request 100 - other request 7
+* 429 = {"error":{"code":131030}}
+    =>  429 tagged request 131030 - other request 7
 
 
 
 === Retry-After: it stays as it is, even what can't be read
---- case_headers: Mock-Retry-After: soon
---- keeps: ^Retry-After: soon\r$
---- cases
-400 {"error":{"code":100}}         => request 100 - other request soon
+--- each: header=Retry-After:soon => Retry-After:soon
+--- steps
+* 400 = {"error":{"code":100}}  =>  400 tagged request 100 - other request soon
 
 
 
 === Retry-After: other errors get none
---- cases
-503 @n503_html.html                => unclassified
-401 {"error":{"code":190}}         => fatal 190 - token-invalid credential
-400 {"error":{"code":100}}         => request 100 - other request
+--- steps
+* 503 @n503_html.html           =>  503 tagged unclassified
+* 401 = {"error":{"code":190}}
+    =>  401 tagged fatal 190 - token-invalid credential
+* 400 = {"error":{"code":100}}  =>  400 tagged request 100 - other request
 
 
 
 === nginx's own pages are no answers of the upstream
---- http
+--- http_config
 limit_req_zone $uri zone=once:1m rate=1r/m;
 --- config
     graph_policy zone=z;
@@ -559,7 +588,7 @@ Authorization: Bearer T
 
 
 === proxy_cache: errors aren't stored, and tagged each time
---- http
+--- http_config
 proxy_cache_path $TEST_NGINX_SERVER_ROOT/proxy_cache keys_zone=cache:1m;
 --- config
     location / {
@@ -581,7 +610,7 @@ proxy_cache_path $TEST_NGINX_SERVER_ROOT/proxy_cache keys_zone=cache:1m;
 
 
 === proxy_cache: what is accepted is cached
---- http
+--- http_config
 proxy_cache_path $TEST_NGINX_SERVER_ROOT/proxy_cache keys_zone=cache:1m;
 --- config
     location / {
@@ -602,7 +631,7 @@ proxy_cache_path $TEST_NGINX_SERVER_ROOT/proxy_cache keys_zone=cache:1m;
 
 === proxy_cache: an error from the cache reaches the client as it is
 It was stored where the policy is off. It isn't looked at.
---- http
+--- http_config
 proxy_cache_path $TEST_NGINX_SERVER_ROOT/proxy_cache keys_zone=cache:1m;
 --- config
     proxy_cache cache;
@@ -634,7 +663,7 @@ Authorization: Bearer T
 
 
 === proxy_cache: a stale answer in place of an error
---- http
+--- http_config
 proxy_cache_path $TEST_NGINX_SERVER_ROOT/proxy_cache keys_zone=cache:1m;
 --- config
     location / {
@@ -675,7 +704,7 @@ proxy_cache_path $TEST_NGINX_SERVER_ROOT/proxy_cache keys_zone=cache:1m;
 
 
 === several upstreams: the last answer counts
---- http
+--- http_config
 upstream graph {
     server 127.0.0.1:$TEST_NGINX_UPSTREAM_PORT max_fails=0;
     server 127.0.0.1:$TEST_NGINX_SECOND_PORT backup;
@@ -702,21 +731,23 @@ add_header X-Ours "$upstream_status, $upstream_http_content_type" always;
 add_header X-Quiet quiet;
 expires 1h;
 proxy_hide_header ETag;
---- keeps eval
-'^X-Ours: 40\d, application/json\r$'
+--- each: header=ETag:%22a%22 => X-Ours~"40\d, application/json"
 --- raw_response_headers_unlike eval: [(qr/^(?:X-Quiet|ETag)/mi) x 2]
---- cases
-401 @e190_463_expired.json             => fatal 190 463 token-invalid credential
-400 @e131047_sync_400.json             => context-limited 131047 - window-expired conversation
+--- steps
+* 401 @e190_463_expired.json
+    =>  401 tagged fatal 190 463 token-invalid credential
+* 400 @e131047_sync_400.json
+    =>  400 tagged context-limited 131047 - window-expired conversation
 
 
 
 === add_header with what was found
 --- location
 add_header X-Found "$graph_error_category/$graph_error_code" always;
---- keeps: ^X-Found: fatal/190\r$
---- cases
-401 @e190_463_expired.json             => fatal 190 463 token-invalid credential
+--- each:  => X-Found:fatal/190
+--- steps
+* 401 @e190_463_expired.json
+    =>  401 tagged fatal 190 463 token-invalid credential
 
 
 
@@ -744,9 +775,11 @@ sub_filter_types *;
 --- response_body_filters eval
 sub { $_[0] =~ s/"code":4,/"code":190,/r =~ s/ACCESS TOKEN/access token/r }
 --- raw_response_headers_unlike eval: [(qr/^Content-Length/mi) x 2]
---- cases
-401 @e190_463_expired.json             => fatal 190 463 token-invalid credential
-401 @e190_undecryptable_401.json       => fatal 190 - token-invalid credential
+--- steps
+* 401 @e190_463_expired.json
+    =>  401 tagged fatal 190 463 token-invalid credential
+* 401 @e190_undecryptable_401.json
+    =>  401 tagged fatal 190 - token-invalid credential
 
 
 

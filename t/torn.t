@@ -19,7 +19,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 
 use GraphPolicy qw(wait_until slurp);
-use GraphPolicy::Upstream qw(CLOSE with_length);
+use GraphPolicy::Graph qw(CLOSE with_length);
 
 my $json  = "Content-Type: application/json\r\n";
 my $ok    = '{"messages":[{"id":"wamid.FAKE"}]}';
@@ -43,7 +43,7 @@ sub bad {
         \$pause, "zz\r\n", \$pause, CLOSE);
 }
 
-my $upstream = GraphPolicy::Upstream->start(
+my $upstream = GraphPolicy::Graph->start(
     error   => sub { bad(400, $error) },
     fatal   => sub { bad(400, $fatal) },
     head    => sub { bad(400, '') },

@@ -9,32 +9,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Test::Nginx::Socket;
-use GraphPolicy::Blocks;
+use GraphPolicy::Steps;
 
-log_level('info');
-
-# Without a configuration of its own, a block has this one; "location" is more
-# for its location.
-
-add_block_preprocessor(sub {
-    my $block = shift;
-
-    return if defined $block->config;
-
-    my $location = $block->location // '';
-
-    $block->set_value(http_config => "graph_policy_zone zone=z:1m;\n"
-        . ($block->http_config // ''));
-    $block->set_value(config => <<"END");
-location / {
-    graph_policy zone=z;
-    $location
-    proxy_pass http://graph;
-}
-END
-});
-
-plan tests => GraphPolicy::Blocks::tests();
+plan tests => GraphPolicy::Steps::tests();
 
 run_tests();
 
@@ -44,15 +21,15 @@ __DATA__
 --- location
 graph_policy_hold 1h;
 --- format: $graph_policy_status $graph_policy_attempts $graph_policy_retry_after
---- sends
-POST /1/messages                       200 -
-GET /1                                 200 -
-POST /1/messages?say=100               400 passed
-POST /1/messages?say=130429            400 passed
-POST /1/messages?say=html              500 passed
-POST /1/messages?say=131042            400 passed
-POST /1/messages                       400 blocked
-GET /1                                 200 -
+--- steps
+/1/messages one             =>  200
+GET /1 one                  =>  200
+/1/messages one 400 100     =>  400 passed
+/1/messages one 400 130429  =>  400 passed
+/1/messages one 500         =>  500 passed
+/1/messages one 400 131042  =>  400 passed
+/1/messages one             =>  400 blocked
+GET /1 one                  =>  200
 --- logged
 PASSED 1 <none>
 PASSED 1 <none>
@@ -67,18 +44,18 @@ PASSED 1 <none>
 
 === the error: category, code, subcode, reason, scope, trace
 --- format: $graph_error_category $graph_error_code $graph_error_subcode $graph_error_reason $graph_policy_scope $graph_error_trace
---- sends
-POST /1/messages                       200 -
-POST /1/messages?say=131042            400 passed
-POST /2/messages?say=190/463           400 passed token=two
-POST /3/messages?say=100/33            400 passed token=three
-POST /4/messages?say=4                 400 passed
-POST /4/messages?say=131056            400 passed
-POST /4/messages?say=131047            400 passed
-POST /4/messages?say=100               400 passed
-POST /4/messages?say=100/2             400 passed
-POST /4/messages?say=999999            400 passed
-POST /4/messages?say=html              500 passed
+--- steps
+/1/messages one               =>  200
+/1/messages one 400 131042    =>  400 passed
+/2/messages two 400 190/463   =>  400 passed
+/3/messages three 400 100/33  =>  400 passed
+/4/messages one 400 4         =>  400 passed
+/4/messages one 400 131056    =>  400 passed
+/4/messages one 400 131047    =>  400 passed
+/4/messages one 400 100       =>  400 passed
+/4/messages one 400 100/2     =>  400 passed
+/4/messages one 400 999999    =>  400 passed
+/4/messages one 500           =>  500 passed
 --- logged
 <none> <none> <none> <none> <none> <none>
 fatal 131042 <none> billing account Trace131042
@@ -96,9 +73,9 @@ unclassified <none> <none> <none> <none> <none>
 
 === a code of 0 is a code
 --- format: $graph_error_category $graph_error_code $graph_error_reason
---- sends
-POST /1/messages?say=0                 400 passed
-POST /1/messages                       400 blocked
+--- steps
+/1/messages one 400 0  =>  400 passed
+/1/messages one        =>  400 blocked
 --- logged
 fatal 0 token-invalid
 fatal 0 token-invalid
@@ -107,15 +84,15 @@ fatal 0 token-invalid
 
 === a local answer: the error is that of the answer that set the state
 --- format: $graph_policy_status $graph_error_category $graph_error_code $graph_error_subcode $graph_error_reason $graph_policy_scope $graph_error_trace
---- sends
-POST /1/messages?say=131042            400 passed
-POST /1/messages                       400 blocked
-POST /2/messages?say=190/463           400 passed token=two
-POST /3/messages                       400 blocked token=two
-POST /4/messages?say=133010            400 passed token=three
-POST /4/messages                       400 blocked token=three
-POST /5/messages?say=133010            400 passed token=three
-POST /5/messages                       400 blocked token=three
+--- steps
+/1/messages one 400 131042    =>  400 passed
+/1/messages one               =>  400 blocked
+/2/messages two 400 190/463   =>  400 passed
+/3/messages two               =>  400 blocked
+/4/messages three 400 133010  =>  400 passed
+/4/messages three             =>  400 blocked
+/5/messages three 400 133010  =>  400 passed
+/5/messages three             =>  400 blocked
 --- logged
 PASSED fatal 131042 <none> billing account Trace131042
 BLOCKED fatal 131042 <none> billing account Trace131042
@@ -132,14 +109,14 @@ BLOCKED fatal 133010 <none> phones-disconnected phone Trace133010
 --- location
 graph_policy_hold 1h;
 --- format: $graph_policy_state $sent_http_x_graph_state
---- sends
-POST /1/messages                       200 -
-POST /1/messages?say=131042            400 passed
-POST /1/messages                       400 blocked
-POST /1/messages                       400 blocked
-POST /1/media                          400 blocked
-POST /2/messages?say=131042            400 passed
-POST /2/messages                       400 blocked
+--- steps
+/1/messages one             =>  200
+/1/messages one 400 131042  =>  400 passed
+/1/messages one             =>  400 blocked
+/1/messages one             =>  400 blocked
+/1/media one                =>  400 blocked
+/2/messages one 400 131042  =>  400 passed
+/2/messages one             =>  400 blocked
 --- logged
 <none> <none>
 <none> <none>
@@ -155,11 +132,11 @@ POST /2/messages                       400 blocked
 --- location
 graph_policy_hold 1h;
 --- format: $graph_policy_retry_after $sent_http_retry_after $sent_http_x_graph_hold
---- sends
-POST /1/messages?say=4                 400 passed Retry-After=60
-POST /1/messages?say=131000            400 passed
-POST /1/messages?say=131042            400 passed
-POST /1/messages                       400 blocked
+--- steps
+/1/messages one 400 4       =>  400 passed Retry-After:60
+/1/messages one 400 131000  =>  400 passed
+/1/messages one 400 131042  =>  400 passed
+/1/messages one             =>  400 blocked
 --- logged
 60 60 <none>
 <none> <none> <none>
@@ -172,13 +149,13 @@ POST /1/messages                       400 blocked
 --- location
 graph_policy_hold 1ms;
 --- format: $graph_policy_status $graph_policy_attempts $graph_error_category $graph_error_code $graph_policy_state $graph_policy_retry_after
---- sends
-POST /1/messages?say=131042            400 passed
-POST /1/messages?say=131042            400 probe
-POST /1/messages?say=html              500 probe
-POST /1/messages?say=131026            400 probe
-POST /1/messages                       200 probe
-POST /1/messages                       200 -
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/1/messages one 400 131042  =>  400 probe
+/1/messages one 500         =>  500 probe
+/1/messages one 400 131026  =>  400 probe
+/1/messages one             =>  200 probe
+/1/messages one             =>  200
 --- logged
 PASSED 1 fatal 131042 <none> <none>
 PROBE 1 fatal 131042 <none> <none>
@@ -193,13 +170,13 @@ PASSED 1 <none> <none> <none> <none>
 --- location
 graph_policy_dry_run on;
 --- format: $graph_policy_status $graph_policy_attempts $graph_error_category $graph_error_code
---- sends
-POST /1/messages                       200 -
-POST /1/messages?say=131042            400 passed
-POST /1/messages?say=131026            400 dry-run
-POST /1/messages?say=html              500 dry-run
-POST /1/messages                       200 -
-POST /1/messages                       200 -
+--- steps
+/1/messages one             =>  200
+/1/messages one 400 131042  =>  400 passed
+/1/messages one 400 131026  =>  400 dry-run
+/1/messages one 500         =>  500 dry-run
+/1/messages one             =>  200
+/1/messages one             =>  200
 --- logged
 PASSED 1 <none> <none>
 PASSED 1 fatal 131042
@@ -214,9 +191,9 @@ PASSED 1 <none> <none>
 --- location
 graph_policy_rule 131042 fatal dry_run=on;
 --- format: $graph_policy_status $graph_error_category
---- sends
-POST /1/messages?say=131042            400 passed
-POST /1/messages?say=131026            400 dry-run
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/1/messages one 400 131026  =>  400 dry-run
 --- logged
 PASSED fatal
 BLOCKED_DRY_RUN context-limited
@@ -227,8 +204,8 @@ BLOCKED_DRY_RUN context-limited
 --- location
 graph_policy_rule 131042 ignore;
 --- format: $graph_policy_status $graph_policy_attempts $graph_policy_scope $graph_error_category $graph_error_code $graph_error_subcode $graph_error_reason $graph_error_trace
---- sends
-POST /1/messages?say=131042            400 -
+--- steps
+/1/messages one 400 131042  =>  400 !X-Graph-Policy
 --- logged
 PASSED 1 <none> <none> <none> <none> <none> <none>
 
@@ -240,13 +217,13 @@ location / {
     proxy_pass http://graph;
 }
 --- format: [$graph_policy_status$graph_policy_attempts$graph_policy_scope$graph_policy_state$graph_policy_retry_after$graph_policy_credential$graph_policy_account$graph_policy_phone$graph_error_category$graph_error_code$graph_error_subcode$graph_error_reason$graph_error_trace] $graph_policy_request
---- sends
-POST /1/messages                                 200 -
-POST /1/messages?access_token=T&say=131042       400 -
-POST /1/messages?access_token=T                  200 -
+--- steps
+/1/messages one                            =>  200
+/1/messages?access_token=T one 400 131042  =>  400 !X-Graph-Policy
+/1/messages?access_token=T one             =>  200
 --- logged
 [-------------] POST /1/messages HTTP/1.1
-[-------------] POST /1/messages?access_token=***&say=131042 HTTP/1.1
+[-------------] POST /1/messages?access_token=*** HTTP/1.1
 [-------------] POST /1/messages?access_token=*** HTTP/1.1
 
 
@@ -266,10 +243,10 @@ location /own/ {
     return 400 "no\n";
 }
 --- format: $graph_policy_status $graph_policy_attempts $graph_error_category
---- sends
-POST /1/messages                       502 -
-POST /own/1/messages                   400 -
-POST /own/1/messages                   400 -
+--- steps
+/1/messages one      =>  502 !X-Graph-Policy own
+/own/1/messages one  =>  400 !X-Graph-Policy own
+/own/1/messages one  =>  400 !X-Graph-Policy own
 --- graph
 --- logged
 PASSED 1 <none>
@@ -280,21 +257,21 @@ PASSED 0 <none>
 
 === the same token is the same credential, wherever it stands
 --- format: $graph_policy_credential
---- sends
-POST /1/messages                                 200 -
-POST /1/messages                                 200 - token=- Authorization:bearer%20one
-POST /1/messages                                 200 - token=- Authorization:OAuth%20one
-POST /1/messages                                 200 - token=- Authorization:oauth%20%20one
-POST /1/messages?access_token=one                200 - token=-
-POST /1/messages?access_token=%6fn%65            200 - token=-
-POST /1/messages?access%5Ftoken=one              200 - token=-
-POST /1/messages?a=b&access_token=one&c=d        200 - token=-
-POST /1/messages?access_token=one                200 -
-POST /1/messages?access_token=one&access_token=one 200 - token=-
-POST /1/messages                                 200 - token=two
-POST /1/messages?access_token=two                200 - token=-
-POST /1/messages                                 200 - token=One
-GET /9                                           200 -
+--- steps
+/1/messages one                              =>  200
+/1/messages - {Authorization: bearer one}  =>  200
+/1/messages - {Authorization: OAuth one}   =>  200
+/1/messages - {Authorization: oauth  one}  =>  200
+/1/messages?access_token=one -               =>  200
+/1/messages?access_token=%6fn%65 -           =>  200
+/1/messages?access%5Ftoken=one -             =>  200
+/1/messages?a=b&access_token=one&c=d -       =>  200
+/1/messages?access_token=one one             =>  200
+/1/messages?access_token=one&access_token=one -  =>  200
+/1/messages two                              =>  200
+/1/messages?access_token=two -               =>  200
+/1/messages One                              =>  200
+GET /9 one                                   =>  200
 --- logged
 <fp:one>
 <fp:one>
@@ -315,15 +292,15 @@ GET /9                                           200 -
 
 === no credential: none at all, of another scheme, empty, or two that differ
 --- format: [$graph_policy_credential]
---- sends
-POST /1/messages                                 200 - token=-
-POST /1/messages                                 200 - token=- Authorization:Basic%20b25lOm9uZQ==
-POST /1/messages                                 200 - token=- Authorization:Bearer
-POST /1/messages                                 200 - token=- Authorization:one
-POST /1/messages?access_token=                   200 - token=-
-POST /1/messages?access_token=two                200 -
-POST /1/messages?access_token=one&access_token=two 200 - token=-
-POST /1/messages?xaccess_token=one               200 - token=-
+--- steps
+/1/messages -                          =>  200
+/1/messages - {Authorization: Basic b25lOm9uZQ==}  =>  200
+/1/messages - {Authorization: Bearer}  =>  200
+/1/messages - {Authorization: one}     =>  200
+/1/messages?access_token= -            =>  200
+/1/messages?access_token=two one       =>  200
+/1/messages?access_token=one&access_token=two -  =>  200
+/1/messages?xaccess_token=one -        =>  200
 --- logged
 [<none>]
 [<none>]
@@ -340,12 +317,12 @@ POST /1/messages?xaccess_token=one               200 - token=-
 --- location
 graph_policy_credential $arg_token;
 --- format: $graph_policy_credential
---- sends
-POST /1/messages                                 200 -
-POST /1/messages?token=                          200 -
-POST /1/messages?token=two                       200 -
-POST /1/messages                                 200 - token=two
-POST /1/messages?token=one&access_token=two      200 - token=three
+--- steps
+/1/messages one                               =>  200
+/1/messages?token= one                        =>  200
+/1/messages?token=two one                     =>  200
+/1/messages two                               =>  200
+/1/messages?token=one&access_token=two three  =>  200
 --- logged
 <fp:one>
 <fp:one>
@@ -357,15 +334,15 @@ POST /1/messages?token=one&access_token=two      200 - token=three
 
 === the phone: digits of the path before the edge, 1 to 20
 --- format: [$graph_policy_phone]
---- sends
-POST /1/messages                                 200 -
-POST /v25.0/106540352242922/messages             200 -
-POST /x/y/v25.0/12345678901234567890/media       200 -
-POST /v25.0/123456789012345678901/messages       200 -
-POST /v25.0/12a/messages                         200 -
-POST /messages                                   200 -
-GET /v25.0/106540352242922                       200 -
-POST /v25.0/106540352242922/register             200 -
+--- steps
+/1/messages one                            =>  200
+/v25.0/106540352242922/messages one        =>  200
+/x/y/v25.0/12345678901234567890/media one  =>  200
+/v25.0/123456789012345678901/messages one  =>  200
+/v25.0/12a/messages one                    =>  200
+/messages one                              =>  200
+GET /v25.0/106540352242922 one             =>  200
+/v25.0/106540352242922/register one        =>  200
 --- logged
 [1]
 [106540352242922]
@@ -382,12 +359,12 @@ POST /v25.0/106540352242922/register             200 -
 --- location
 graph_policy_phone $arg_phone;
 --- format: [$graph_policy_phone]
---- sends
-POST /1/messages?phone=22                        200 -
-POST /1/messages?phone=                          200 -
-POST /1/messages                                 200 -
-POST /1/messages?phone=two                       200 -
-POST /1/messages?phone=123456789012345678901     200 -
+--- steps
+/1/messages?phone=22 one                     =>  200
+/1/messages?phone= one                       =>  200
+/1/messages one                              =>  200
+/1/messages?phone=two one                    =>  200
+/1/messages?phone=123456789012345678901 one  =>  200
 --- logged
 [22]
 [1]
@@ -401,16 +378,18 @@ POST /1/messages?phone=123456789012345678901     200 -
 --- location
 graph_policy_account $arg_account;
 --- format: [$graph_policy_account]
---- sends
-POST /1/messages                                 200 -
-POST /1/messages?account=                        200 -
-POST /1/messages?account=102290129340398         200 -
-POST /1/messages?account=Acme.Inc_2-b            200 -
-POST /1/messages?account=a+b                     200 -
-POST /1/messages?account=a+b                     200 -
-POST /1/messages?account=a+c                     200 -
-POST /1/messages?account=0123456789012345678901234567890123456789012345678901234567890123 200 -
-POST /1/messages?account=01234567890123456789012345678901234567890123456789012345678901234 200 -
+--- steps
+/1/messages one                          =>  200
+/1/messages?account= one                 =>  200
+/1/messages?account=102290129340398 one  =>  200
+/1/messages?account=Acme.Inc_2-b one     =>  200
+/1/messages?account=a+b one              =>  200
+/1/messages?account=a+b one              =>  200
+/1/messages?account=a+c one              =>  200
+/1/messages?account=0123456789012345678901234567890123456789012345678901234567890123 one
+    =>  200
+/1/messages?account=01234567890123456789012345678901234567890123456789012345678901234 one
+    =>  200
 --- logged
 [<none>]
 [<none>]
@@ -428,10 +407,10 @@ POST /1/messages?account=0123456789012345678901234567890123456789012345678901234
 --- location
 graph_policy_account $graph_policy_credential;
 --- format: $graph_policy_account $graph_policy_credential
---- sends
-POST /1/messages?say=131042                      400 passed
-POST /2/messages                                 400 blocked
-POST /2/messages                                 200 - token=two
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/2/messages one             =>  400 blocked
+/2/messages two             =>  200
 --- logged
 <fp:one> <fp:one>
 <fp:one> <fp:one>
@@ -443,14 +422,14 @@ POST /2/messages                                 200 - token=two
 --- location
 add_header X-Seen $graph_policy_status/$graph_error_code/$graph_policy_phone always;
 graph_policy_hold 1ms;
---- sends
-POST /1/messages                                 200 -       X-Seen=PASSED//1
-POST /1/messages?say=100                         400 passed  X-Seen=PASSED/100/1
-POST /1/messages?say=131042                      400 passed  X-Seen=PASSED/131042/1
-POST /1/messages?say=131042                      400 probe   X-Seen=PROBE/131042/1
-POST /1/messages?say=html                        500 probe   X-Seen=PROBE//1
-POST /1/messages                                 200 probe   X-Seen=PROBE//1
-GET /2                                           200 -       X-Seen=PASSED//2
+--- steps
+/1/messages one             =>  200 X-Seen:PASSED//1
+/1/messages one 400 100     =>  400 passed X-Seen:PASSED/100/1
+/1/messages one 400 131042  =>  400 passed X-Seen:PASSED/131042/1
+/1/messages one 400 131042  =>  400 probe X-Seen:PROBE/131042/1
+/1/messages one 500         =>  500 probe X-Seen:PROBE//1
+/1/messages one             =>  200 probe X-Seen:PROBE//1
+GET /2 one                  =>  200 X-Seen:PASSED//2
 
 
 
@@ -459,9 +438,9 @@ GET /2                                           200 -       X-Seen=PASSED//2
 add_header X-Seen $graph_policy_status/$graph_error_code/$graph_policy_state always;
 add_header X-State $graph_policy_state;
 --- format: $sent_http_x_seen
---- sends
-POST /1/messages?say=131042                      400 passed
-POST /1/messages                                 400 blocked X-State=-
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/1/messages one             =>  400 blocked !X-State
 --- logged
 PASSED/131042/
 BLOCKED/131042/<id>
@@ -473,15 +452,15 @@ BLOCKED/131042/<id>
 graph_policy_hold 1ms;
 proxy_set_header X-Policy "$graph_policy_status $graph_policy_phone";
 --- graph_format: $http_x_policy
---- sends
-POST /1/messages                                 200 -
-POST /1/messages?say=131042                      400 passed
-POST /1/messages?say=131042                      400 probe
-POST /1/messages                                 200 probe
+--- steps
+/1/messages one             =>  200
+/1/messages one 400 131042  =>  400 passed
+/1/messages one 400 131042  =>  400 probe
+/1/messages one             =>  200 probe
 --- graph
 POST /1/messages PASSED 1
-POST /1/messages?say=131042 PASSED 1
-POST /1/messages?say=131042 PROBE 1
+POST /1/messages PASSED 1
+POST /1/messages PROBE 1
 POST /1/messages PROBE 1
 
 
@@ -496,9 +475,9 @@ location / {
 --- http_config
 graph_policy_zone zone=z:1m;
 --- format: $early $graph_policy_status
---- sends
-POST /1/messages?say=131042                      400 passed
-POST /1/messages                                 400 blocked
+--- steps
+/1/messages one 400 131042  =>  400 passed
+/1/messages one             =>  400 blocked
 --- logged
 PASSED PASSED
 PASSED BLOCKED
@@ -521,9 +500,9 @@ location @graph {
 --- http_config
 graph_policy_zone zone=z:1m;
 --- format: $graph_policy_status $graph_policy_attempts $graph_error_code $graph_policy_phone $graph_policy_credential
---- sends
-POST /1/messages?say=133010                      400 passed
-POST /1/messages                                 400 blocked
+--- steps
+/1/messages one 400 133010  =>  400 passed
+/1/messages one             =>  400 blocked
 --- logged
 PASSED 1 133010 1 <fp:one>
 BLOCKED 0 133010 1 <fp:one>
@@ -532,13 +511,13 @@ BLOCKED 0 133010 1 <fp:one>
 
 === the request line: without arguments it is as it came
 --- format: $graph_policy_request
---- sends
-POST /1/messages                                 200 -
-POST /1/messages HTTP/1.0                        200 -
-POST /1/messages?                                200 -
-GET /access_token=T/1                            200 -
-POST /%31/messages?a=%20b&c                      200 -
-POST http://localhost/1/messages?a=b             200 -
+--- steps
+/1/messages one                      =>  200
+/1/messages HTTP/1.0 one             =>  200
+/1/messages? one                     =>  200
+GET /access_token=T/1 one            =>  200
+/%31/messages?a=%20b&c one           =>  200
+http://localhost/1/messages?a=b one  =>  200
 --- logged
 POST /1/messages HTTP/1.1
 POST /1/messages HTTP/1.0
@@ -558,19 +537,19 @@ POST /1/messages?a=b
 
 === the request line: secrets are masked, wherever they stand
 --- format: $graph_policy_request
---- sends
-POST /1/messages?access_token=SECRET                                    200 - token=-
-POST /1/messages?access_token=SECRET HTTP/1.0                           200 - token=-
-POST /1/messages?appsecret_proof=SECRET                                 200 -
-POST /1/messages?a=b&access_token=SECRET                                200 - token=-
-POST /1/messages?access_token=SECRET&a=b                                200 - token=-
-POST /1/messages?a=b&access_token=SECRET&c=d                            200 - token=-
-POST /1/messages?access_token=SECRET&appsecret_proof=SECRET&a=b         200 - token=-
-POST /1/messages?access_token=SECRET&access_token=SECRET2               200 - token=-
-POST /1/messages?a&&access_token=SECRET&                                200 - token=-
-POST /1/messages?access_token=SEC=RET?SECRET/SECRET                     200 - token=-
-POST http://localhost/1/messages?access_token=SECRET                    200 - token=-
-GET /1?fields=id&access_token=SECRET                                    200 - token=-
+--- steps
+/1/messages?access_token=SECRET -           =>  200
+/1/messages?access_token=SECRET HTTP/1.0 -  =>  200
+/1/messages?appsecret_proof=SECRET one      =>  200
+/1/messages?a=b&access_token=SECRET -       =>  200
+/1/messages?access_token=SECRET&a=b -       =>  200
+/1/messages?a=b&access_token=SECRET&c=d -   =>  200
+/1/messages?access_token=SECRET&appsecret_proof=SECRET&a=b -  =>  200
+/1/messages?access_token=SECRET&access_token=SECRET2 -  =>  200
+/1/messages?a&&access_token=SECRET& -       =>  200
+/1/messages?access_token=SEC=RET?SECRET/SECRET -  =>  200
+http://localhost/1/messages?access_token=SECRET -  =>  200
+GET /1?fields=id&access_token=SECRET -      =>  200
 --- logged
 POST /1/messages?access_token=*** HTTP/1.1
 POST /1/messages?access_token=*** HTTP/1.0
@@ -602,12 +581,12 @@ GET /1?fields=id&access_token=SECRET
 
 === the request line: an escaped name is the name all the same
 --- format: $graph_policy_request
---- sends
-POST /1/messages?access%5Ftoken=SECRET                                  200 - token=-
-POST /1/messages?access%5ftoken=SECRET                                  200 - token=-
-POST /1/messages?%61%63%63%65%73%73%5f%74%6f%6b%65%6e=SECRET            200 - token=-
-POST /1/messages?appsecret%5Fproof=SECRET                               200 -
-POST /1/messages?%61ppsecret_proo%66=SECRET&a=b                         200 -
+--- steps
+/1/messages?access%5Ftoken=SECRET -       =>  200
+/1/messages?access%5ftoken=SECRET -       =>  200
+/1/messages?%61%63%63%65%73%73%5f%74%6f%6b%65%6e=SECRET -  =>  200
+/1/messages?appsecret%5Fproof=SECRET one  =>  200
+/1/messages?%61ppsecret_proo%66=SECRET&a=b one  =>  200
 --- logged
 POST /1/messages?access%5Ftoken=*** HTTP/1.1
 POST /1/messages?access%5ftoken=*** HTTP/1.1
@@ -619,12 +598,12 @@ POST /1/messages?%61ppsecret_proo%66=***&a=b HTTP/1.1
 
 === the request line: other names are shown
 --- format: $graph_policy_request
---- sends
-POST /1/messages?xaccess_token=shown                                    200 -
-POST /1/messages?access_tokens=shown                                    200 -
-POST /1/messages?access=shown&token=shown                               200 -
-POST /1/messages?a=access_token                                         200 -
-POST /1/messages?access%25token=shown                                   200 -
+--- steps
+/1/messages?xaccess_token=shown one       =>  200
+/1/messages?access_tokens=shown one       =>  200
+/1/messages?access=shown&token=shown one  =>  200
+/1/messages?a=access_token one            =>  200
+/1/messages?access%25token=shown one      =>  200
 --- logged
 POST /1/messages?xaccess_token=shown HTTP/1.1
 POST /1/messages?access_tokens=shown HTTP/1.1
@@ -644,15 +623,15 @@ location / {
 --- http_config
 graph_policy_zone zone=z:1m;
 --- format: $graph_policy_request
---- sends
-POST /1/messages?say=133010&access_token=SECRET                         400 passed token=-
-POST /1/messages?access_token=SECRET                                    400 blocked token=-
-POST /short/2?t=shown&access_token=SECRET                               200 - token=-
+--- steps
+/1/messages?access_token=SECRET - 400 133010  =>  400 passed
+/1/messages?access_token=SECRET -             =>  400 blocked
+/short/2?t=shown&access_token=SECRET -        =>  200
 --- graph
-POST /1/messages?say=133010&access_token=SECRET
+POST /1/messages?access_token=SECRET
 POST /2/messages?access_token=shown&t=shown&access_token=SECRET
 --- logged
-POST /1/messages?say=133010&access_token=*** HTTP/1.1
+POST /1/messages?access_token=*** HTTP/1.1
 POST /1/messages?access_token=*** HTTP/1.1
 POST /short/2?t=shown&access_token=*** HTTP/1.1
 
@@ -660,21 +639,21 @@ POST /short/2?t=shown&access_token=*** HTTP/1.1
 
 === the request line, and the others: HTTP/2
 --- format: $graph_policy_request $graph_policy_status $graph_policy_phone $graph_policy_credential
---- http2_sends
-POST /1/messages                                                        200 -
-GET /1?fields=id                                                        200 -
-POST /1/messages?say=131042&access%5Ftoken=one&a=b                      400 passed
-POST /1/messages?a=b&appsecret_proof=SECRET                             400 blocked
---- sends
-POST /1/messages?access_token=one                                       400 blocked
+--- http2_steps
+/1/messages one                             =>  200
+GET /1?fields=id one                        =>  200
+/1/messages?access%5Ftoken=one&a=b one 400 131042  =>  400 passed
+/1/messages?a=b&appsecret_proof=SECRET one  =>  400 blocked
+--- steps
+/1/messages?access_token=one one  =>  400 blocked
 --- graph
 POST /1/messages
 GET /1?fields=id
-POST /1/messages?say=131042&access%5Ftoken=one&a=b
+POST /1/messages?access%5Ftoken=one&a=b
 --- logged
 POST /1/messages HTTP/2.0 PASSED 1 <fp:one>
 GET /1?fields=id HTTP/2.0 PASSED 1 <fp:one>
-POST /1/messages?say=131042&access%5Ftoken=***&a=b HTTP/2.0 PASSED 1 <fp:one>
+POST /1/messages?access%5Ftoken=***&a=b HTTP/2.0 PASSED 1 <fp:one>
 POST /1/messages?a=b&appsecret_proof=*** HTTP/2.0 BLOCKED 1 <fp:one>
 POST /1/messages?access_token=*** HTTP/1.1 BLOCKED 1 <fp:one>
 

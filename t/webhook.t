@@ -807,7 +807,7 @@ for my $case (
             is(short($answer), "$status - 1", "answer, $name, $in");
             unlike($answer->{head}, qr/^(?:X-Graph-|Retry-After)/mi,
                 "answer, $name, $in: no tags");
-            is($answer->{body}, GraphPolicy::Scripted::body_of($script, 1),
+            is($answer->{body}, GraphPolicy::Graph::body_of($script, 1),
                 "answer, $name, $in: as it was");
         }
     }

@@ -273,7 +273,7 @@ for my $case (
     my $call = $hook->nginx->start_request($hook->sending($phone,
         script => '200 wait=probe'));
     ok(wait_until(sub { grep { $_->{uri} =~ m{/$phone/}
-        && $_->{headers}{'x-script'} =~ /probe/ } $hook->graph->requests }),
+        && $_->{headers}{'x-mock'} =~ /probe/ } $hook->graph->requests }),
         'due: the probe is away');
     $hook->is_received(written($account, $phone), 'probed');
     $hook->graph->release('probe');

@@ -42,6 +42,9 @@ ngx_str_t  ngx_http_graph_policy_source_words[] = {
     ngx_string("api")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_source_words,
+                               NGX_HTTP_GRAPH_POLICY_NSOURCES);
+
 
 void
 ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,

@@ -64,6 +64,9 @@ ngx_str_t  ngx_http_graph_policy_webhook_words[] = {
     ngx_string("paused")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_webhook_words,
+                               NGX_HTTP_GRAPH_POLICY_NWEBHOOKS);
+
 
 /* in the order of ngx_http_graph_policy_denied_e */
 
@@ -76,6 +79,9 @@ ngx_str_t  ngx_http_graph_policy_denied_words[] = {
     ngx_string("quota")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_denied_words,
+                               NGX_HTTP_GRAPH_POLICY_NDENIED);
+
 
 /* in the order of ngx_http_graph_policy_probe_e */
 
@@ -84,6 +90,9 @@ ngx_str_t  ngx_http_graph_policy_probe_words[] = {
     ngx_string("rearmed"),
     ngx_string("inconclusive")
 };
+
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_probe_words,
+                               NGX_HTTP_GRAPH_POLICY_NPROBES);
 
 
 ngx_int_t

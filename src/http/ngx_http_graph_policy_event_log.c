@@ -66,6 +66,9 @@ static const char  *ngx_http_graph_policy_sources[] = {
     "api"
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_sources,
+                               NGX_HTTP_GRAPH_POLICY_NSOURCES);
+
 
 void
 ngx_http_graph_policy_write_event(ngx_http_request_t *r, ngx_log_t *log,

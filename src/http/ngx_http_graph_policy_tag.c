@@ -45,6 +45,9 @@ static ngx_str_t  ngx_http_graph_policy_policies[] = {
     ngx_string("dry-run")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_policies,
+                               NGX_HTTP_GRAPH_POLICY_NSTATUSES);
+
 
 ngx_int_t
 ngx_http_graph_policy_tag(ngx_http_request_t *r,

@@ -43,6 +43,9 @@ static const struct {
     { "evicted", "evicted" }
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_transitions,
+                               NGX_HTTP_GRAPH_POLICY_NTRANSITIONS);
+
 
 static void ngx_http_graph_policy_tell_state(ngx_http_request_t *r,
     ngx_log_t *log, ngx_http_graph_policy_zone_t *zone,

@@ -153,6 +153,9 @@ static ngx_str_t  ngx_http_graph_policy_statuses[] = {
     ngx_string("RETRIED_DRY_RUN")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_statuses,
+                               NGX_HTTP_GRAPH_POLICY_NSTATUSES);
+
 
 ngx_int_t
 ngx_http_graph_policy_add_variables(ngx_conf_t *cf)

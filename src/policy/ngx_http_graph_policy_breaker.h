@@ -63,7 +63,8 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_REARMED,
     NGX_HTTP_GRAPH_POLICY_CLEARED,
     NGX_HTTP_GRAPH_POLICY_FREED,        /* the probe told nothing */
-    NGX_HTTP_GRAPH_POLICY_EVICTED
+    NGX_HTTP_GRAPH_POLICY_EVICTED,
+    NGX_HTTP_GRAPH_POLICY_NTRANSITIONS
 } ngx_http_graph_policy_transition_e;
 
 

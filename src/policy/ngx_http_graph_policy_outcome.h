@@ -39,7 +39,8 @@ typedef enum {
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
     NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
-    NGX_HTTP_GRAPH_POLICY_SOURCE_API
+    NGX_HTTP_GRAPH_POLICY_SOURCE_API,
+    NGX_HTTP_GRAPH_POLICY_NSOURCES
 } ngx_http_graph_policy_source_e;
 
 

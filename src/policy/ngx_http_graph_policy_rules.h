@@ -13,6 +13,15 @@
 #include "ngx_http_graph_policy_json.h"
 
 
+/*
+ * Stands behind a table that has a row for each value of an enumeration: it
+ * does not compile where there is a row too few or too many.
+ */
+#define ngx_http_graph_policy_all_rows(table, n)                              \
+    extern char  table##_has_other_rows[                                      \
+        sizeof(table) / sizeof((table)[0]) == (n) ? 1 : -1]
+
+
 /* the order is that of gravity; values are stored in shared memory */
 
 typedef enum {

@@ -269,9 +269,8 @@ ngx_uint_t  ngx_http_graph_policy_subcodes_n =
 
 /* in the order of ngx_http_graph_policy_reason_e */
 
-ngx_http_graph_policy_reason_t
-    ngx_http_graph_policy_reasons[NGX_HTTP_GRAPH_POLICY_NREASONS] =
-{
+ngx_http_graph_policy_reason_t  ngx_http_graph_policy_reasons[] = {
+
     { ngx_string("token-invalid"),
       ngx_string("Meta does not accept the access token"),
       ngx_string("Create a new access token with the WhatsApp permissions and "
@@ -370,6 +369,9 @@ ngx_http_graph_policy_reason_t
       -1 }
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_reasons,
+                               NGX_HTTP_GRAPH_POLICY_NREASONS);
+
 
 /* in the order of ngx_http_graph_policy_category_e */
 
@@ -382,6 +384,9 @@ ngx_str_t  ngx_http_graph_policy_categories[] = {
     ngx_string("ignore")
 };
 
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_categories,
+                               NGX_HTTP_GRAPH_POLICY_NCATEGORIES);
+
 
 /* in the order of ngx_http_graph_policy_scope_e */
 
@@ -392,3 +397,6 @@ ngx_str_t  ngx_http_graph_policy_scopes[] = {
     ngx_string("conversation"),
     ngx_string("request")
 };
+
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_scopes,
+                               NGX_HTTP_GRAPH_POLICY_NSCOPES);

@@ -99,7 +99,7 @@ sub next_send {
         token   => $of->{token} // 'somebody',
         body    => message($of->{to} // '16505551234'),
         headers => ['Content-Type' => 'application/json', 'X-Name' => $name,
-            'X-Script' => $of->{script} // '200'],
+            'X-Mock' => $of->{script} // '200'],
     );
 }
 

@@ -26,8 +26,8 @@ package GraphPolicy::Webhook;
 #
 # In "http" SECRETS is a file with the lines of "secrets", SECRETS2 one with
 # those of "secrets2", and so on; APP is the port of the application. Both it
-# and the Graph API are a GraphPolicy::Scripted: what a request gets is up to
-# its header X-Script (option "script"), and all that came is kept, byte for
+# and the Graph API are a GraphPolicy::Graph: what a request gets is up to
+# its header X-Mock (option "script"), and all that came is kept, byte for
 # byte.
 #
 # An answer has a member "seen" more: how many requests reached the application
@@ -44,7 +44,7 @@ use Test::More ();
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy ();
-use GraphPolicy::Scripted ();
+use GraphPolicy::Graph ();
 
 our @EXPORT_OK = qw(signature payload entry messages account_update
     status inbound contact failure message template tags short next_second);
@@ -186,8 +186,8 @@ sub start {
     my ($class, %option) = @_;
 
     my $self = bless {
-        app   => GraphPolicy::Scripted->start,
-        graph => GraphPolicy::Scripted->start,
+        app   => GraphPolicy::Graph->start,
+        graph => GraphPolicy::Graph->start,
         temp  => File::Temp->newdir('webhook.XXXXXX', TMPDIR => 1),
         key   => 0,
     }, $class;
@@ -242,7 +242,7 @@ sub delivery {
         'User-Agent' => 'facebookexternalua', 'X-Key' => 'k' . $self->{key}++);
 
     push @headers, 'X-Hub-Signature-256' => $sign if defined $sign;
-    push @headers, 'X-Script' => delete $of{script} if defined $of{script};
+    push @headers, 'X-Mock' => delete $of{script} if defined $of{script};
 
     return (path => '/webhook', body => $body, headers => [@headers, @$more],
         %of);
@@ -269,7 +269,7 @@ sub sending {
     return (
         path    => (defined $in ? "/$in" : '') . "/v25.0/$phone/$edge",
         token   => $token,
-        headers => ['X-Script' => $script, 'X-Key' => 'k' . $self->{key}++,
+        headers => ['X-Mock' => $script, 'X-Key' => 'k' . $self->{key}++,
             'Content-Type' => $type, @$more],
         body    => message($to),
         %of,

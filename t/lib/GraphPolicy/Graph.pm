@@ -1,27 +1,33 @@
-package GraphPolicy::Scripted;
+package GraphPolicy::Graph;
 
-# An upstream for requests that are sent again: it gives each try the next
-# answer of a list, and keeps what came, byte for byte.
+# The Graph API of the tests, or an application: one process that gives each
+# request the answer that it was told to, and keeps what came, byte for byte.
 #
-#   my $upstream = GraphPolicy::Scripted->start;
-#   ... port $upstream->port ...
-#   my @got = $upstream->requests;      # since the last clear, oldest first
+#   my $graph = GraphPolicy::Graph->start;
+#   ... port $graph->port ...
+#   my @got = $graph->requests;         # since the last clear, oldest first
 #
 # A request is recorded as {method, uri, version, headers, head, body, raw,
-# connection, number, time}: "number" says which try of its kind it is, "raw" is
-# all of it, "time" is when it was complete.
+# connection, number, nth, time}: "number" says which try of its kind it is,
+# "nth" which request of its connection, "raw" is all of it, "time" is when it
+# was complete.
 #
-# The list is that of the header X-Script, or of script() for the path, else
-# "200" for ever. Its answers stand between bars, and the last one goes on; the
-# tries of one X-Key, or else of one method and URI, are counted together:
+# The answers are those that the header X-Mock lists, or else script() for the
+# path, or else answer(), which is "200" at first. They stand between bars, and
+# the last one goes on; the tries of one X-Key, or else of one method and URI,
+# are counted together:
 #
 #   500 131016 | 500 131016 | 200
 #
 # An answer is STATUS [CODE or CODE/SUBCODE] and any of
 #
-#   trace=T message=M transient=true     members of the error
+#   trace=T message=M transient=true     members of the error; trace=none
 #   type=T body=B header=Name:value      percent-encoded; header repeatedly
-#   fill=N         N headers more, X-Fill-1 and so on, each with the try's number
+#   @FILE          the body is a file of t/samples
+#   given=NAME     the body is what give(NAME, BYTES) said
+#   spoof=V        each header of the policy, with that value
+#   fill=N         N headers more, X-Fill-1 and so on, each with the number of
+#                  the try
 #   date=N         Retry-After, a date N seconds ahead (or, negative, past)
 #   pad=N          N spaces more in the body
 #   gzip, deflate, zlib                  the body, compressed
@@ -33,12 +39,33 @@ package GraphPolicy::Scripted;
 #
 # Status 0 is no answer: the connection is closed.
 #
-# Every answer has the header X-Try, and every error a trace "TryN".
+# Every answer has the header X-Try. The trace of an error is "TraceCODE", on
+# its second try "TraceCODE-2", and so on.
+#
+# An answer that words can't describe is a sub, for all requests whose path
+# begins with its name:
+#
+#   my $graph = GraphPolicy::Graph->start(
+#       split => sub {
+#           my ($request) = @_;
+#           return ("HTTP/1.1 400 Bad\r\nContent-", \0.05,
+#               "Length: 2\r\n\r\n", "{}");
+#       },
+#   );
+#
+# The sub returns what is sent piece by piece, each as a segment of its own. A
+# reference to a number is a pause of so many seconds, a sub is called again and
+# again until it returns something true, CLOSE closes the connection and RESET
+# breaks it. With "early-" before the name the answer doesn't wait for the
+# request's body.
 
 use strict;
 use warnings;
 
 use Compress::Zlib ();
+use Cwd ();
+use Exporter qw(import);
+use File::Basename ();
 use IO::Socket::INET;
 use POSIX ();
 use Socket ();
@@ -47,18 +74,35 @@ use Time::HiRes qw(time);
 
 use GraphPolicy ();
 
+our @EXPORT_OK = qw(CLOSE RESET with_length chunked);
+
+use constant CLOSE => \'close';
+use constant RESET => \'reset';
+
+# the headers that the module adds, one of them twice: for "spoof"
+our @spoofs = qw(X-Graph-Error-Category X-Graph-Error-Code
+    X-Graph-Error-Subcode x-graph-error-reason X-GRAPH-ERROR-SCOPE
+    X-Graph-Policy X-Graph-State X-Graph-Hold X-Graph-Attempts
+    X-Graph-Error-Category);
+
+my $samples = Cwd::abs_path(File::Basename::dirname(__FILE__)
+    . '/../../samples');
+
+my (%answers, %given);
+
 sub start {
-    my ($class) = @_;
+    my ($class, %subs) = @_;
 
     my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        Listen => 1024, Blocking => 0) or die "upstream: $!";
+        Listen => 1024, Blocking => 0) or die "Graph API: $!";
     my $parent = $$;
     my $pid    = fork // die "fork: $!";
 
     if (!$pid) {
         $SIG{TERM} = sub { POSIX::_exit(0) };
+        %answers = %subs;
         open STDIN, '<', '/dev/null';
-        eval { serve($listen, $parent); 1 } or print STDERR "upstream: $@";
+        eval { serve($listen, $parent); 1 } or print STDERR "Graph API: $@";
         POSIX::_exit(1);
     }
 
@@ -69,12 +113,31 @@ sub start {
 sub port { $_[0]{port} }
 
 sub requests { @{ $_[0]->call('/requests') } }
-sub count    { $_[0]->call('/count')->[0] }
 sub clear    { $_[0]->call('/clear') }
 sub release  { $_[0]->call("/release/$_[1]") }
 
-# the list of answers to requests without X-Script, by path
+# those, and no longer kept
+sub take { @{ $_[0]->call('/take') } }
+
+# how many; of those whose URI matches
+sub count {
+    my ($self, $pattern) = @_;
+
+    return $self->call('/count')->[0] if !defined $pattern;
+    return scalar grep { $_->{uri} =~ $pattern } $self->requests;
+}
+
+# the answers to requests without X-Mock, by path, and to those of other paths
 sub script { $_[0]->call("/script$_[1]", $_[2]) }
+sub answer { $_[0]->call('/answer', $_[1]) }
+
+# the body that "given=NAME" is
+sub give {
+    my ($self, $name, $bytes) = @_;
+
+    $given{$name} = $bytes;
+    $self->call("/give/$name", $bytes);
+}
 
 # how many connections brought the requests
 sub connections {
@@ -99,7 +162,7 @@ sub call {
 
     my $answer = GraphPolicy::request(port => $self->{port},
         method => 'MOCK', path => $path, body => $body // '', timeout => 30);
-    die "upstream: $answer->{error}" if $answer->{error};
+    die "Graph API: $answer->{error}" if $answer->{error};
     return Storable::thaw($answer->{body});
 }
 
@@ -107,6 +170,7 @@ sub call {
 # -- the process --------------------------------------------------------------
 
 my (%conns, @requests, %tries, %scripts, %released, %waiting, $number);
+my $default = '200';
 
 sub serve {
     my ($listen, $parent) = @_;
@@ -172,6 +236,9 @@ sub next_request {
         $conn->{busy} = 1;
         answer_to($conn, $request);
     }
+
+    # nothing that comes after an early answer is read
+    $conn->{in} = '' if $conn->{early};
 }
 
 # what is to be sent by now
@@ -189,22 +256,56 @@ sub step {
 
         my $step = $conn->{steps}[0] or return;
         return if $step->{at} > time;
+
+        # what isn't so yet is asked again a moment later
+        if ($step->{until} && !$step->{until}->()) {
+            $step->{at} = time + 0.01;
+            return;
+        }
+
         shift @{ $conn->{steps} };
+        due($conn);
 
         if (defined $step->{bytes}) {
             $conn->{out} = $step->{bytes};
 
-        } elsif ($step->{end} eq 'keep') {
-            $conn->{busy} = 0;
-            next_request($conn);
+        } elsif (defined $step->{end}) {
+            end($conn, $step->{end});
             return if !$conns{ $conn->{number} };
-
-        } else {
-            $conn->{socket}->setsockopt(Socket::SOL_SOCKET, Socket::SO_LINGER,
-                pack('ii', 1, 0)) if $step->{end} eq 'rst';
-            return drop($conn);
         }
     }
+}
+
+sub end {
+    my ($conn, $how) = @_;
+
+    if ($how eq 'keep') {
+        $conn->{busy} = 0;
+        return next_request($conn);
+    }
+
+    # whoever is still sending isn't to be cut off
+    return shutdown $conn->{socket}, 1 if $conn->{early} && $how eq 'fin';
+
+    $conn->{socket}->setsockopt(Socket::SOL_SOCKET, Socket::SO_LINGER,
+        pack('ii', 1, 0)) if $how eq 'rst';
+    drop($conn);
+}
+
+# The steps of an answer; each waits so many seconds after the one before it.
+sub begin {
+    my ($conn, @steps) = @_;
+
+    $conn->{steps} = \@steps;
+    due($conn);
+}
+
+# when the next step is to be done
+sub due {
+    my ($conn) = @_;
+
+    my $step = $conn->{steps}[0] or return;
+    $step->{at} = time + ($step->{rest} // 0);
 }
 
 # takes one complete request from what was read
@@ -221,7 +322,10 @@ sub parse {
         @lines;
     my ($body, $end) = ('', $at + 4);
 
-    if (($headers{'transfer-encoding'} // '') =~ /chunked/i) {
+    if (%answers && $uri =~ m{^/early-}) {
+        $conn->{early} = 1;
+
+    } elsif (($headers{'transfer-encoding'} // '') =~ /chunked/i) {
         while (1) {
             my $eol = index $conn->{in}, "\r\n", $end;
             return if $eol < 0;
@@ -246,24 +350,19 @@ sub parse {
         method => $method, uri => $uri, version => $version,
         headers => \%headers, head => $head, body => $body,
         raw => substr($conn->{in}, 0, $end, ''),
-        connection => $conn->{number}, time => time,
+        connection => $conn->{number}, nth => ++$conn->{requests},
+        time => time,
     };
 }
 
 sub answer_to {
     my ($conn, $request) = @_;
 
-    my $now = time;
-
     if ($request->{method} eq 'MOCK') {
         my $body = Storable::freeze(control($request->{uri},
             $request->{body}));
-        $conn->{steps} = [
-            { at => $now, bytes => "HTTP/1.1 200 OK\r\nContent-Length: "
-                . length($body) . "\r\n\r\n$body" },
-            { at => $now, end => 'fin' },
-        ];
-        return;
+        return begin($conn, { bytes => "HTTP/1.1 200 OK\r\nContent-Length: "
+            . length($body) . "\r\n\r\n$body" }, { end => 'fin' });
     }
 
     push @requests, $request;
@@ -271,23 +370,44 @@ sub answer_to {
     my $headers = $request->{headers};
     my ($path)  = $request->{uri} =~ /^([^?]*)/;
     my $key     = $headers->{'x-key'} // "$request->{method} $request->{uri}";
-    my $script  = $headers->{'x-script'} // $scripts{$path} // '200';
+    my $script  = $headers->{'x-mock'} // $scripts{$path} // $default;
     my $try     = $request->{number} = ++$tries{$key};
+
+    my ($sub) = map { $answers{$_} // () } $path =~ m{^/(?:early-)?([\w-]+)};
+    return begin($conn, steps_of($conn, $sub->($request))) if $sub;
 
     my ($steps, $name) = compose($request, $try, nth($script, $try));
 
     if (defined $name && !$released{$name}) {
-        push @{ $waiting{$name} }, [$conn, $steps];
+        push @{ $waiting{$name} }, [$conn, @$steps];
     } else {
-        begin($conn, $steps);
+        begin($conn, @$steps);
     }
 }
 
-sub begin {
-    my ($conn, $steps) = @_;
+# the steps of what a sub returned
+sub steps_of {
+    my ($conn, @pieces) = @_;
 
-    my $now = time;
-    $conn->{steps} = [map { { %$_, at => $now + $_->{at} } } @$steps];
+    my ($rest, @steps) = (0);
+
+    for (@pieces) {
+        if (!ref) {
+            push @steps, { rest => $rest, bytes => $_ };
+        } elsif (ref eq 'CODE') {
+            push @steps, { rest => $rest, until => $_ };
+        } elsif ($$_ eq 'close' || $$_ eq 'reset') {
+            push @steps, { rest => $rest,
+                end => $$_ eq 'close' ? 'fin' : 'rst' };
+            return @steps;
+        } else {
+            $rest += $$_;
+            next;
+        }
+        $rest = 0;
+    }
+
+    return (@steps, { rest => $rest, end => $conn->{early} ? 'fin' : 'keep' });
 }
 
 sub control {
@@ -296,12 +416,19 @@ sub control {
     return \@requests if $path eq '/requests';
     return [scalar @requests] if $path eq '/count';
 
-    if ($path eq '/clear') {
-        @requests = ();
-        %tries    = ();
+    if ($path eq '/clear' || $path eq '/take') {
+        my @taken = splice @requests;
+        %tries = ();
+        return \@taken if $path eq '/take';
+
+    } elsif ($path eq '/answer') {
+        $default = $body;
 
     } elsif ($path =~ m{^/script(/.*)}) {
         $scripts{$1} = $body;
+
+    } elsif ($path =~ m{^/give/(.+)}) {
+        $given{$1} = $body;
 
     } elsif ($path =~ m{^/release/(.+)}) {
         $released{$1} = 1;
@@ -331,6 +458,9 @@ sub body_of {
     return encoded($answer, body($answer, $try));
 }
 
+# the status of a list's last answer
+sub status_of { return parse_answer((split /\s*\|\s*/, $_[0])[-1])->{status} }
+
 # the words of an answer
 sub parse_answer {
     my ($text) = @_;
@@ -342,12 +472,14 @@ sub parse_answer {
         if @words && $words[0] =~ m{^-?\d+(?:/\d+)?$};
 
     for (@words) {
-        my ($name, $value) = split /=/, $_, 2;
+        my ($name, $value) = /^\@(.*)/ ? (file => $1) : split /=/, $_, 2;
         $value //= 1;
         $value =~ s/%([0-9a-fA-F]{2})/chr hex $1/ge;
 
         if ($name eq 'header') {
             $answer{more} .= "$value\r\n";
+        } elsif ($name eq 'spoof') {
+            $answer{more} .= "$_: $value\r\n" for @spoofs;
         } elsif ($name eq 'date') {
             $answer{more} .= 'Retry-After: ' . date(time + $value) . "\r\n";
         } else {
@@ -366,12 +498,13 @@ sub compose {
     my $bare   = $status == 204 || $status == 304;
     my $head   = $request->{method} eq 'HEAD';
     my $body   = encoded($answer, body($answer, $try));
-    my $type   = $answer->{type} // (defined $answer->{code} || $status < 400
+    my $type   = $answer->{type} // ($status < 400
+        || grep({ defined } @$answer{qw(code file given)})
         ? 'application/json' : 'text/html');
     my $end    = $request->{version} eq 'HTTP/1.0'
         || ($request->{headers}{connection} // '') =~ /close/i ? 'fin' : 'keep';
 
-    my $text = "HTTP/1.1 $status Told So\r\nContent-Type: $type\r\n"
+    my $text = "HTTP/1.1 $status Mock\r\nContent-Type: $type\r\n"
         . "X-Try: $try\r\n$answer->{more}";
     $text .= "X-Fill-$_: of-try-$try\r\n" for 1 .. $answer->{fill} // 0;
     $text .= "Content-Encoding: $_\r\n" for coding($answer);
@@ -400,29 +533,31 @@ sub compose {
         $end   = $cut;
     }
 
-    my $at = ($answer->{after} // 0) / 1000;
+    my $after = ($answer->{after} // 0) / 1000;
     my @steps;
 
-    return ([{ at => $at, end => 'fin' }], $answer->{wait}) if !$status;
+    return ([{ rest => $after, end => 'fin' }], $answer->{wait}) if !$status;
 
     if ($answer->{split}) {
-        push @steps, { at => $at, bytes => substr $text, 0, 20 };
-        push @steps, { at => $at += 0.01, bytes => substr $text, 20 };
-        push @steps, { at => $at += 0.01, bytes => $_ } for @parts;
+        push @steps, { rest => $after, bytes => substr $text, 0, 20 };
+        push @steps, { rest => 0.01, bytes => $_ }
+            for substr($text, 20), @parts;
     } else {
-        push @steps, { at => $at, bytes => join '', $text, @parts };
+        push @steps, { rest => $after, bytes => join '', $text, @parts };
     }
 
     # a reset that overtakes what was sent would take it away
-    $at += 0.1 if $end eq 'rst';
+    push @steps, { rest => $end eq 'rst' ? 0.1 : 0, end => $end };
 
-    return ([@steps, { at => $at, end => $end }], $answer->{wait});
+    return (\@steps, $answer->{wait});
 }
 
 sub body {
     my ($answer, $try) = @_;
 
     return $answer->{body} if defined $answer->{body};
+    return $given{ $answer->{given} } if defined $answer->{given};
+    return sample($answer->{file}) if defined $answer->{file};
 
     my $pad = ' ' x ($answer->{pad} // 0);
 
@@ -433,7 +568,8 @@ sub body {
         if !defined $answer->{code};
 
     my $message = $answer->{message} // "(#$answer->{code}) Not this time";
-    my $trace   = $answer->{trace} // "Try$try";
+    my $trace   = $answer->{trace} // "Trace$answer->{code}"
+        . ($try > 1 ? "-$try" : '');
 
     return qq({"error":{"message":"$message",$pad"type":"OAuthException",)
         . qq("code":$answer->{code})
@@ -441,7 +577,15 @@ sub body {
             ? qq(,"error_subcode":$answer->{subcode}) : '')
         . ($answer->{transient}
             ? qq(,"is_transient":$answer->{transient}) : '')
-        . qq(,"fbtrace_id":"$trace"}});
+        . ($trace eq 'none' ? '}}' : qq(,"fbtrace_id":"$trace"}}));
+}
+
+# a file of t/samples
+sub sample {
+    my ($name) = @_;
+
+    -e "$samples/$name" or die "no sample $name";
+    return GraphPolicy::slurp("$samples/$name");
 }
 
 sub coding {
@@ -472,6 +616,28 @@ sub date {
         (qw(Sun Mon Tue Wed Thu Fri Sat))[$t[6]], $t[3],
         (qw(Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec))[$t[4]],
         $t[5] + 1900, @t[2, 1, 0];
+}
+
+
+# -- for the subs -------------------------------------------------------------
+
+# Complete answers. The headers are lines with their ends.
+sub with_length {
+    my ($status, $headers, $body) = @_;
+
+    return "HTTP/1.1 $status Mock\r\n$headers"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+}
+
+# in chunks of so many bytes
+sub chunked {
+    my ($status, $headers, $body, $size) = @_;
+
+    my @chunks = grep { length } unpack "(a$size)*", $body;
+
+    return ("HTTP/1.1 $status Mock\r\n${headers}Transfer-Encoding: chunked"
+            . "\r\n\r\n",
+        (map { sprintf "%x\r\n%s\r\n", length $_, $_ } @chunks), "0\r\n\r\n");
 }
 
 1;
