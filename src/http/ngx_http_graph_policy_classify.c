@@ -241,6 +241,13 @@ ngx_http_graph_policy_parse(ngx_http_request_t *r, u_char *body, size_t size,
 }
 
 
+/* a state of the credential alone, or bound to it, covers nobody else */
+
+#define ngx_http_graph_policy_is_own(verdict)                                 \
+    ((verdict)->bound                                                         \
+     || (verdict)->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL)
+
+
 /* only answers to sends set a state */
 
 void
@@ -267,6 +274,14 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
+    /* an odd target may be another phone's for Graph than it is for nginx */
+
+    if (!ngx_http_graph_policy_is_own(&ctx->verdict)
+        && !ngx_http_graph_policy_is_plain_target(r))
+    {
+        return;
+    }
+
     asked.send = endpoint.send;
     asked.message = (endpoint.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE);
     asked.messages = endpoint.messages;
@@ -282,11 +297,13 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     failure.facts = &ctx->facts;
     failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
     failure.status = r->upstream->headers_in.status_n;
+    failure.credential = ctx->query.identity.credential;
     failure.lease = ctx->query.lease;
     failure.now = ngx_http_graph_policy_now();
     failure.sent = ngx_http_graph_policy_sent(r);
     failure.hold = outcome.hold;
     failure.max = outcome.max;
+    failure.confirm = outcome.confirm;
 
     if (ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
         ngx_http_graph_policy_identify_message(r, ctx, glcf);
@@ -347,6 +364,7 @@ ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
 {
     limits->hold = glcf->hold;
     limits->hold_max = glcf->hold_max;
+    limits->confirm = glcf->confirm;
     limits->conversation_hold = conversation_hold;
     limits->cooldown = (glcf->cooldown != 0);
 }

@@ -64,6 +64,7 @@ typedef struct {
     ngx_uint_t                       log_level;
     ngx_msec_t                       hold;
     ngx_msec_t                       hold_max;
+    ngx_msec_t                       confirm;   /* of states by webhooks */
     size_t                           buffer_size;
     ngx_flag_t                       accept_encoding;
     ngx_flag_t                       cooldown;

@@ -365,6 +365,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_uint_t                          dry_run;
     ngx_http_graph_policy_view_t       *view;
     ngx_http_graph_policy_cover_t       cover;
+    ngx_http_graph_policy_changes_t     changes;
     ngx_http_graph_policy_admission_e   admission;
 
     view = ctx->view;
@@ -393,10 +394,12 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     now = ngx_http_graph_policy_now();
 
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+
     ctx->query.may_probe = 0;
 
     admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
-                                                 &cover, view);
+                                                 &changes, &cover, view);
 
     /* few may probe, and now it's worth finding out */
 
@@ -415,7 +418,8 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
             admission = ngx_http_graph_policy_zone_admit(glcf->zone,
                                                          &ctx->query, now,
-                                                         &cover, view);
+                                                         &changes, &cover,
+                                                         view);
         }
     }
 

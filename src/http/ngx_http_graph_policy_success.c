@@ -24,7 +24,6 @@
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
-#include "ngx_http_graph_policy_classify.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
@@ -211,8 +210,8 @@ ngx_http_graph_policy_clear_passed(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_proof_e proof)
 {
-    uint64_t                         now, sent;
     ngx_uint_t                       i;
+    ngx_http_graph_policy_answer_t   answer;
     ngx_http_graph_policy_changes_t  changes;
 
     if (proof < NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL
@@ -227,20 +226,11 @@ ngx_http_graph_policy_clear_passed(ngx_http_request_t *r,
         return;
     }
 
-    now = ngx_http_graph_policy_now();
-    sent = ngx_http_graph_policy_sent(r);
-
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+    ngx_http_graph_policy_answer_of(ctx, proof, NULL, &answer);
 
     for (i = 0; i < ctx->nrefs; i++) {
-
-        if (proof == NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL
-            && ctx->refs[i].kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL)
-        {
-            continue;
-        }
-
-        ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], sent, now,
+        ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], &answer,
                                          &changes);
     }
 }
