@@ -215,12 +215,12 @@ is_deeply([sort grep { $_ ne '$request' } $masked =~ /`(\S+)`/g],
 
 my %events;
 
-for my $words (qw(events bans)) {
+for my $words (qw(events bans directions)) {
     my ($list) = $shape_c =~ /_shape_${words}\[\] = \{(.*?)\n\};/s;
     $events{$_} = 1 for $list =~ /ngx_string\("(\w+)"\)/g;
 }
 
-cmp_ok(keys %events, '>=', 13, 'the events are read');
+cmp_ok(keys %events, '>=', 14, 'the events are read');
 
 ($section) = $text{'docs/webhooks.md'}
     =~ /^## What is learnt\n(.*?)^## Late/ms;

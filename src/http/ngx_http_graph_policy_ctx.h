@@ -56,6 +56,11 @@ typedef struct {
 } ngx_http_graph_policy_snapshot_t;
 
 
+/* of the floor of webhooks, the only one that looks into it */
+typedef struct ngx_http_graph_policy_learning_s
+    ngx_http_graph_policy_learning_t;
+
+
 /*
  * One request.  Made at first need, so that an accepted send has none; it
  * outlives internal redirects and is found again by its cleanup.
@@ -103,6 +108,9 @@ typedef struct {
     /* of the location that has verified it as a webhook, or NULL */
     ngx_array_t                     *verified;
 
+    /* what a webhook teaches, NULL before and after */
+    ngx_http_graph_policy_learning_t  *learning;
+
     /* where retry is on; attempts is 1 otherwise */
     ngx_http_graph_policy_snapshot_t  *snapshot;
     ngx_event_t                     *parking;
@@ -127,6 +135,10 @@ typedef struct {
     unsigned                         again:1;   /* states to be joined */
     unsigned                         exhausted:1;   /* the app's quota */
     unsigned                         would_retry:1;
+
+    /* what r->error_page of a webhook is to be again, where it's kept */
+    unsigned                         error_page:1;
+    unsigned                         error_page_kept:1;
 } ngx_http_graph_policy_ctx_t;
 
 

@@ -8,7 +8,9 @@
 #define _NGX_HTTP_GRAPH_POLICY_EVENT_LOG_H_INCLUDED_
 
 
-#include "ngx_http_graph_policy_compat.h"
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
 #include "ngx_http_graph_policy_zone.h"
 
 

@@ -77,15 +77,6 @@ ngx_http_graph_policy_breaker_renew(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-uint64_t
-ngx_http_graph_policy_breaker_blocked_until(ngx_http_graph_policy_breaker_t *b,
-    uint64_t now)
-{
-    return (now >= b->until && b->lease.token != 0) ? b->lease.until
-                                                    : b->until;
-}
-
-
 ngx_uint_t
 ngx_http_graph_policy_breaker_blocks(ngx_http_graph_policy_breaker_t *b,
     ngx_uint_t needs_message, ngx_http_graph_policy_asker_t *asker,
@@ -139,23 +130,6 @@ ngx_http_graph_policy_breaker_weigh(ngx_http_graph_policy_scales_t *scales,
     scales->end = end;
 
     return 1;
-}
-
-
-ngx_http_graph_policy_admission_e
-ngx_http_graph_policy_breaker_admit(ngx_http_graph_policy_scales_t *scales,
-    ngx_http_graph_policy_asker_t *asker)
-{
-    if (scales->blocked && !scales->dry_run) {
-        return NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK;
-    }
-
-    if (scales->due && asker->kind != NGX_HTTP_GRAPH_POLICY_READ) {
-        return NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE;
-    }
-
-    return scales->blocked ? NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN
-                           : NGX_HTTP_GRAPH_POLICY_ADMIT_PASS;
 }
 
 

@@ -177,8 +177,13 @@ void ngx_http_graph_policy_breaker_renew(ngx_http_graph_policy_breaker_t *b,
  * Returns the time until which it blocks: the end of its hold or, where that is
  * over, of a probe's lease.
  */
-uint64_t ngx_http_graph_policy_breaker_blocked_until(
-    ngx_http_graph_policy_breaker_t *b, uint64_t now);
+static ngx_inline uint64_t
+ngx_http_graph_policy_breaker_blocked_until(ngx_http_graph_policy_breaker_t *b,
+    uint64_t now)
+{
+    return (now >= b->until && b->lease.token != 0) ? b->lease.until
+                                                    : b->until;
+}
 
 /*
  * Says whether it blocks the asker now; otherwise it lets the asker probe, or
@@ -201,9 +206,21 @@ ngx_uint_t ngx_http_graph_policy_breaker_weigh(
     ngx_http_graph_policy_scales_t *scales, uint64_t end, ngx_uint_t dry_run);
 
 /* Decides on the asker, who passes only if each of them says so. */
-ngx_http_graph_policy_admission_e ngx_http_graph_policy_breaker_admit(
-    ngx_http_graph_policy_scales_t *scales,
-    ngx_http_graph_policy_asker_t *asker);
+static ngx_inline ngx_http_graph_policy_admission_e
+ngx_http_graph_policy_breaker_admit(ngx_http_graph_policy_scales_t *scales,
+    ngx_http_graph_policy_asker_t *asker)
+{
+    if (scales->blocked && !scales->dry_run) {
+        return NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK;
+    }
+
+    if (scales->due && asker->kind != NGX_HTTP_GRAPH_POLICY_READ) {
+        return NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE;
+    }
+
+    return scales->blocked ? NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN
+                           : NGX_HTTP_GRAPH_POLICY_ADMIT_PASS;
+}
 
 /*
  * A failure sets its state, re-arms it, or continues one that is remembered:

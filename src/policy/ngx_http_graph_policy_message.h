@@ -12,8 +12,12 @@
 #include <ngx_core.h>
 
 
-/* bytes of a phone number or of a business-scoped user id */
-#define NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN  128
+/*
+ * Bytes of a phone number, of a group's id or of a business-scoped user id.
+ * The latter are the longest: two letters, a dot and up to 128 characters, and
+ * ".ENT" more in its parent form ("Business-scoped user IDs", Meta).
+ */
+#define NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN  160
 
 
 /*

@@ -209,12 +209,3 @@ ngx_http_graph_policy_outcome_of_probe(
 
     return NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
 }
-
-
-ngx_uint_t
-ngx_http_graph_policy_outcome_needs_message(ngx_uint_t category,
-    ngx_uint_t kind)
-{
-    return category == NGX_HTTP_GRAPH_POLICY_FATAL
-           && kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL;
-}

@@ -131,8 +131,13 @@ ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_probe(
  * Says whether only a message can prove that a state is over: an accepted
  * upload says nothing of an account or a phone.
  */
-ngx_uint_t ngx_http_graph_policy_outcome_needs_message(ngx_uint_t category,
-    ngx_uint_t kind);
+static ngx_inline ngx_uint_t
+ngx_http_graph_policy_outcome_needs_message(ngx_uint_t category,
+    ngx_uint_t kind)
+{
+    return category == NGX_HTTP_GRAPH_POLICY_FATAL
+           && kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL;
+}
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_OUTCOME_H_INCLUDED_ */

@@ -14,6 +14,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_record_fields.h"
 #include "ngx_http_graph_policy_rules.h"
 
@@ -117,6 +118,7 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_member("link", LINK, DIGITS, 1, 1, key, 0, NULL),
     ngx_http_graph_policy_member("account", LINK, TEXT, 0, 1, account, 0,
                                  NULL),
+    ngx_http_graph_policy_member("number", LINK, HEX, 0, 0, number, 0, NULL),
     ngx_http_graph_policy_number("confirmed", LINK, 0, confirmed,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_MAX),
 

@@ -20,7 +20,8 @@
  *     {"graph_policy":1,"fingerprint_key":"(32 hex)","generation":"(16 hex)",
  *      "predecessor":"(16 hex)","master":PID,"lease":N}
  *     {"state":"phone","key":"1","category":"fatal","reason":"billing",...}
- *     {"link":"(phone)","account":"(account)","confirmed":MS}
+ *     {"link":"(phone)","account":"(account)","number":"(16 hex)",
+ *      "confirmed":MS}
  *     {"lines":N}
  *
  * Members that no line has are passed over; those of another type of line, and
@@ -92,6 +93,7 @@ typedef struct {
 
     /* a link */
     uint64_t      confirmed;
+    uint64_t      number;           /* fingerprint of its digits, 0: none */
     ngx_http_graph_policy_record_text_t  account;
 
     /* an end */

@@ -13,7 +13,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_record.h"
 
 
 /* up to which numbers are numbers; larger codes are strings of digits */
@@ -48,7 +47,7 @@ typedef struct {
 } ngx_http_graph_policy_member_t;
 
 
-#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  30
+#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  31
 
 extern ngx_http_graph_policy_member_t
     ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS];

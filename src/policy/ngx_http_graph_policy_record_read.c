@@ -14,7 +14,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_record_fields.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_yajl.h"

@@ -161,6 +161,7 @@ ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_LINK);
 
     record->confirmed = link->confirmed;
+    record->number = link->number;
 
     ngx_http_graph_policy_record_copy(&record->key, link->phone,
                                       link->phone_len);
@@ -218,6 +219,7 @@ ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
     id.account.data = record->account.data;
     id.account.len = record->account.len;
     id.account_hash = 0;
+    id.number = record->number;
 
     return (ngx_http_graph_policy_zone_link(zone, &id, NULL,
                                             ngx_min(record->confirmed, now),

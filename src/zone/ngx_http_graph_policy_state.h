@@ -84,8 +84,15 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash of the phone */
     ngx_rbtree_node_t                member;    /* by account, then phone */
+
+    /* by account and number, which one phone has; the key is 0 without one */
+    ngx_rbtree_node_t                by_number;
+
     ngx_queue_t                      queue;     /* longest unconfirmed first */
     uint64_t                         confirmed;
+    uint64_t                         number;    /* fingerprint of its digits */
+    uint32_t                         nphones;   /* of the account, counted in
+                                                   the first of its members */
     uint8_t                          phone_len;
     uint8_t                          account_len;
     u_char                           phone[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
@@ -154,6 +161,7 @@ struct ngx_http_graph_policy_shctx_s {
 
     ngx_http_graph_policy_tree_t     links;
     ngx_http_graph_policy_tree_t     link_members;
+    ngx_http_graph_policy_tree_t     link_numbers;
     ngx_queue_t                      link_queue;
 };
 
@@ -362,6 +370,12 @@ ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
     uint64_t now, ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id);
+/* how many phones of the account are known, by its hash */
+ngx_uint_t ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t account);
+/* gives the phone a number, which is taken from another one of the account */
+void ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link, uint64_t number);
 ngx_uint_t ngx_http_graph_policy_link_is_of(
     ngx_http_graph_policy_link_t *link, ngx_str_t *account);
 void ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,

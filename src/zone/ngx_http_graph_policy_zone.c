@@ -291,6 +291,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_tree_init(&sh->conversations);
     ngx_http_graph_policy_tree_init(&sh->links);
     ngx_http_graph_policy_tree_init(&sh->link_members);
+    ngx_http_graph_policy_tree_init(&sh->link_numbers);
     ngx_queue_init(&sh->link_queue);
 
     for (i = 0; i < 2; i++) {

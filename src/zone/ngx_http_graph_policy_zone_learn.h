@@ -86,8 +86,8 @@ void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * Learns that the phone of "id" belongs to its account.  LINK_OTHER: it is
- * known to belong to another one, which is then in "other" (in its data of
+ * Learns that the phone of "id" belongs to its account, and has its number,
+ * where "id" has one.  LINK_OTHER: it is known to belong to another one, which is then in "other" (in its data of
  * NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless "other" is NULL, which moves it.
  * LINK_TOO_MANY: the account has far too many phones already.  LINK_NO_ROOM: no
  * memory.
@@ -118,6 +118,14 @@ void ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
  */
 ngx_int_t ngx_http_graph_policy_zone_next_phone(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
+
+/*
+ * The phone of the account of "id" that has its number, in "phone" as above.
+ * NGX_DECLINED: none is known.
+ */
+ngx_int_t ngx_http_graph_policy_zone_numbered(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_str_t *phone);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_LEARN_H_INCLUDED_ */
