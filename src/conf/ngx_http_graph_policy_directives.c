@@ -351,6 +351,7 @@ ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t   *value, *max;
     ngx_uint_t   i;
     ngx_msec_t  *time;
+    const char  *allowed;
 
     max = NULL;
 
@@ -373,10 +374,12 @@ ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             max = &value[i];
             time = &glcf->hold_max;
             skip = 4;
+            allowed = "\"max=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES;
 
         } else if (ngx_strncmp(value[i].data, "confirm=", 8) == 0) {
             time = &glcf->confirm;
             skip = 8;
+            allowed = "\"confirm=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES;
 
         } else {
             return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
@@ -392,9 +395,7 @@ ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         if (ngx_http_graph_policy_hold_time(&value[i], skip, time) != NGX_OK) {
-            return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
-                                   "\"max=TIME\" or \"confirm=TIME\", "
-                                   NGX_HTTP_GRAPH_POLICY_TIMES);
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i], allowed);
         }
     }
 
