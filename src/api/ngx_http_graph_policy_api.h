@@ -52,7 +52,7 @@ typedef struct {
     ngx_chain_t                      **next;    /* where a link is added */
     ngx_buf_t                         *buf;     /* that is being filled */
     ngx_http_graph_policy_gen_t        gen;
-} ngx_http_graph_policy_answer_t;
+} ngx_http_graph_policy_api_answer_t;
 
 
 /* which states are meant; the cursor is at the first that comes next */
@@ -83,7 +83,7 @@ struct ngx_http_graph_policy_walk_s {
     ngx_http_graph_policy_filter_t     filter;
 
     /* for the steps: a page, how many it has, and how many were looked at */
-    ngx_http_graph_policy_answer_t     answer;
+    ngx_http_graph_policy_api_answer_t     answer;
     ngx_http_graph_policy_cursor_t     last;
     ngx_uint_t                         listed;
     ngx_uint_t                         looked;
@@ -100,10 +100,10 @@ struct ngx_http_graph_policy_walk_s {
 
 
 /* Begins an answer, and sends it with its headers; see call_pt. */
-void ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,
+void ngx_http_graph_policy_api_begin(ngx_http_graph_policy_api_answer_t *answer,
     ngx_http_request_t *r);
 ngx_int_t ngx_http_graph_policy_api_end(
-    ngx_http_graph_policy_answer_t *answer, ngx_uint_t status);
+    ngx_http_graph_policy_api_answer_t *answer, ngx_uint_t status);
 
 /*
  * Sends any body, in memory and with its last buffer marked, with the headers

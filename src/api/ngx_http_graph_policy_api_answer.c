@@ -47,7 +47,7 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_source_words,
 
 
 void
-ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,
+ngx_http_graph_policy_api_begin(ngx_http_graph_policy_api_answer_t *answer,
     ngx_http_request_t *r)
 {
     answer->request = r;
@@ -63,7 +63,7 @@ ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,
 static u_char *
 ngx_http_graph_policy_api_more(void *data, u_char *last, u_char **end)
 {
-    ngx_http_graph_policy_answer_t *answer = data;
+    ngx_http_graph_policy_api_answer_t *answer = data;
 
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
@@ -99,7 +99,7 @@ ngx_http_graph_policy_api_more(void *data, u_char *last, u_char **end)
 
 
 ngx_int_t
-ngx_http_graph_policy_api_end(ngx_http_graph_policy_answer_t *answer,
+ngx_http_graph_policy_api_end(ngx_http_graph_policy_api_answer_t *answer,
     ngx_uint_t status)
 {
     static ngx_str_t  type = ngx_string("application/json");
@@ -175,7 +175,7 @@ ngx_http_graph_policy_api_error(ngx_http_request_t *r, ngx_uint_t status,
 {
     u_char                          *p, text[NGX_HTTP_GRAPH_POLICY_MESSAGE_LEN];
     va_list                          args;
-    ngx_http_graph_policy_answer_t   answer;
+    ngx_http_graph_policy_api_answer_t   answer;
 
     va_start(args, fmt);
     p = ngx_vslprintf(text, text + sizeof(text), fmt, args);

@@ -56,7 +56,7 @@ ngx_int_t
 ngx_http_graph_policy_api_rules(ngx_http_graph_policy_call_t *call)
 {
     ngx_uint_t                       i;
-    ngx_http_graph_policy_answer_t   answer;
+    ngx_http_graph_policy_api_answer_t   answer;
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
 
@@ -173,7 +173,7 @@ ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
     ngx_array_t                      *rules;
     ngx_http_request_t               *r;
     ngx_http_graph_policy_facts_t     facts;
-    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_api_answer_t    answer;
     ngx_http_graph_policy_verdict_t   verdict;
 
     r = call->request;
@@ -334,7 +334,7 @@ ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
     ngx_int_t                          rc;
     ngx_http_graph_policy_view_t       view;
     ngx_http_graph_policy_form_t       form;
-    ngx_http_graph_policy_answer_t     answer;
+    ngx_http_graph_policy_api_answer_t     answer;
     ngx_http_graph_policy_identity_t   id;
     ngx_http_graph_policy_may_write_e  may;
 

@@ -164,7 +164,7 @@ ngx_http_graph_policy_api_one(ngx_http_graph_policy_call_t *call)
     uint64_t                         hash, now;
     ngx_uint_t                       reason;
     ngx_http_graph_policy_view_t     view;
-    ngx_http_graph_policy_answer_t   answer;
+    ngx_http_graph_policy_api_answer_t   answer;
 
     now = ngx_http_graph_policy_now();
 

@@ -290,7 +290,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     ngx_int_t                         rc;
     ngx_http_request_t               *r;
     ngx_http_graph_policy_view_t      view;
-    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_api_answer_t    answer;
     ngx_http_graph_policy_changes_t   changes;
     ngx_http_graph_policy_failure_t  *failure;
 
@@ -303,6 +303,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     failure->source = NGX_HTTP_GRAPH_POLICY_SOURCE_API;
     failure->status = NGX_HTTP_BAD_REQUEST;
     failure->lease = 0;
+    failure->confirm = NGX_HTTP_GRAPH_POLICY_CONFIRM;
     failure->now = ngx_http_graph_policy_now();
     failure->sent = failure->now;
 

@@ -100,7 +100,7 @@ ngx_http_graph_policy_api_zones(ngx_http_graph_policy_call_t *call)
 {
     ngx_uint_t                           i;
     ngx_http_graph_policy_zone_t       **zone;
-    ngx_http_graph_policy_answer_t       answer;
+    ngx_http_graph_policy_api_answer_t       answer;
     ngx_http_graph_policy_main_conf_t   *gmcf;
 
     gmcf = ngx_http_get_module_main_conf(call->request,
@@ -129,7 +129,7 @@ ngx_http_graph_policy_api_zones(ngx_http_graph_policy_call_t *call)
 ngx_int_t
 ngx_http_graph_policy_api_zone(ngx_http_graph_policy_call_t *call)
 {
-    ngx_http_graph_policy_answer_t  answer;
+    ngx_http_graph_policy_api_answer_t  answer;
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
     ngx_http_graph_policy_api_one_zone(&answer.gen, call->zone);

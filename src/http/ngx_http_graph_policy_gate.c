@@ -16,6 +16,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"

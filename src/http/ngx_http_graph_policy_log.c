@@ -18,6 +18,7 @@
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_zone.h"
 
 

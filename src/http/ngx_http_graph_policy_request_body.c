@@ -95,7 +95,7 @@ ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r)
 
         /* the proxy module's own type is private, and begins with this one */
 
-        ucf = ngx_http_get_module_loc_conf(r, *modules[i]);
+        ucf = ngx_http_get_module_loc_conf(r, (*modules[i]));
 
         return ucf->request_buffering != 0;
     }

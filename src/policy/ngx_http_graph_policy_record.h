@@ -75,12 +75,14 @@ typedef struct {
     uint64_t      reason;
     uint64_t      source;
     uint64_t      credential;       /* 0: everyone's */
+    uint64_t      setter;           /* whose answer has set it, or 0 */
     uint64_t      group;            /* 0: none */
     uint64_t      since;
     uint64_t      until;
     uint64_t      changed;
     uint64_t      hold;
     uint64_t      max;
+    uint64_t      confirm;          /* 0: unknown */
     uint64_t      holds;
     uint64_t      blocked;
     uint64_t      status;

@@ -65,6 +65,7 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
     failure.hold = outcome.hold;
     failure.max = outcome.max;
+    failure.confirm = outcome.confirm;
 
     rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
                                           &learning->identity, &failure,
