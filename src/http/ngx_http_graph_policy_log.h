@@ -40,11 +40,12 @@ void ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone);
 
 /*
- * Logs, once for a location and worker, that "view" is due but nobody there may
- * be its probe, as no request has a credential that can be seen.
+ * Logs, once for a location and worker, that "view" is due but that nobody
+ * there may be its probe, as a request is set up like "why".
  */
-void ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view);
+void ngx_http_graph_policy_log_no_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view,
+    const char *why);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_LOG_H_INCLUDED_ */

@@ -35,6 +35,13 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
+ * Whether the target is as the client sent it what nginx and Graph agree on:
+ * its path has no escapes, no dot segments and no empty ones, and nowhere is a
+ * "#".  One that isn't may be another phone's for either of them.
+ */
+ngx_uint_t ngx_http_graph_policy_is_plain_target(ngx_http_request_t *r);
+
+/*
  * Fills ctx->query.identity, each part once: phone, account; the credential's
  * fingerprint.  What can't be known is left empty.
  */
@@ -45,11 +52,12 @@ void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * Fills in the conversation's fingerprint, once, from a body of at most
- * NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or in a file; and whether
- * it's worth the wait to read the body for that.
+ * Fills in the conversation's fingerprint and whether it's a receipt, once,
+ * from a body of at most NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or
+ * in a file; and whether it's worth the wait to read the body for that.  What
+ * can't be read is a message to nobody who is known.
  */
-void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
+void ngx_http_graph_policy_identify_message(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 ngx_uint_t ngx_http_graph_policy_is_message_body(ngx_http_request_t *r);
 /* the fingerprint of a phone and a folded recipient, 0 if one is unknown */

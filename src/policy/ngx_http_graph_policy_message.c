@@ -5,7 +5,8 @@
 
 
 /*
- * The JSON room: reads to whom a message goes, and whether it is a template.
+ * The JSON room: reads to whom a message goes, and whether it is a template or
+ * a receipt.
  *
  * Pure: no lock; the result is the caller's, all else is its arena.
  */
@@ -36,7 +37,11 @@ typedef struct {
     /* of a member that counts, until its value comes */
     ngx_uint_t    member;
 
+    /* a bit for each that has a value that somebody may be found by */
+    ngx_uint_t    addressed;
+
     unsigned      in_object:1;      /* the document is one */
+    unsigned      has_status:1;
 } ngx_http_graph_policy_message_ctx_t;
 
 
@@ -49,6 +54,8 @@ static int ngx_http_graph_policy_message_start_array(void *data);
 static int ngx_http_graph_policy_message_end(void *data);
 static int ngx_http_graph_policy_message_map_key(void *data,
     const unsigned char *text, size_t len);
+static void ngx_http_graph_policy_message_address(
+    ngx_http_graph_policy_message_ctx_t *ctx);
 static void ngx_http_graph_policy_message_drop(
     ngx_http_graph_policy_recipient_t *recipient, size_t position);
 
@@ -83,6 +90,7 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     message->recipient.len = 0;
     message->template = 0;
+    message->receipt = 0;
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER; i++) {
         ctx.values[i].len = 0;
@@ -90,7 +98,9 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     ctx.depth = 0;
     ctx.member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
+    ctx.addressed = 0;
     ctx.in_object = 0;
+    ctx.has_status = 0;
 
     if (ngx_http_graph_policy_yajl_run(
                                       &ngx_http_graph_policy_message_callbacks,
@@ -115,6 +125,7 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     message->template = ngx_http_graph_policy_message_is(type->data, type->len,
                                                          "template");
+    message->receipt = (ctx.has_status && !ctx.addressed);
 
     return NGX_OK;
 }
@@ -132,6 +143,10 @@ ngx_http_graph_policy_message_string(void *data, const unsigned char *text,
         || ctx->depth != 1 || !ctx->in_object)
     {
         return 1;
+    }
+
+    if (len != 0) {
+        ngx_http_graph_policy_message_address(ctx);
     }
 
     if (len <= NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN) {
@@ -160,6 +175,8 @@ ngx_http_graph_policy_message_start_map(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
+    ngx_http_graph_policy_message_address(ctx);
+
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
     if (ctx->depth++ == 0) {
@@ -174,6 +191,8 @@ static int
 ngx_http_graph_policy_message_start_array(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
+
+    ngx_http_graph_policy_message_address(ctx);
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
     ctx->depth++;
@@ -213,6 +232,9 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 
         } else if (ngx_http_graph_policy_message_is(text, len, "type")) {
             member = NGX_HTTP_GRAPH_POLICY_MESSAGE_TYPE;
+
+        } else if (ngx_http_graph_policy_message_is(text, len, "status")) {
+            ctx->has_status = 1;
         }
     }
 
@@ -223,9 +245,24 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
         /* of members with the same name the last counts, whatever it is */
 
         ctx->values[member].len = 0;
+        ctx->addressed &= ~((ngx_uint_t) 1 << member);
     }
 
     return 1;
+}
+
+
+/* the value of the member that comes next may name a recipient */
+
+static void
+ngx_http_graph_policy_message_address(ngx_http_graph_policy_message_ctx_t *ctx)
+{
+    if (ctx->depth == 1
+        && (ctx->member == NGX_HTTP_GRAPH_POLICY_MESSAGE_TO
+            || ctx->member == NGX_HTTP_GRAPH_POLICY_MESSAGE_RECIPIENT))
+    {
+        ctx->addressed |= (ngx_uint_t) 1 << ctx->member;
+    }
 }
 
 
