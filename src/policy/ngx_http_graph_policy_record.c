@@ -300,6 +300,9 @@ ngx_http_graph_policy_record_is_left_out(
     case NGX_HTTP_GRAPH_POLICY_VALUE_HEX:
         return *(uint64_t *) field == 0;
 
+    case NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER:
+        return !member->required && *(uint64_t *) field == 0;
+
     case NGX_HTTP_GRAPH_POLICY_VALUE_TEXT:
         return ((ngx_http_graph_policy_record_text_t *) field)->len == 0;
 

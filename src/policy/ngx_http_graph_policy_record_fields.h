@@ -22,7 +22,8 @@
 /* how a value is written; the fields are uint64_t, unless it says otherwise */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER = 0, /* up to "max" */
+    NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER = 0, /* up to "max"; 0 is left out
+                                               where it isn't required */
     NGX_HTTP_GRAPH_POLICY_VALUE_CODE,       /* int64_t, -1 is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_FLAG,       /* false is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_HEX,        /* 64 bits, 0 is left out */

@@ -25,7 +25,6 @@
 #include "ngx_http_graph_policy_signature.h"
 #include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
-#include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_count.h"
 
 

@@ -17,9 +17,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_breaker.h"
-#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_classify.h"
-#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_limit.h"

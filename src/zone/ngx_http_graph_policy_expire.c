@@ -61,7 +61,8 @@ ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now,
 
             for (n = 0; n < NGX_HTTP_GRAPH_POLICY_SWEPT; n++) {
 
-                state = ngx_http_graph_policy_state_oldest(zone->sh, large, order);
+                state = ngx_http_graph_policy_state_oldest(zone->sh, large,
+                                                           order);
 
                 if (state == NULL
                     || order == NGX_HTTP_GRAPH_POLICY_CONFIRMING
@@ -100,7 +101,8 @@ ngx_http_graph_policy_expire_conversations(ngx_http_graph_policy_zone_t *zone,
     for (live = 0; live < 2; live++) {
 
         for (n = 0; n < 4; n++) {
-            oldest = ngx_http_graph_policy_conversation_oldest(zone->sh, live);
+            oldest = ngx_http_graph_policy_conversation_oldest(zone->sh,
+                                                               live);
 
             if (oldest == NULL) {
                 break;

@@ -121,10 +121,10 @@ void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 
 /*
  * Learns that the phone of "id" belongs to its account, and has its number,
- * where "id" has one.  LINK_OTHER: it is known to belong to another one, which is then in "other" (in its data of
- * NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless "other" is NULL, which moves it.
- * LINK_TOO_MANY: the account has far too many phones already.  LINK_NO_ROOM: no
- * memory.
+ * where "id" has one.  LINK_OTHER: it is known to belong to another one, which
+ * is then in "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes),
+ * unless "other" is NULL, which moves it.  LINK_TOO_MANY: the account has far
+ * too many phones already.  LINK_NO_ROOM: no memory.
  */
 
 typedef enum {

@@ -398,7 +398,7 @@ sub configure {
 
     my $dir     = $self->{dir};
     my $workers = $self->{workers} || 1;
-    my $level   = $self->{log_level} || 'info';
+    my $level   = $self->{log_level} // 'info';
     my $user    = $> ? '' : 'user nobody ' . getgrgid((getpwnam 'nobody')[3])
         . ';';
     my $paths   = join "\n    ", map { "${_}_temp_path $dir/$_;" }
