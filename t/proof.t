@@ -485,7 +485,7 @@ sub state {
     my ($phone) = @_;
 
     my $answer = $nginx->request(method => 'GET', path => '/api/zones/z/states');
-    my ($state) = grep { $_->{key} eq $phone }
+    my ($state) = grep { ($_->{key} // '') eq $phone }
         @{ decode_json($answer->{body})->{states} };
     return $state || {};
 }
