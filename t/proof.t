@@ -11,13 +11,13 @@ use Test::More;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use IO::Socket::INET;
+use Compress::Zlib ();
 use JSON::PP qw(decode_json);
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(slow wait_until advance finish_requests abort_request
     push_request);
-use GraphPolicy::Graph qw(CLOSE);
+use GraphPolicy::Graph;
 
 my $hold = 0.25 * slow();
 my $hold_ms = 1000 * $hold . 'ms';
@@ -28,8 +28,6 @@ my $read = '{"messaging_product":"whatsapp","status":"read",'
     . '"message_id":"wamid.IN","typing_indicator":{"type":"text"}}';
 my $text = '{"messaging_product":"whatsapp","to":"15550001111",'
     . '"type":"text","text":{"body":"hi"}}';
-
-my $piece;
 
 my $graph = GraphPolicy::Graph->start(
     # whole but for its last byte, which comes a second later
@@ -93,6 +91,9 @@ END
 
 my $phone = 1000;
 
+$graph->give(long => $accepted . ' ' x (4096 - length $accepted));
+$graph->give(longer => $accepted . ' ' x (4097 - length $accepted));
+
 
 # -- what a 2xx proves ----------------------------------------------------------
 
@@ -117,11 +118,11 @@ my @answers = (
     ['chunks', body($accepted) . ' chunked', 1, 1],
     ['a body that ends with the connection', body($accepted) . ' eof', 1, 1],
     ['pieces', body($accepted) . ' split', 1, 1],
-    ['a body up to the bound', body($accepted) . ' pad=3900', 1, 1],
-    ['a body over the bound', body($accepted) . ' pad=5000', 0, 0],
+    ['a body up to the bound', '200 given=long', 1, 1],
+    ['a body over the bound', '200 given=longer', 0, 0],
     ['a torn body', body($accepted) . ' fin=60', 0, 0],
     ['a body torn behind all that is said',
-        body($accepted) . ' pad=20 fin=' . length $accepted, 0, 0],
+        '200 given=long fin=' . length $accepted, 0, 0],
     ['a body that is reset', body($accepted) . ' rst=60', 0, 0],
 );
 
@@ -177,10 +178,6 @@ for my $prefix ('', '/streamed', '/compressing') {
         path => "/streamed/slow/$phone/messages", token => 'a',
         body => $text));
 
-    $call = push_request(GraphPolicy::start_request(port => $nginx->port,
-        path => "/slow/$phone/messages", token => 'a', body => $text))
-        if !$graph;
-
     ok(wait_until(sub {
         GraphPolicy::step_in($call) if $call->{socket};
         $call->{in} =~ /X-Graph-Policy: probe/;
@@ -190,14 +187,10 @@ for my $prefix ('', '/streamed', '/compressing') {
 }
 
 # the header alone
-for my $method ('HEAD') {
+{
     my $phone = next_phone();
-    my @request = (path => "/any/v25.0/$phone/x", token => 'a',
-        method => $method);
 
     send_to($phone, '400 131042');
-    $nginx->request(path => "/any/v25.0/$phone/messages", token => 'a',
-        body => $text, mock => '400 131042');
     sleep_hold();
 
     is(policy($nginx->request(path => "/any/v25.0/$phone/messages",
@@ -492,7 +485,7 @@ sub state {
     my ($phone) = @_;
 
     my $answer = $nginx->request(method => 'GET', path => '/api/zones/z/states');
-    my ($state) = grep { $_->{key} eq $phone }
+    my ($state) = grep { ($_->{key} // '') eq $phone }
         @{ decode_json($answer->{body})->{states} };
     return $state || {};
 }

@@ -398,6 +398,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
 
     ctx->query.may_probe = 0;
+    ctx->query.asks_again = 1;
 
     admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
                                                  &changes, &cover, view);
@@ -414,14 +415,12 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
             return NGX_AGAIN;
         }
 
-        if (rc == NGX_OK) {
-            ctx->query.may_probe = 1;
+        ctx->query.may_probe = (rc == NGX_OK);
+        ctx->query.asks_again = 0;
 
-            admission = ngx_http_graph_policy_zone_admit(glcf->zone,
-                                                         &ctx->query, now,
-                                                         &changes, &cover,
-                                                         view);
-        }
+        admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query,
+                                                     now, &changes, &cover,
+                                                     view);
     }
 
     if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PASS) {

@@ -5,10 +5,10 @@
 
 
 /*
- * The copy of an answer's body: of an error's, while its header is held, and of
- * a success that may prove something, as it passes.
+ * Copies the body of an answer: of an error, while its header is held, and of a
+ * success that may prove something, as it passes.
  *
- * Lock rule: none.  Memory: the copy belongs to the request's pool.
+ * No lock is taken.  The copy belongs to the request's pool.
  */
 
 

@@ -15,17 +15,17 @@
 
 
 /*
- * Forgets what was copied of an earlier answer, and notes how this one's body
- * is coded, before filters behind ours code it for the client.
+ * Forgets the copy of an earlier answer, and notes how the body of this one is
+ * coded, before filters behind ours code it for the client.
  */
 void ngx_http_graph_policy_begin_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
 /*
- * Copies what "b" has of an answer's body behind what there is.  NGX_DECLINED:
- * the body isn't to be had whole in "bound" bytes; NGX_ERROR: no memory.
- * collect_body() marks it as consumed, unless it is declined, and copies no
- * file; copy_body() leaves "b" as it is.
+ * Append the contents of "b" to the copy.  They return NGX_OK; NGX_DECLINED if
+ * the body can't be had whole in "bound" bytes; NGX_ERROR if there is no
+ * memory.  collect_body() marks "b" as consumed, unless it is declined, and
+ * takes nothing from a file; copy_body() leaves "b" as it is.
  */
 ngx_int_t ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);

@@ -5,10 +5,11 @@
 
 
 /*
- * The JSON room: reads to whom a message goes, and whether it is a template or
- * a receipt.
+ * Reads the recipient of a message, and whether the message is a template or a
+ * receipt.
  *
- * Pure: no lock; the result is the caller's, all else is its arena.
+ * The file is pure: it takes no lock; the result is the caller's, and all else
+ * lies in the caller's arena.
  */
 
 
@@ -28,19 +29,21 @@ typedef enum {
 
 
 typedef struct {
-    /* as long as a recipient, as are all the types */
+    /*
+     * Every value, also that of "type", fits in as many bytes as a recipient.
+     */
     ngx_http_graph_policy_recipient_t
                   values[NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER];
 
     ngx_uint_t    depth;
 
-    /* of a member that counts, until its value comes */
+    /* The member whose value comes next; MESSAGE_OTHER if it isn't wanted. */
     ngx_uint_t    member;
 
-    /* a bit for each that has a value that somebody may be found by */
+    /* A bit for each member that has a value by which somebody is found. */
     ngx_uint_t    addressed;
 
-    unsigned      in_object:1;      /* the document is one */
+    unsigned      in_object:1;      /* the document is an object */
     unsigned      has_status:1;
 } ngx_http_graph_policy_message_ctx_t;
 
@@ -242,7 +245,10 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 
     if (member != NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER) {
 
-        /* of members with the same name the last counts, whatever it is */
+        /*
+         * The last of several members with the same name counts, even if it
+         * isn't a string.
+         */
 
         ctx->values[member].len = 0;
         ctx->addressed &= ~((ngx_uint_t) 1 << member);
@@ -295,7 +301,7 @@ ngx_http_graph_policy_message_fold(
 
     recipient->len = len;
 
-    /* each of the three has 13 digits with the one that may be missing */
+    /* In all three countries a number has 13 digits with the optional one. */
 
     if (len != 13 || !digits) {
         return;
