@@ -5,10 +5,11 @@
 
 
 /*
- * The command table, the inheritance of directives, and the wiring.  Nothing
- * here runs while a request is served.
+ * The command table, the inheritance of directives, and the registration of
+ * handlers.  Nothing here but two short phase handlers runs while a request is
+ * served.
  *
- * Lock rule: none.  Memory: all of it belongs to the configuration's pool.
+ * No lock is taken.  All memory belongs to the configuration's pool.
  */
 
 
@@ -29,11 +30,14 @@
 #endif
 
 
-/* nginx's client_max_body_size where nothing is said of it */
+/* nginx's default of client_max_body_size. */
 #define NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY  (1024 * 1024)
 
 
-/* where the module has to stand, so that its filters are the first ones */
+/*
+ * The text that tells where the module has to be loaded to have its filters
+ * run first.
+ */
 
 #if (NGX_HTTP_GRAPH_POLICY_DYNAMIC)
 #define NGX_HTTP_GRAPH_POLICY_PLACE                                           \
@@ -154,7 +158,7 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       &ngx_http_graph_policy_pauses },
 
     { ngx_string("graph_policy_hold"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_graph_policy_set_hold,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -430,6 +434,7 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
     conf->log_level = NGX_CONF_UNSET_UINT;
     conf->hold = NGX_CONF_UNSET_MSEC;
     conf->hold_max = NGX_CONF_UNSET_MSEC;
+    conf->confirm = NGX_CONF_UNSET_MSEC;
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->accept_encoding = NGX_CONF_UNSET;
     conf->cooldown = NGX_CONF_UNSET;
@@ -468,6 +473,8 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_ERR);
     ngx_conf_merge_msec_value(conf->hold, prev->hold, 10000);
     ngx_conf_merge_msec_value(conf->hold_max, prev->hold_max, 900000);
+    ngx_conf_merge_msec_value(conf->confirm, prev->confirm,
+                              NGX_HTTP_GRAPH_POLICY_CONFIRM);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
                               64 * 1024);
     ngx_conf_merge_value(conf->accept_encoding, prev->accept_encoding, 1);
@@ -499,7 +506,10 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->conversations = ngx_http_graph_policy_gates_conversations(conf);
 
     if (conf->zone == NULL) {
-        /* the file is read further by now; errors name the directive's line */
+        /*
+         * By now nginx is further down in the file, so the position of the
+         * directive is restored for the error message.
+         */
         cf->conf_file = conf->place;
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -528,7 +538,10 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* a handler isn't inherited, but "if" and "limit_except" are one location */
+/*
+ * The handler of the API isn't inherited by nested locations; only the blocks
+ * "if" and "limit_except", which are part of the location, get it.
+ */
 
 static char *
 ngx_http_graph_policy_merge_api(ngx_conf_t *cf,
@@ -588,14 +601,20 @@ ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    /* nothing is sent from here, so that answers pass as they are */
+    /*
+     * Sends don't go through this location, so "zone" is cleared and answers
+     * pass unchanged.
+     */
 
     conf->webhook_zone = conf->zone;
     conf->zone = NULL;
 
     conf->webhook_zone->memory = NGX_HTTP_GRAPH_POLICY_FRESH;
 
-    /* nginx's default would refuse what Meta sends, and tell nobody */
+    /*
+     * nginx's default would reject large webhooks of Meta's, and no one would
+     * notice.
+     */
 
     if (clcf->client_max_body_size == NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY) {
         clcf->client_max_body_size = NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD;
@@ -605,7 +624,10 @@ ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
 }
 
 
-/* whether to whom a message goes may matter: a message's body is read then */
+/*
+ * Returns 1 if a rule or directive may need the recipient of a message; the
+ * body of each message is read then.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_gates_conversations(
@@ -673,7 +695,7 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
 
     *h = ngx_http_graph_policy_precontent_handler;
 
-    /* before those that write a log */
+    /* The handler has to run before those that write a log. */
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {
@@ -690,7 +712,7 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
 }
 
 
-/* sends meet the gate, Meta's webhooks the check of their signature */
+/* Webhooks have their signature checked, all other requests meet the gate. */
 
 static ngx_int_t
 ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
@@ -699,7 +721,10 @@ ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
-    /* a redirect may have led here from another location of sends */
+    /*
+     * An internal redirect may lead here from another location, in which
+     * Accept-Encoding was replaced.
+     */
 
     if (r->internal && r == r->main) {
         ngx_http_graph_policy_restore_encoding(r);
@@ -710,7 +735,7 @@ ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
 }
 
 
-/* what a log says of a request's headers is what the client sent */
+/* Logs are to show the request headers as the client has sent them. */
 
 static ngx_int_t
 ngx_http_graph_policy_log_handler(ngx_http_request_t *r)
@@ -744,7 +769,10 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    /* in single process mode a reload starts no process */
+    /*
+     * In single process mode a reload starts no process, so the old cycle's
+     * saving is stopped here.
+     */
 
     if (ngx_process == NGX_PROCESS_SINGLE && ngx_cycle->conf_ctx != NULL) {
         ngx_http_graph_policy_state_files_stop((ngx_cycle_t *) ngx_cycle,
@@ -762,7 +790,10 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
 }
 
 
-/* helper processes call this, too, and have the number of the first worker */
+/*
+ * Helper processes, such as the cache manager, call this as well, and have the
+ * number of the first worker.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_init_process(ngx_cycle_t *cycle)

@@ -5,10 +5,10 @@
 
 
 /*
- * What the directives take, but for those with a grammar of their own, and how
- * a wrong value is told.  Nothing here runs while a request is served.
+ * Parses the directives, but for those with a grammar of their own, and
+ * reports wrong values.  Nothing here runs while a request is served.
  *
- * Lock rule: none.  Memory: all of it belongs to the configuration's pool.
+ * No lock is taken.  All memory belongs to the configuration's pool.
  */
 
 
@@ -23,7 +23,7 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* of holds, in milliseconds */
+/* The longest hold, in milliseconds. */
 #define NGX_HTTP_GRAPH_POLICY_MAX_HOLD     86400000
 
 #define NGX_HTTP_GRAPH_POLICY_MIN_BUFFER   1024
@@ -347,7 +347,13 @@ ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_graph_policy_loc_conf_t *glcf = conf;
 
-    ngx_str_t  *value;
+    size_t       skip;
+    ngx_str_t   *value, *max;
+    ngx_uint_t   i;
+    ngx_msec_t  *time;
+    const char  *allowed;
+
+    max = NULL;
 
     if (glcf->hold != NGX_CONF_UNSET_MSEC) {
         return "is duplicate";
@@ -362,23 +368,47 @@ ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                              NGX_HTTP_GRAPH_POLICY_TIMES);
     }
 
-    if (cf->args->nelts == 2) {
-        glcf->hold_max = ngx_max(glcf->hold, 900000);
-        return NGX_CONF_OK;
-    }
+    for (i = 2; i < cf->args->nelts; i++) {
 
-    if (ngx_strncmp(value[2].data, "max=", 4) != 0
-        || ngx_http_graph_policy_hold_time(&value[2], 4, &glcf->hold_max)
-           != NGX_OK)
-    {
-        return ngx_http_graph_policy_invalid(cf, cmd, &value[2],
-                                   "\"max=TIME\", "
+        if (ngx_strncmp(value[i].data, "max=", 4) == 0) {
+            max = &value[i];
+            time = &glcf->hold_max;
+            skip = 4;
+            allowed = "\"max=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES;
+
+        } else if (ngx_strncmp(value[i].data, "confirm=", 8) == 0) {
+            time = &glcf->confirm;
+            skip = 8;
+            allowed = "\"confirm=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES;
+
+        } else {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
+                                   "\"max=TIME\" or \"confirm=TIME\", "
                                    NGX_HTTP_GRAPH_POLICY_TIMES);
+        }
+
+        if (*time != NGX_CONF_UNSET_MSEC) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate parameter \"%*s\" in \"%V\" "
+                               "directive", skip, value[i].data, &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_graph_policy_hold_time(&value[i], skip, time) != NGX_OK) {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i], allowed);
+        }
     }
 
-    if (glcf->hold_max < glcf->hold) {
-        return ngx_http_graph_policy_invalid(cf, cmd, &value[2],
+    if (max == NULL) {
+        glcf->hold_max = ngx_max(glcf->hold, 900000);
+
+    } else if (glcf->hold_max < glcf->hold) {
+        return ngx_http_graph_policy_invalid(cf, cmd, max,
                                              "not less than the hold");
+    }
+
+    if (glcf->confirm == NGX_CONF_UNSET_MSEC) {
+        glcf->confirm = NGX_HTTP_GRAPH_POLICY_CONFIRM;
     }
 
     return NGX_CONF_OK;
@@ -464,7 +494,10 @@ ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    /* what a call is, is told by the path below that of the location */
+    /*
+     * The part of the path behind the location's tells which call a request
+     * is, so the location must be a prefix of it.
+     */
 
 #if (NGX_PCRE)
     if (clcf->regex != NULL) {

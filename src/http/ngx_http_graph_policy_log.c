@@ -5,9 +5,9 @@
 
 
 /*
- * Lines of the error log, and how a state is written there.
+ * Writes lines of the error log, with the text of a state.
  *
- * Lock rule: none; views are copies.  Memory: the stack's.
+ * No lock is taken, as views are copies.  Memory is on the stack.
  */
 
 
@@ -18,12 +18,13 @@
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
 /*
- * The handler of a connection's log appends the request line, which may hold
- * a token; a copy of the log without it doesn't.
+ * The handler of a connection's log appends the request line, which may
+ * contain a token, so lines are logged to a copy without the handler.
  */
 
 void
@@ -58,18 +59,19 @@ ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
 
 
 void
-ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view)
+ngx_http_graph_policy_log_no_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view,
+    const char *why)
 {
     u_char                    *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
     ngx_log_t                  log;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (glcf->no_credential_told) {
+    if (glcf->no_probe_told || view->until > ngx_http_graph_policy_now()) {
         return;
     }
 
-    glcf->no_credential_told = 1;
+    glcf->no_probe_told = 1;
 
     clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
 
@@ -79,14 +81,15 @@ ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
 
     ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph policy has no probe for a state that is due: a "
-                  "request in location \"%V\" shows no credential; where the "
-                  "proxy adds the token, \"graph_policy_credential\" has to "
-                  "name it, %*s, zone: \"%V\"",
-                  &clcf->name, (size_t) (p - text), text, &ctx->zone->name);
+                  "request in location \"%V\" %s, %*s, zone: \"%V\"",
+                  &clcf->name, why, (size_t) (p - text), text, &ctx->zone->name);
 }
 
 
-/* fingerprints and ids of phones and accounts: nothing secret */
+/*
+ * The text contains fingerprints and the ids of phones and accounts, but no
+ * secrets.
+ */
 
 u_char *
 ngx_http_graph_policy_write_state(u_char *p,
@@ -137,7 +140,10 @@ ngx_http_graph_policy_write_state(u_char *p,
 }
 
 
-/* an error_page that takes the upstream's body away blinds the policy */
+/*
+ * An error_page replaces the body of the upstream's error before the module
+ * sees it, so the policy can't work; that is worth a warning.
+ */
 
 void
 ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,

@@ -73,6 +73,8 @@ ngx_http_graph_policy_merge_content(ngx_http_graph_policy_record_t *one,
     ngx_http_graph_policy_merge_by(one->status, two->status);
     ngx_http_graph_policy_merge_by(one->dry_run, two->dry_run);
     ngx_http_graph_policy_merge_by(one->group, two->group);
+    ngx_http_graph_policy_merge_by(one->setter, two->setter);
+    ngx_http_graph_policy_merge_by(one->confirm, two->confirm);
 
     rc = ngx_http_graph_policy_merge_text(&one->trace, &two->trace);
 

@@ -5,9 +5,11 @@
 
 
 /*
- * The JSON room: reads to whom a message goes, and whether it is a template.
+ * Reads the recipient of a message, and whether the message is a template or a
+ * receipt.
  *
- * Pure: no lock; the result is the caller's, all else is its arena.
+ * The file is pure: it takes no lock; the result is the caller's, and all else
+ * lies in the caller's arena.
  */
 
 
@@ -27,16 +29,22 @@ typedef enum {
 
 
 typedef struct {
-    /* as long as a recipient, as are all the types */
+    /*
+     * Every value, also that of "type", fits in as many bytes as a recipient.
+     */
     ngx_http_graph_policy_recipient_t
                   values[NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER];
 
     ngx_uint_t    depth;
 
-    /* of a member that counts, until its value comes */
+    /* The member whose value comes next; MESSAGE_OTHER if it isn't wanted. */
     ngx_uint_t    member;
 
-    unsigned      in_object:1;      /* the document is one */
+    /* A bit for each member that has a value by which somebody is found. */
+    ngx_uint_t    addressed;
+
+    unsigned      in_object:1;      /* the document is an object */
+    unsigned      has_status:1;
 } ngx_http_graph_policy_message_ctx_t;
 
 
@@ -49,6 +57,8 @@ static int ngx_http_graph_policy_message_start_array(void *data);
 static int ngx_http_graph_policy_message_end(void *data);
 static int ngx_http_graph_policy_message_map_key(void *data,
     const unsigned char *text, size_t len);
+static void ngx_http_graph_policy_message_address(
+    ngx_http_graph_policy_message_ctx_t *ctx);
 static void ngx_http_graph_policy_message_drop(
     ngx_http_graph_policy_recipient_t *recipient, size_t position);
 
@@ -83,6 +93,7 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     message->recipient.len = 0;
     message->template = 0;
+    message->receipt = 0;
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER; i++) {
         ctx.values[i].len = 0;
@@ -90,7 +101,9 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     ctx.depth = 0;
     ctx.member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
+    ctx.addressed = 0;
     ctx.in_object = 0;
+    ctx.has_status = 0;
 
     if (ngx_http_graph_policy_yajl_run(
                                       &ngx_http_graph_policy_message_callbacks,
@@ -115,6 +128,7 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     message->template = ngx_http_graph_policy_message_is(type->data, type->len,
                                                          "template");
+    message->receipt = (ctx.has_status && !ctx.addressed);
 
     return NGX_OK;
 }
@@ -132,6 +146,10 @@ ngx_http_graph_policy_message_string(void *data, const unsigned char *text,
         || ctx->depth != 1 || !ctx->in_object)
     {
         return 1;
+    }
+
+    if (len != 0) {
+        ngx_http_graph_policy_message_address(ctx);
     }
 
     if (len <= NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN) {
@@ -160,6 +178,8 @@ ngx_http_graph_policy_message_start_map(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
+    ngx_http_graph_policy_message_address(ctx);
+
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
     if (ctx->depth++ == 0) {
@@ -174,6 +194,8 @@ static int
 ngx_http_graph_policy_message_start_array(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
+
+    ngx_http_graph_policy_message_address(ctx);
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
     ctx->depth++;
@@ -213,6 +235,9 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 
         } else if (ngx_http_graph_policy_message_is(text, len, "type")) {
             member = NGX_HTTP_GRAPH_POLICY_MESSAGE_TYPE;
+
+        } else if (ngx_http_graph_policy_message_is(text, len, "status")) {
+            ctx->has_status = 1;
         }
     }
 
@@ -220,12 +245,30 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 
     if (member != NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER) {
 
-        /* of members with the same name the last counts, whatever it is */
+        /*
+         * The last of several members with the same name counts, even if it
+         * isn't a string.
+         */
 
         ctx->values[member].len = 0;
+        ctx->addressed &= ~((ngx_uint_t) 1 << member);
     }
 
     return 1;
+}
+
+
+/* the value of the member that comes next may name a recipient */
+
+static void
+ngx_http_graph_policy_message_address(ngx_http_graph_policy_message_ctx_t *ctx)
+{
+    if (ctx->depth == 1
+        && (ctx->member == NGX_HTTP_GRAPH_POLICY_MESSAGE_TO
+            || ctx->member == NGX_HTTP_GRAPH_POLICY_MESSAGE_RECIPIENT))
+    {
+        ctx->addressed |= (ngx_uint_t) 1 << ctx->member;
+    }
 }
 
 
@@ -258,7 +301,7 @@ ngx_http_graph_policy_message_fold(
 
     recipient->len = len;
 
-    /* each of the three has 13 digits with the one that may be missing */
+    /* In all three countries a number has 13 digits with the optional one. */
 
     if (len != 13 || !digits) {
         return;

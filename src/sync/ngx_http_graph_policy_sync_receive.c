@@ -236,6 +236,8 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
 
         record->group = 0;
         record->number = 0;
+        record->setter = 0;
+        record->message = 0;
     }
 
     ngx_http_graph_policy_engine_clock_record(clock, record, 0);

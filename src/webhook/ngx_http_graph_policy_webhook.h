@@ -14,7 +14,6 @@
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_json.h"
-#include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_signature.h"
 #include "ngx_http_graph_policy_zone.h"

@@ -17,9 +17,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_breaker.h"
-#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_classify.h"
-#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_limit.h"
@@ -65,6 +63,7 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
     failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
     failure.hold = outcome.hold;
     failure.max = outcome.max;
+    failure.confirm = outcome.confirm;
 
     rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
                                           &learning->identity, &failure,

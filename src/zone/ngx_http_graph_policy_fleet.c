@@ -17,11 +17,6 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_merge.h"
 #include "ngx_http_graph_policy_state.h"
-#include "ngx_http_graph_policy_zone_admit.h"
-
-
-/* the token of a lease that another host has; own ones count from 1 */
-#define NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE  0x8000000000000000ULL
 
 
 static ngx_http_graph_policy_link_t *ngx_http_graph_policy_fleet_link(
@@ -36,11 +31,14 @@ static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_to(
     ngx_http_graph_policy_record_t *record, uint64_t now);
 static void ngx_http_graph_policy_apply_until(
     ngx_http_graph_policy_record_t *record, uint64_t now);
+static ngx_uint_t ngx_http_graph_policy_apply_has_own(
+    ngx_http_graph_policy_breaker_t *b);
 static void ngx_http_graph_policy_apply_same(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record, uint64_t now);
 static void ngx_http_graph_policy_apply_lease(
-    ngx_http_graph_policy_breaker_t *b, uint64_t until, uint64_t now);
+    ngx_http_graph_policy_breaker_t *b,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
 static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_link(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
@@ -274,7 +272,7 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
 
     received = NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
 
-    if (record->changed > now + NGX_HTTP_GRAPH_POLICY_AHEAD) {
+    if (record->changed > now + NGX_HTTP_GRAPH_POLICY_FLEET_AHEAD) {
         return received;
     }
 
@@ -319,8 +317,7 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
 
         } else {
             received = NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED;
-            ngx_http_graph_policy_apply_lease(&state->breaker,
-                                              record->lease_until, now);
+            ngx_http_graph_policy_apply_lease(&state->breaker, record, now);
         }
     }
 
@@ -365,8 +362,14 @@ ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_apply_until(record, now);
     ngx_http_graph_policy_record_fill(zone, state, record);
-    ngx_http_graph_policy_apply_lease(&state->breaker, record->lease_until,
-                                      now);
+
+    /* a probe that left before the last change changes nothing */
+
+    state->breaker.confirming = 0;
+    ngx_memzero(&state->breaker.leases,
+                sizeof(ngx_http_graph_policy_leases_t));
+
+    ngx_http_graph_policy_apply_lease(&state->breaker, record, now);
 
     return NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED;
 }
@@ -388,6 +391,27 @@ ngx_http_graph_policy_apply_until(ngx_http_graph_policy_record_t *record,
 }
 
 
+/* whether a probe of this host's own is on its way */
+
+static ngx_uint_t
+ngx_http_graph_policy_apply_has_own(ngx_http_graph_policy_breaker_t *b)
+{
+    ngx_uint_t  slot;
+
+    for (slot = 0; slot < 2; slot++) {
+
+        if (b->leases.holder.tokens[slot] != 0
+            && b->leases.holder.tokens[slot]
+               != NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 /* in the same version the lease, and the time it is due, are as heard last */
 
 static void
@@ -406,14 +430,15 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
     /* where two hosts probe at once each goes by its own probe's outcome */
 
-    if (b->lease.token != 0
-        && !(b->lease.token & NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
-        && now < b->lease.until)
+    if (now < ngx_http_graph_policy_breaker_leased_until(b, now)
+        && (b->confirming
+            ? record->message != b->leases.holder.message
+            : ngx_http_graph_policy_apply_has_own(b)))
     {
         return;
     }
 
-    ngx_http_graph_policy_apply_lease(b, record->lease_until, now);
+    ngx_http_graph_policy_apply_lease(b, record, now);
 
     (void) ngx_http_graph_policy_merge_until(record, 0, &plain);
 
@@ -435,17 +460,53 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 }
 
 
+/*
+ * Another host's lease takes the place of all but the setter's; with a message
+ * it waits for a status of that, which this host may be the one to get.
+ */
+
 static void
 ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_breaker_t *b,
-    uint64_t until, uint64_t now)
+    ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    if (!b->armed || until <= now) {
-        b->lease.token = 0;
+    uint64_t    until;
+    ngx_uint_t  slot;
+
+    if (b->confirming) {
+        b->confirming = 0;
+        b->leases.holder.message = 0;
+    }
+
+    /* what this host has given away itself stays as it is */
+
+    for (slot = 0; slot < 2; slot++) {
+
+        if (b->leases.holder.tokens[slot]
+            == NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
+        {
+            b->leases.holder.tokens[slot] = 0;
+        }
+    }
+
+    if (!b->armed || record->lease_until <= now) {
         return;
     }
 
-    ngx_http_graph_policy_breaker_lease(b, NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE,
-                      ngx_min(until, now + NGX_HTTP_GRAPH_POLICY_LEASE));
+    if (record->message != 0) {
+        until = ngx_min(record->lease_until, now + b->confirm);
+
+        b->leases.until[0] = (uint32_t) until;
+        b->leases.holder.message = record->message;
+        b->confirming = 1;
+
+        return;
+    }
+
+    until = ngx_min(record->lease_until, now + NGX_HTTP_GRAPH_POLICY_LEASE);
+    slot = (record->setter_leased != 0);
+
+    b->leases.until[slot] = (uint32_t) until;
+    b->leases.holder.tokens[slot] = NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE;
 }
 
 
@@ -459,7 +520,7 @@ ngx_http_graph_policy_apply_link(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t    own;
     ngx_http_graph_policy_identity_t  id;
 
-    if (record->confirmed > now + NGX_HTTP_GRAPH_POLICY_AHEAD) {
+    if (record->confirmed > now + NGX_HTTP_GRAPH_POLICY_FLEET_AHEAD) {
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
     }
 

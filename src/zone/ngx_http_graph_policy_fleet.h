@@ -31,7 +31,7 @@
 #define NGX_HTTP_GRAPH_POLICY_NODE_HEARD  5000
 
 /* how far ahead of the clock a change may be, in milliseconds */
-#define NGX_HTTP_GRAPH_POLICY_AHEAD       60000
+#define NGX_HTTP_GRAPH_POLICY_FLEET_AHEAD       60000
 
 
 /* An entry that was received is counted as one of these. */

@@ -177,7 +177,7 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
-    ngx_http_graph_policy_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now, changes);
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 

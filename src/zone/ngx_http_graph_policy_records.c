@@ -109,6 +109,8 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record)
 {
+    uint64_t                            now, until;
+    ngx_time_t                         *tp;
     ngx_http_graph_policy_node_name_t  *name;
 
     if (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
@@ -123,13 +125,15 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     record->category = state->category;
     record->reason = state->reason;
     record->source = state->source;
-    record->credential = state->credential;
+    record->credential = state->bound ? state->credential : 0;
+    record->setter = state->bound ? 0 : state->credential;
     record->group = state->member.key;
     record->since = state->breaker.since;
     record->until = state->breaker.until;
     record->changed = state->breaker.changed;
     record->hold = state->breaker.hold;
     record->max = state->breaker.max;
+    record->confirm = state->breaker.confirm;
     record->holds = state->breaker.holds;
     record->blocked = state->blocked;
     record->status = state->status;
@@ -144,8 +148,24 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
                                       state->data + state->key_len,
                                       state->trace_len);
 
-    if (state->breaker.armed && state->breaker.lease.token != 0) {
-        record->lease_until = state->breaker.lease.until;
+    /* other hosts are told of the lease, a file isn't */
+
+    tp = ngx_timeofday();
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    until = ngx_http_graph_policy_breaker_leased_until(&state->breaker, now);
+
+    if (sh->fleet != NULL && state->breaker.armed && until > now) {
+        record->lease_until = until;
+
+        if (state->breaker.confirming) {
+            record->message = state->breaker.leases.holder.message;
+
+        } else {
+            record->setter_leased =
+                (state->breaker.leases.holder.tokens[1] != 0
+                 && (int32_t) (state->breaker.leases.until[1] - (uint32_t) now)
+                    > 0);
+        }
     }
 
     if (state->node_name != 0) {
@@ -385,6 +405,7 @@ ngx_http_graph_policy_record_failure(ngx_http_graph_policy_record_t *record,
     failure->verdict = verdict;
     failure->source = record->source;
     failure->status = record->status;
+    failure->credential = record->setter;
 }
 
 
@@ -397,7 +418,8 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
     b->changed = record->changed;
     b->hold = (uint32_t) record->hold;
     b->max = (uint32_t) record->max;
-    b->holds = (uint32_t) record->holds;
+    b->confirm = (uint32_t) record->confirm;
+    b->holds = (uint16_t) ngx_min(record->holds, 0xffff);
     b->armed = (record->armed != 0);
 }
 
@@ -410,6 +432,12 @@ ngx_http_graph_policy_record_bound(ngx_http_graph_policy_record_t *record,
 
     record->hold = ngx_min(record->hold, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
+
+    /* A file of an earlier version has none. */
+
+    record->confirm = (record->confirm != 0)
+                      ? ngx_min(record->confirm, NGX_HTTP_GRAPH_POLICY_LONGEST)
+                      : NGX_HTTP_GRAPH_POLICY_CONFIRM;
 
     if (record->armed
         && record->until == NGX_HTTP_GRAPH_POLICY_NEVER
@@ -438,9 +466,11 @@ ngx_http_graph_policy_record_is_over(ngx_http_graph_policy_zone_t *zone,
 
     order = ngx_http_graph_policy_breaker_order(&b,
                       record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY,
-                      record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+                      record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER,
+                      record->credential != 0);
 
     return ngx_http_graph_policy_breaker_is_over(order,
-                   ngx_http_graph_policy_breaker_order_key(&b, zone->memory),
+                   ngx_http_graph_policy_breaker_order_key(&b, zone->memory,
+                                                           now),
                                                  now);
 }

@@ -28,6 +28,9 @@
 /* the slab class of a state with the key of a phone, and of a link */
 #define NGX_HTTP_GRAPH_POLICY_SLOT        256
 
+/* the token of a lease that another host has */
+#define NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE  0xffffffffU
+
 /* the slab class of a conversation: a million of them are 128m */
 #define NGX_HTTP_GRAPH_POLICY_SMALL_SLOT  128
 
@@ -43,20 +46,26 @@ typedef struct {
     ngx_rbtree_node_t                member;
 
     ngx_http_graph_policy_breaker_t  breaker;
-    uint64_t                         credential;    /* 0: everyone's */
+
+    /*
+     * Of a bound state the credential that it covers; of one that covers
+     * everyone that whose answer has set it, 0 if no answer has.
+     */
+    uint64_t                         credential;
     int64_t                          code;          /* -1: none */
     int64_t                          subcode;       /* -1: none */
     uint32_t                         blocked;       /* sends */
     uint16_t                         status;
-    uint16_t                         data_size;     /* bytes */
-    uint8_t                          kind;
-    uint8_t                          category;
+    uint8_t                          data_size;     /* bytes */
     uint8_t                          reason;
-    uint8_t                          order_in;  /* which tree of order */
     uint8_t                          key_len;
     uint8_t                          trace_len;
     uint8_t                          node_name; /* its place, or 0 */
-    unsigned                         large:1;   /* likewise of order */
+    unsigned                         kind:3;
+    unsigned                         category:3;
+    unsigned                         order_in:3;    /* which tree of order */
+    unsigned                         large:1;       /* likewise */
+    unsigned                         bound:1;
     unsigned                         dry_run:1;
     unsigned                         source:2;
     unsigned                         counted_as:2;  /* category, if armed */
@@ -109,6 +118,11 @@ typedef struct {
 } ngx_http_graph_policy_tree_t;
 
 
+/* what it takes of a zone */
+#define ngx_http_graph_policy_state_size(state)                               \
+    ((size_t) NGX_HTTP_GRAPH_POLICY_SLOT << (state)->large)
+
+
 /* what the zone and its state file know of each other */
 
 typedef struct {
@@ -129,7 +143,8 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     armed_conversations;
     ngx_atomic_t                     limited;
     ngx_atomic_t                     linked;
-    u_char                           pad[128 - 5 * sizeof(ngx_atomic_t)];
+    ngx_atomic_t                     awaited;   /* statuses of messages */
+    u_char                           pad[128 - 6 * sizeof(ngx_atomic_t)];
 
     ngx_http_graph_policy_counters_t  counters;
 
@@ -155,6 +170,8 @@ struct ngx_http_graph_policy_shctx_s {
     /* of the usual size, and of larger ones, which free no room for others */
     ngx_http_graph_policy_tree_t     order[2][NGX_HTTP_GRAPH_POLICY_NORDERS];
 
+    size_t                           bound_size;    /* of all bound ones */
+
     /* armed ones, everyone's and bound, to skip lookups that find nothing */
     ngx_uint_t                       live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];
 
@@ -174,7 +191,7 @@ struct ngx_http_graph_policy_shctx_s {
 
 typedef struct {
     uint64_t                         hash;
-    uint64_t                         credential;
+    uint64_t                         credential;    /* 0: everyone's */
     ngx_str_t                        key;
     ngx_uint_t                       kind;
 } ngx_http_graph_policy_place_t;
@@ -297,10 +314,28 @@ void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, size_t size,
     ngx_http_graph_policy_place_t *place, ngx_uint_t reason);
 
+/* the one with the soonest end in an order; NULL if that is empty */
+ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_oldest(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
+
+/*
+ * Where the state lies that such a failure of "id" sets; the account of "id" is
+ * filled in if it is known.  NGX_DECLINED if it sets none that is probed.
+ */
+ngx_int_t ngx_http_graph_policy_state_of_failure(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_source_e source,
+    ngx_http_graph_policy_place_t *place);
+
 /* Shows the failure that set or re-armed the state. */
 void ngx_http_graph_policy_state_describe(
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_failure_t *failure);
+
+/* Under which terms it may be probed. */
+void ngx_http_graph_policy_state_terms(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_terms_t *terms);
 
 /* Brings counts, groups and order in line with what the breaker became. */
 void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
@@ -357,9 +392,9 @@ void ngx_http_graph_policy_group_rejoin(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t key);
 
 
-/* Drops what is over. */
+/* Drops what is over, and clears what no status has told otherwise of. */
 void ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone,
-    uint64_t now);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
 
 
 /* the record of id->conversation, NULL if there is none */
@@ -372,7 +407,11 @@ uint64_t ngx_http_graph_policy_conversation_hash(
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_create(
     ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live,
-    ngx_http_graph_policy_changes_t *changes);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
+/* the one whose end is the soonest; NULL if there is none */
+ngx_http_graph_policy_conversation_t *
+    ngx_http_graph_policy_conversation_oldest(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t live);
 void ngx_http_graph_policy_conversation_init(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t hash);
@@ -392,7 +431,7 @@ void ngx_http_graph_policy_conversation_remove(
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_limits(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_gate_t *gate, uint64_t *end);
+    ngx_http_graph_policy_gate_t *gate, uint64_t now, uint64_t *end);
 
 /* as zone_learn() and zone_clear() */
 ngx_int_t ngx_http_graph_policy_conversation_learn(

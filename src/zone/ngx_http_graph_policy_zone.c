@@ -31,7 +31,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   11
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   12
 
 /*
  * A zone that another version of the module has made isn't walked.  Whoever
@@ -488,6 +488,13 @@ ngx_http_graph_policy_zone_armed_conversations(
     ngx_http_graph_policy_zone_t *zone)
 {
     return zone->sh->armed_conversations;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_zone_awaited(ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->awaited;
 }
 
 

@@ -84,7 +84,7 @@ typedef struct {
 
 typedef struct {
     uint64_t                         hash;
-    uint64_t                         lease;         /* 0 if none was taken */
+    uint32_t                         lease;         /* 0 if none was taken */
     uint8_t                          reason;
     uint8_t                          kind;          /* of key */
 } ngx_http_graph_policy_ref_t;

@@ -123,6 +123,16 @@ lines(void)
     set_text(&record.key, "1");
     is_line(&record, STATE "\n", "a state");
 
+    record.setter = 0xabcdef;
+    record.confirm = 8;
+    is_line(&record, "{\"state\":\"phone\",\"key\":\"1\","
+            "\"setter\":\"0000000000abcdef\",\"category\":\"fatal\","
+            "\"reason\":\"phone-disconnected\",\"code\":133010,"
+            "\"status\":400,\"source\":\"answer\",\"armed\":true,"
+            "\"since\":1,\"until\":2,\"changed\":3,\"hold\":4,"
+            "\"max\":5,\"confirm\":8,\"holds\":6,\"blocked\":7}\n",
+            "a state that knows who has set it");
+
     /* the longest there can be */
 
     memset(record.key.data, '9', NGX_HTTP_GRAPH_POLICY_RECORD_TEXT);
