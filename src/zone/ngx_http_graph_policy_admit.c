@@ -23,6 +23,9 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
+static void ngx_http_graph_policy_take_lease(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    uint32_t lease, ngx_http_graph_policy_asker_t *asker, uint64_t now);
 static uint32_t ngx_http_graph_policy_next_lease(
     ngx_http_graph_policy_shctx_t *sh);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
@@ -48,7 +51,6 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t                             i, n, counted;
     ngx_http_graph_policy_ref_t           *ref;
     ngx_http_graph_policy_asker_t          asker;
-    ngx_http_graph_policy_terms_t          terms;
     ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
     ngx_http_graph_policy_scales_t         scales;
@@ -98,11 +100,8 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
                 continue;
             }
 
-            ngx_http_graph_policy_state_terms(states[i], &terms);
-            ngx_http_graph_policy_breaker_lease(&states[i]->breaker, lease,
-                                                &terms, &asker, now);
-            ngx_http_graph_policy_mark(zone, states[i]->node.key,
-                                       states[i]->reason, 0);
+            ngx_http_graph_policy_take_lease(zone, states[i], lease, &asker,
+                                             now);
         }
 
         ref = &cover->refs[cover->n++];
@@ -148,6 +147,22 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
 
 /* of 32 bits, of which 0 is none */
+
+/* The other hosts of a fleet are told, so that they don't probe, too. */
+
+static void
+ngx_http_graph_policy_take_lease(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, uint32_t lease,
+    ngx_http_graph_policy_asker_t *asker, uint64_t now)
+{
+    ngx_http_graph_policy_terms_t  terms;
+
+    ngx_http_graph_policy_state_terms(state, &terms);
+    ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,
+                                        now);
+    ngx_http_graph_policy_mark(zone, state->node.key, state->reason, 0);
+}
+
 
 static uint32_t
 ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
