@@ -408,7 +408,7 @@ is_deeply([map { [$_->[0] =~ /^`(.*)`$/, @$_[1, 2]] } rows($section)],
 my (%built_in, %described);
 my (@not_again, @open);
 
-my ($built_in) = $table_c =~ /_table\[\] = \{\n(.*?)\n\n\n\/\* in the order/s;
+my ($built_in) = $table_c =~ /_table\[\] = \{\n(.*?)\n\n\n\/\* In the order/s;
 
 for my $row ($built_in =~ /^ {4}((?:ROW|FATAL|TEMP|CONTEXT|REQUEST)\(.*?\)),$/msg)
 {

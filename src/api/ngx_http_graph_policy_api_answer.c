@@ -5,10 +5,11 @@
 
 
 /*
- * The answers of the API: documents in chunks, errors, headers.  They are sent
- * as a body and not returned as a status, so no error_page stands for them.
+ * The answers of the API: documents in chunks, errors, headers.  An error is
+ * sent with a body, not returned as a status, so that no error_page replaces
+ * it.
  *
- * Lock rule: none.  Memory: the request's pool.
+ * No lock is taken.  Memory comes from the request's pool.
  */
 
 
@@ -25,7 +26,9 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* of most answers, and of a page of states */
+/*
+ * Most answers fit into the first chunk, and a page of states into the second.
+ */
 #define NGX_HTTP_GRAPH_POLICY_FIRST_CHUNK  2048
 #define NGX_HTTP_GRAPH_POLICY_CHUNK        32768
 

@@ -5,11 +5,11 @@
 
 
 /*
- * The response headers that are ours: put on, and taken off what the upstream
- * sent under their names.
+ * Adds the module's own response headers, and removes headers of the same
+ * names that the upstream has sent.
  *
- * Lock rule: none.  Memory: the request's pool.  Nothing of a body enters a
- * header but numbers and the trace id, which have been checked.
+ * No lock is taken.  Memory comes from the request's pool.  Only numbers and
+ * the trace id, which have been checked, get from a body into a header.
  */
 
 

@@ -5,10 +5,11 @@
 
 
 /*
- * The lines of a state file: the table of their members, by which they are
- * written and read, and the writing.
+ * Writes the lines of a state file.  The table of their members, by which they
+ * are written and read, is here as well.
  *
- * Pure: no lock; the record and the text are the caller's.
+ * The file is pure: it takes no lock; the record and the text are the
+ * caller's.
  */
 
 
@@ -32,7 +33,7 @@ static ngx_uint_t ngx_http_graph_policy_record_is_left_out(
     ngx_http_graph_policy_member_t *member, void *field);
 
 
-/* in the order of ngx_http_graph_policy_key_e, which has more */
+/* In the order of ngx_http_graph_policy_key_e, which has more. */
 
 static ngx_str_t  ngx_http_graph_policy_record_kinds[] = {
     ngx_string("credential"),
@@ -42,7 +43,7 @@ static ngx_str_t  ngx_http_graph_policy_record_kinds[] = {
 };
 
 
-/* in the order of ngx_http_graph_policy_source_e */
+/* In the order of ngx_http_graph_policy_source_e. */
 
 static ngx_str_t  ngx_http_graph_policy_record_sources[] = {
     ngx_string("answer"),
@@ -62,7 +63,7 @@ static ngx_str_t  ngx_http_graph_policy_record_sources[] = {
                                  NULL)
 
 
-/* lines are written in this order */
+/* Members are written in this order. */
 
 ngx_http_graph_policy_member_t
     ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS] = {
@@ -230,7 +231,10 @@ ngx_http_graph_policy_record_value(u_char *p,
 
     default: /* NGX_HTTP_GRAPH_POLICY_VALUE_CODE */
 
-        /* not every reader of JSON counts further */
+        /*
+         * Not every JSON reader represents larger numbers exactly, so they are
+         * written as strings.
+         */
 
         if (*n <= NGX_HTTP_GRAPH_POLICY_RECORD_MAX) {
             return ngx_http_graph_policy_record_number(p, *n);
@@ -245,7 +249,10 @@ ngx_http_graph_policy_record_value(u_char *p,
 }
 
 
-/* nothing that is written needs an escape */
+/*
+ * The text isn't escaped: none of the characters that JSON wants escaped can
+ * occur in a record.
+ */
 
 static u_char *
 ngx_http_graph_policy_record_put(u_char *p, u_char *data, size_t len)

@@ -5,8 +5,10 @@
 
 
 /*
- * The signature of a webhook; the only room that knows OpenSSL.  Pure: no
- * lock; keys are in OpenSSL's own memory until their maker destroys them.
+ * Computes the signature of a webhook; no other file calls OpenSSL.
+ *
+ * The file is pure: it takes no lock.  Keys are in OpenSSL's own memory until
+ * the caller destroys them.
  */
 
 
@@ -24,10 +26,10 @@
 
 
 /*
- * OpenSSL 3.0 deprecates HMAC_CTX, versions before it have no EVP_MAC.  Either
- * is given the key anew for each body: EVP_MAC_init() without a key starts no
- * new body before 3.0.3, it goes on with the one before (OpenSSL's issue
- * 17811).
+ * OpenSSL 3.0 deprecates HMAC_CTX, and earlier versions have no EVP_MAC.  Both
+ * are given the key anew for each body: before 3.0.3 EVP_MAC_init() without a
+ * key doesn't start a new body, it goes on with the one before (OpenSSL's
+ * issue 17811).
  */
 
 #if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
@@ -133,7 +135,10 @@ ngx_http_graph_policy_signature_create(u_char *key, size_t len)
     sig->key = OPENSSL_memdup(key, len);
     sig->len = len;
 
-    /* a key that OpenSSL doesn't take is known now, not with the first body */
+    /*
+     * The first body may come much later, so a key that OpenSSL refuses is
+     * found here, when the configuration is read.
+     */
 
     if (sig->hmac == NULL || sig->key == NULL
         || ngx_http_graph_policy_hmac_init(sig->hmac, key, len) != 1)
@@ -169,7 +174,10 @@ ngx_http_graph_policy_hmac_new(void)
                                                  OSSL_DIGEST_NAME_SHA2_256, 0);
     params[1] = OSSL_PARAM_construct_end();
 
-    /* here, as init() with a digest would look it up for each body */
+    /*
+     * The digest is set here because EVP_MAC_init() would otherwise look it up
+     * for each body.
+     */
 
     if (hmac != NULL && EVP_MAC_CTX_set_params(hmac, params) != 1) {
         EVP_MAC_CTX_free(hmac);
@@ -245,7 +253,10 @@ ngx_http_graph_policy_signature_result(ngx_http_graph_policy_signature_t *sig,
         return NGX_OK;
     }
 
-    /* nginx would take what is left there for an error of a connection */
+    /*
+     * nginx would take errors that are left in OpenSSL's queue for those of a
+     * connection, so the queue is emptied.
+     */
 
     ERR_clear_error();
 
