@@ -70,13 +70,14 @@ ngx_uint_t ngx_http_graph_policy_limit_is_live(
     ngx_http_graph_policy_limit_t *limit, uint64_t until, uint64_t now);
 
 /*
- * Returns the time until which the limit blocks a message at the gate, or 0 if
- * it doesn't block that message.  "until" is the end by the longest hold of the
- * zone; at a location with a shorter hold the limit ends earlier.
+ * Returns the time until which the limit blocks a message at the gate.  "until"
+ * is the end by the longest hold of the zone; at a location with a shorter hold
+ * the limit ends earlier.  Returns 0 if it doesn't block that message, or if its
+ * end is further ahead than a hold can last, as the clock was stepped back.
  */
 uint64_t ngx_http_graph_policy_limit_end(
     ngx_http_graph_policy_limit_t *limit, uint64_t until,
-    ngx_http_graph_policy_gate_t *gate);
+    ngx_http_graph_policy_gate_t *gate, uint64_t now);
 
 /* Returns the end of a refusal's limit; "now" or before if it is over. */
 uint64_t ngx_http_graph_policy_limit_until(
@@ -99,7 +100,7 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_limit_refuse(
  * which it does unless that is of a later second.
  */
 ngx_uint_t ngx_http_graph_policy_limit_yields(
-    ngx_http_graph_policy_limit_t *limit, uint64_t when);
+    ngx_http_graph_policy_limit_t *limit, uint64_t when, uint64_t now);
 
 /* Returns the end of the memory of a limit; "hold" is the zone's longest. */
 uint64_t ngx_http_graph_policy_limit_memory(uint64_t when, uint32_t hold);

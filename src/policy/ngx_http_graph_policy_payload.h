@@ -61,6 +61,16 @@ typedef enum {
 } ngx_http_graph_policy_item_e;
 
 
+/* what became of a message, as a status of it says */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_STATUS_OTHER = 0,
+    NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED,         /* or is on its way: "sent",
+                                                     "delivered", "read" */
+    NGX_HTTP_GRAPH_POLICY_STATUS_FAILED
+} ngx_http_graph_policy_wh_status_e;
+
+
 /*
  * The names by which Meta knows somebody: a phone number, or the id of a group
  * in its place; a business-scoped user id; that user's id of the parent form,
@@ -103,7 +113,8 @@ struct ngx_http_graph_policy_contact_s {
 
 /*
  * The tree has all messages, the calls that a customer makes, and statuses,
- * values and parts of a history that have errors.
+ * values and parts of a history that have errors.  If statuses are wanted, it
+ * also has those that report the fate of a message whose id they bear.
  */
 
 struct ngx_http_graph_policy_item_s {
@@ -119,6 +130,10 @@ struct ngx_http_graph_policy_item_s {
 
     /* seconds since the epoch, 0 if there is none */
     time_t                             time;
+
+    /* of the message that a status is about, where statuses are wanted */
+    ngx_str_t                          id;
+    ngx_http_graph_policy_wh_status_e  status;
 
     ngx_http_graph_policy_item_e       place;
 
@@ -205,7 +220,8 @@ size_t ngx_http_graph_policy_payload_memory(size_t len);
 /*
  * Reads one complete payload of "len" bytes, which isn't changed.  "arena" is
  * the same as for json_parse(); "memory" has payload_memory(len) bytes, and the
- * alignment of malloc().
+ * alignment of malloc().  "statuses" is 1 if statuses without an error are
+ * wanted, as a state waits for the status of a message.
  *
  * Returns NGX_OK if it is one whole JSON object.  Members may come in any
  * order; unknown ones are passed over, and a known member of a wrong type
@@ -218,7 +234,8 @@ size_t ngx_http_graph_policy_payload_memory(size_t len);
  * is then empty.
  */
 ngx_int_t ngx_http_graph_policy_payload_read(u_char *body, size_t len,
-    void *arena, void *memory, ngx_http_graph_policy_payload_t *payload);
+    void *arena, void *memory, ngx_uint_t statuses,
+    ngx_http_graph_policy_payload_t *payload);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_PAYLOAD_H_INCLUDED_ */

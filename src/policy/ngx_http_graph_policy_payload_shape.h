@@ -66,6 +66,8 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_WH_PARENT,
     NGX_HTTP_GRAPH_POLICY_WH_GROUP,
     NGX_HTTP_GRAPH_POLICY_WH_MEMBER,
+    NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_ID,
+    NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_STATUS,
     NGX_HTTP_GRAPH_POLICY_WH_TIME,
     NGX_HTTP_GRAPH_POLICY_WH_TYPE,
     NGX_HTTP_GRAPH_POLICY_WH_DIRECTION,
@@ -104,6 +106,9 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_events[];
 
 /* words of event_e */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[];
+
+/* words of wh_status_e */
+extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[];
 
 /* words for a call: 1 if it wasn't made by the customer, else 0 */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
@@ -154,6 +159,9 @@ typedef struct {
     unsigned                            numbered:1;
     unsigned                            named:1;  /* it has a waba_info */
     unsigned                            outgoing:1; /* a call of ours */
+
+    /* statuses without an error are kept, too */
+    unsigned                            statuses:1;
 
     /* the payload isn't about WhatsApp accounts */
     unsigned                            foreign:1;

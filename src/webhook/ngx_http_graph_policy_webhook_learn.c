@@ -63,6 +63,13 @@ static ngx_uint_t ngx_http_graph_policy_trust_phone(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_item(
     ngx_http_graph_policy_learning_t *learning);
+static void ngx_http_graph_policy_learn_status(
+    ngx_http_graph_policy_learning_t *learning);
+static void ngx_http_graph_policy_decide(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict);
 static ngx_uint_t ngx_http_graph_policy_is_inbound(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_inbound(
@@ -361,6 +368,12 @@ ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
             ngx_http_graph_policy_learn_inbound(learning, names, n, when);
         }
 
+        if (item->id.len != 0 && learning->trusted
+            && learning->change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES)
+        {
+            ngx_http_graph_policy_learn_status(learning);
+        }
+
         learning->error = item->errors;
     }
 
@@ -370,7 +383,75 @@ ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
 }
 
 
-/* Returns 1 if the customer wrote or called, which opens the service window. */
+/* what became of a message that may be the probe of a state */
+
+static void
+ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
+{
+    uint64_t                          message;
+    ngx_http_graph_policy_item_t     *item;
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_failure_t   failure;
+    ngx_http_graph_policy_verdict_t   verdict;
+
+    item = learning->item;
+
+    message = ngx_http_graph_policy_zone_fingerprint(learning->ctx->zone,
+                                                     &item->id);
+
+    if (item->status != NGX_HTTP_GRAPH_POLICY_STATUS_FAILED) {
+        ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                           &learning->identity, message, NULL,
+                                           learning->now, &learning->changes);
+        return;
+    }
+
+    ngx_http_graph_policy_decide(learning, item->errors, &facts, &verdict);
+
+    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    failure.verdict = &verdict;
+    failure.facts = &facts;
+    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+    failure.now = learning->now;
+    failure.sent = learning->now;
+    failure.status = NGX_HTTP_BAD_REQUEST;
+
+    ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                       &learning->identity, message, &failure,
+                                       learning->now, &learning->changes);
+}
+
+
+/* an error that may be missing, and by the location's rules what it means */
+
+static void
+ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    ngx_array_t  *rules;
+
+    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
+
+    if (error != NULL) {
+        facts->code = error->code;
+        facts->subcode = error->subcode;
+        facts->has_code = error->has_code;
+        facts->has_subcode = error->has_subcode;
+    }
+
+    rules = learning->glcf->rules;
+
+    ngx_http_graph_policy_rules_decide(facts,
+                                       (rules != NULL) ? rules->elts : NULL,
+                                       (rules != NULL) ? rules->nelts : 0,
+                                       verdict);
+}
+
+
+/* whether the customer has made himself heard, which opens the window */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_inbound(ngx_http_graph_policy_learning_t *learning)
@@ -435,7 +516,6 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
     time_t                             when;
     ngx_str_t                          names[NGX_HTTP_GRAPH_POLICY_NNAMES];
     ngx_uint_t                         i, n;
-    ngx_array_t                       *rules;
     ngx_http_graph_policy_item_t      *item;
     ngx_http_graph_policy_facts_t      facts;
     ngx_http_graph_policy_verdict_t    verdict;
@@ -443,19 +523,7 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
 
     item = learning->item;
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-
-    facts.code = learning->error->code;
-    facts.subcode = learning->error->subcode;
-    facts.has_code = learning->error->has_code;
-    facts.has_subcode = learning->error->has_subcode;
-
-    rules = learning->glcf->rules;
-
-    ngx_http_graph_policy_rules_decide(&facts,
-                                       (rules != NULL) ? rules->elts : NULL,
-                                       (rules != NULL) ? rules->nelts : 0,
-                                       &verdict);
+    ngx_http_graph_policy_decide(learning, learning->error, &facts, &verdict);
 
     ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
 

@@ -30,6 +30,7 @@ typedef struct {
     uint32_t                         lease;     /* held already, or 0 */
     unsigned                         may_probe:1;   /* target in normal form,
                                                        body was read */
+    unsigned                         asks_again:1;  /* if a state is due */
     unsigned                         cooldown:1;    /* temporary states block */
     unsigned                         uncounted:1;   /* not a blocked send */
 } ngx_http_graph_policy_query_t;
