@@ -61,12 +61,12 @@ typedef enum {
 } ngx_http_graph_policy_item_e;
 
 
-/* what became of a message, as a status of it says */
+/* The fate of a message, as a status reports it. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_STATUS_OTHER = 0,
-    NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED,         /* or is on its way: "sent",
-                                                     "delivered", "read" */
+    NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED,         /* "sent", "delivered",
+                                                     "read" */
     NGX_HTTP_GRAPH_POLICY_STATUS_FAILED
 } ngx_http_graph_policy_wh_status_e;
 
@@ -131,7 +131,7 @@ struct ngx_http_graph_policy_item_s {
     /* seconds since the epoch, 0 if there is none */
     time_t                             time;
 
-    /* of the message that a status is about, where statuses are wanted */
+    /* if statuses are wanted, the message that a status is about, its fate */
     ngx_str_t                          id;
     ngx_http_graph_policy_wh_status_e  status;
 

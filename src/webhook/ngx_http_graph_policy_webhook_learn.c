@@ -383,7 +383,7 @@ ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
 }
 
 
-/* what became of a message that may be the probe of a state */
+/* Learns the status of a message, which may have been the probe of a state. */
 
 static void
 ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
@@ -423,7 +423,7 @@ ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
 }
 
 
-/* an error that may be missing, and by the location's rules what it means */
+/* Judges an error, which may be missing, by the location's rules. */
 
 static void
 ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
@@ -451,7 +451,7 @@ ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
 }
 
 
-/* whether the customer has made himself heard, which opens the window */
+/* Returns 1 if the customer wrote or called, which opens the window. */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_inbound(ngx_http_graph_policy_learning_t *learning)

@@ -51,7 +51,7 @@ struct ngx_http_graph_policy_learning_s {
 
     /* The members below are about the open change. */
     ngx_http_graph_policy_identity_t         identity;  /* account, phone */
-    ngx_http_graph_policy_changes_t          changes;   /* one call's */
+    ngx_http_graph_policy_changes_t          changes;   /* the last call's */
     uint64_t                                 now;
     time_t                                   time;      /* entry's, or 0 */
     time_t                                   oldest;    /* inbound, or 0 */

@@ -21,11 +21,11 @@
  */
 
 
-/* one call evicts at most so many times from a full zone */
+/* the most evictions that one call makes in a full zone */
 #define NGX_HTTP_GRAPH_POLICY_EVICTIONS  4
 
 /*
- * One call can change a state, and evict all states of a page for it each time.
+ * A call can change a state, and evict all states of a page for it each time.
  * A page of 4k holds 16 states, so all of them have a place here; if pages are
  * larger, the rest is only counted, in "lost".
  */

@@ -177,7 +177,7 @@ struct ngx_http_graph_policy_shctx_s {
      */
     ngx_http_graph_policy_tree_t     order[2][NGX_HTTP_GRAPH_POLICY_NORDERS];
 
-    size_t                           bound_size;    /* of bound states */
+    size_t                           bound_size;    /* bound states, bytes */
 
     /* armed states, everyone's and bound, to skip lookups that find nothing */
     ngx_uint_t                       live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];

@@ -109,7 +109,7 @@ typedef struct {
     uint8_t                          dry_run;
     uint8_t                          kind;          /* key_e */
     uint8_t                          stored_reason;
-    uint8_t                          reason;        /* as shown */
+    uint8_t                          reason;        /* the shown one */
     uint8_t                          key_len;
     uint8_t                          trace_len;
     uint8_t                          leased;        /* a probe is on its way */

@@ -39,7 +39,7 @@ typedef struct {
 } ngx_http_graph_policy_cursor_t;
 
 
-/* One call visits at most so many nodes, which bounds its time in the mutex. */
+/* A call visits at most so many nodes, which bounds its time in the mutex. */
 #define NGX_HTTP_GRAPH_POLICY_BATCH  16
 
 /*
