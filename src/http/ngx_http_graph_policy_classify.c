@@ -370,16 +370,6 @@ ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
 }
 
 
-/* when the request that is being answered left for the upstream */
-
-uint64_t
-ngx_http_graph_policy_sent(ngx_http_request_t *r)
-{
-    return ngx_http_graph_policy_now()
-           - (uint64_t) (ngx_current_msec - r->upstream->start_time);
-}
-
-
 /* RFC 9110, 10.2.3: seconds or a date, to milliseconds; 0 if neither */
 
 static ngx_msec_t
