@@ -7,8 +7,8 @@
 /*
  * After the upstream, a 2xx to what may end a state: its body is read as it
  * passes, and the states are told what it proves.  A status alone proves
- * nothing, since Graph also answers 200 with an error, and receipts with success
- * while messages are refused.
+ * nothing, since Graph also answers 200 with an error, and receipts with
+ * success while messages are refused.
  *
  * Nothing waits for that: the buffers go on as they are, only the last one goes
  * after the states were told, so that whoever has the whole answer finds them

@@ -72,7 +72,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     shown = ngx_http_graph_policy_weigh(states, n, &asker, now, &scales);
 
     limit = ngx_http_graph_policy_conversation_limits(zone->sh, id,
-                                                      &query->gate, &end);
+                                                      &query->gate, now, &end);
 
     if (limit != NULL && now < end
         && ngx_http_graph_policy_breaker_weigh(&scales, end, limit->dry_run))

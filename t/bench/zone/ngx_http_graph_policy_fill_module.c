@@ -209,7 +209,7 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
                                      accounts ? i % accounts : i, &sender);
         }
 
-        failure.now = (uint64_t) ngx_time() * 1000 + i;
+        failure.now = (uint64_t) ngx_time() * 1000 + i / 100;
         failure.sent = failure.now;
 
         if (ngx_http_graph_policy_zone_learn(zone, &sender.query.identity,
@@ -310,9 +310,14 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t                      i, unexpected;
     ngx_http_graph_policy_view_t    view;
     ngx_http_graph_policy_cover_t   cover;
+    ngx_http_graph_policy_changes_t  changes;
 
     now = (uint64_t) ngx_time() * 1000;
     unexpected = 0;
+
+    changes.request = NULL;
+    changes.log = ngx_cycle->log;
+    changes.level = NGX_LOG_DEBUG;
 
     CALLGRIND_START_INSTRUMENTATION;
     CALLGRIND_ZERO_STATS;
@@ -321,7 +326,7 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
 
     for (i = 0; i < n; i++) {
         if (ngx_http_graph_policy_zone_admit(zone, &senders[i].query,
-                                             now, &cover, &view)
+                                             now, &changes, &cover, &view)
             != expect)
         {
             unexpected++;
