@@ -375,16 +375,6 @@ ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
 }
 
 
-/* Returns the time when the request was sent to the upstream. */
-
-uint64_t
-ngx_http_graph_policy_sent(ngx_http_request_t *r)
-{
-    return ngx_http_graph_policy_now()
-           - (uint64_t) (ngx_current_msec - r->upstream->start_time);
-}
-
-
 /*
  * Converts a Retry-After, which is in seconds or a date (RFC 9110, 10.2.3), to
  * milliseconds; returns 0 if it is neither.

@@ -33,8 +33,6 @@ void ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 void ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_msec_t conversation_hold, ngx_http_graph_policy_limits_t *limits);
 
-/* Returns the time, in ms, when the request was sent to the upstream. */
-uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_ */

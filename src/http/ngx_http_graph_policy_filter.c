@@ -18,8 +18,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_backoff.h"
-#include "ngx_http_graph_policy_breaker.h"
-#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_classify.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
@@ -30,18 +28,13 @@
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_park.h"
-#include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_retry.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_success.h"
 #include "ngx_http_graph_policy_tag.h"
-#include "ngx_http_graph_policy_tell.h"
-#include "ngx_http_graph_policy_text.h"
-#include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_admit.h"
 #include "ngx_http_graph_policy_zone_count.h"
-#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static ngx_int_t ngx_http_graph_policy_header_filter(ngx_http_request_t *r);

@@ -52,6 +52,11 @@ static ngx_int_t ngx_http_graph_policy_may_probe(ngx_http_request_t *r,
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_endpoint_t *endpoint);
+static ngx_int_t ngx_http_graph_policy_ask_zone(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint,
+    ngx_http_graph_policy_cover_t *cover, uint64_t now,
+    ngx_http_graph_policy_admission_e *admission);
 static ngx_int_t ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 static ngx_int_t ngx_http_graph_policy_save_refs(
@@ -371,7 +376,6 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_uint_t                          dry_run;
     ngx_http_graph_policy_view_t       *view;
     ngx_http_graph_policy_cover_t       cover;
-    ngx_http_graph_policy_changes_t     changes;
     ngx_http_graph_policy_admission_e   admission;
 
     view = ctx->view;
@@ -400,35 +404,11 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     now = ngx_http_graph_policy_now();
 
-    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+    rc = ngx_http_graph_policy_ask_zone(r, ctx, glcf, endpoint, &cover, now,
+                                        &admission);
 
-    ctx->query.may_probe = 0;
-    ctx->query.asks_again = 1;
-
-    admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
-                                                 &changes, &cover, view);
-
-    /*
-     * A state waits for a probe.  It costs time to find out if the request may
-     * be one, so that is done only now.
-     */
-
-    if ((admission == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
-         || admission == NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN)
-        && (view->until <= now || view->leased))
-    {
-        rc = ngx_http_graph_policy_may_probe(r, ctx, glcf, endpoint);
-
-        if (rc == NGX_AGAIN) {
-            return NGX_AGAIN;
-        }
-
-        ctx->query.may_probe = (rc == NGX_OK);
-        ctx->query.asks_again = 0;
-
-        admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query,
-                                                     now, &changes, &cover,
-                                                     view);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PASS) {
@@ -477,6 +457,49 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ctx->nrefs = 0;
     ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED;
     ngx_http_graph_policy_log_request(ctx, view, "blocks a request");
+
+    return NGX_OK;
+}
+
+
+/* The leases of a state that is due are taken by a second question alone. */
+
+static ngx_int_t
+ngx_http_graph_policy_ask_zone(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint,
+    ngx_http_graph_policy_cover_t *cover, uint64_t now,
+    ngx_http_graph_policy_admission_e *admission)
+{
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_changes_t   changes;
+
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+
+    ctx->query.may_probe = 0;
+    ctx->query.asks_again = 1;
+
+    *admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
+                                                  &changes, cover, ctx->view);
+
+    if ((*admission != NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
+         && *admission != NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN)
+        || (ctx->view->until > now && !ctx->view->leased))
+    {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_graph_policy_may_probe(r, ctx, glcf, endpoint);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    ctx->query.may_probe = (rc == NGX_OK);
+    ctx->query.asks_again = 0;
+
+    *admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
+                                                  &changes, cover, ctx->view);
 
     return NGX_OK;
 }

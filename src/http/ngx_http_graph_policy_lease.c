@@ -15,9 +15,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
-#include "ngx_http_graph_policy_classify.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_lease.h"
 #include "ngx_http_graph_policy_outcome.h"

@@ -63,13 +63,6 @@ static ngx_uint_t ngx_http_graph_policy_trust_phone(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_item(
     ngx_http_graph_policy_learning_t *learning);
-static void ngx_http_graph_policy_learn_status(
-    ngx_http_graph_policy_learning_t *learning);
-static void ngx_http_graph_policy_decide(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_wh_error_t *error,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict);
 static ngx_uint_t ngx_http_graph_policy_is_inbound(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_inbound(
@@ -380,74 +373,6 @@ ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
     if (learning->error == NULL) {
         learning->item = item->next;
     }
-}
-
-
-/* Learns the status of a message, which may have been the probe of a state. */
-
-static void
-ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
-{
-    uint64_t                          message;
-    ngx_http_graph_policy_item_t     *item;
-    ngx_http_graph_policy_facts_t     facts;
-    ngx_http_graph_policy_failure_t   failure;
-    ngx_http_graph_policy_verdict_t   verdict;
-
-    item = learning->item;
-
-    message = ngx_http_graph_policy_zone_fingerprint(learning->ctx->zone,
-                                                     &item->id);
-
-    if (item->status != NGX_HTTP_GRAPH_POLICY_STATUS_FAILED) {
-        ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
-                                           &learning->identity, message, NULL,
-                                           learning->now, &learning->changes);
-        return;
-    }
-
-    ngx_http_graph_policy_decide(learning, item->errors, &facts, &verdict);
-
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    failure.verdict = &verdict;
-    failure.facts = &facts;
-    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
-    failure.now = learning->now;
-    failure.sent = learning->now;
-    failure.status = NGX_HTTP_BAD_REQUEST;
-
-    ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
-                                       &learning->identity, message, &failure,
-                                       learning->now, &learning->changes);
-}
-
-
-/* Judges an error, which may be missing, by the location's rules. */
-
-static void
-ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_wh_error_t *error,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict)
-{
-    ngx_array_t  *rules;
-
-    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
-
-    if (error != NULL) {
-        facts->code = error->code;
-        facts->subcode = error->subcode;
-        facts->has_code = error->has_code;
-        facts->has_subcode = error->has_subcode;
-    }
-
-    rules = learning->glcf->rules;
-
-    ngx_http_graph_policy_rules_decide(facts,
-                                       (rules != NULL) ? rules->elts : NULL,
-                                       (rules != NULL) ? rules->nelts : 0,
-                                       verdict);
 }
 
 

@@ -86,6 +86,19 @@ void ngx_http_graph_policy_learn_resolved(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason);
 
+/* A status tells what became of a message that may be the probe of a state. */
+void ngx_http_graph_policy_learn_status(
+    ngx_http_graph_policy_learning_t *learning);
+
+/*
+ * Fills in what an error says, NULL if a failure has none, and what that means
+ * by the rules of the location.
+ */
+void ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict);
+
 /* Counts an error, and keeps it if it is the gravest so far. */
 void ngx_http_graph_policy_note_error(
     ngx_http_graph_policy_webhook_result_t *result,

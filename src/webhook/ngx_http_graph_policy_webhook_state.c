@@ -22,6 +22,7 @@
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_webhook_learning.h"
@@ -104,6 +105,70 @@ ngx_http_graph_policy_learn_resolved(
     ngx_http_graph_policy_zone_resolve(learning->ctx->zone,
                                        &learning->identity, kind, reason, when,
                                        learning->now, &learning->changes);
+}
+
+
+void
+ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
+{
+    uint64_t                          message;
+    ngx_http_graph_policy_item_t     *item;
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_failure_t   failure;
+    ngx_http_graph_policy_verdict_t   verdict;
+
+    item = learning->item;
+
+    message = ngx_http_graph_policy_zone_fingerprint(learning->ctx->zone,
+                                                     &item->id);
+
+    if (item->status != NGX_HTTP_GRAPH_POLICY_STATUS_FAILED) {
+        ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                           &learning->identity, message, NULL,
+                                           learning->now, &learning->changes);
+        return;
+    }
+
+    ngx_http_graph_policy_decide(learning, item->errors, &facts, &verdict);
+
+    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    failure.verdict = &verdict;
+    failure.facts = &facts;
+    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+    failure.now = learning->now;
+    failure.sent = learning->now;
+    failure.status = NGX_HTTP_BAD_REQUEST;
+
+    ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                       &learning->identity, message, &failure,
+                                       learning->now, &learning->changes);
+}
+
+
+void
+ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    ngx_array_t  *rules;
+
+    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
+
+    if (error != NULL) {
+        facts->code = error->code;
+        facts->subcode = error->subcode;
+        facts->has_code = error->has_code;
+        facts->has_subcode = error->has_subcode;
+    }
+
+    rules = learning->glcf->rules;
+
+    ngx_http_graph_policy_rules_decide(facts,
+                                       (rules != NULL) ? rules->elts : NULL,
+                                       (rules != NULL) ? rules->nelts : 0,
+                                       verdict);
 }
 
 

@@ -23,6 +23,9 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
+static void ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view);
 static uint32_t ngx_http_graph_policy_next_lease(
     ngx_http_graph_policy_shctx_t *sh);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
@@ -126,17 +129,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-
-        /*
-         * A request that will ask again isn't counted yet if the state is due,
-         * as it may become the probe.
-         */
-
-        shown->blocked += (counted
-                           && (!query->asks_again
-                               || now < ngx_http_graph_policy_breaker_until(
-                                                     &shown->breaker, now)));
-        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+        ngx_http_graph_policy_show(zone, query, shown, counted, now, view);
 
     } else if (limit != NULL) {
         limit->blocked += counted;
@@ -145,6 +138,26 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_publish(zone, changes);
 
     return admission;
+}
+
+
+/*
+ * Shows the state that blocks.  A request that will ask again isn't counted yet
+ * if that state is due, as it may become the probe.
+ */
+
+static void
+ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view)
+{
+    uint64_t  until;
+
+    until = ngx_http_graph_policy_breaker_until(&shown->breaker, now);
+
+    shown->blocked += (counted && (!query->asks_again || now < until));
+
+    ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
 }
 
 

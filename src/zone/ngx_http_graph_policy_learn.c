@@ -16,12 +16,10 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
-#include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
-#include "ngx_http_graph_policy_zone_admit.h"
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
