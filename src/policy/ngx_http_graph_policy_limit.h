@@ -73,7 +73,7 @@ ngx_uint_t ngx_http_graph_policy_limit_is_live(
  * Returns the time until which the limit blocks a message at the gate, given
  * that it ends at "until", the end of the longest hold in the zone: a location
  * with a shorter one lets pass earlier.  0: it doesn't block that message, or
- * its end is further ahead than a hold can reach, as the clock was stepped back.
+ * its end is further ahead than a hold can reach: the clock was stepped back.
  */
 uint64_t ngx_http_graph_policy_limit_end(
     ngx_http_graph_policy_limit_t *limit, uint64_t until,

@@ -5,8 +5,8 @@
 
 
 /*
- * What the zone is told of failures.  Each call takes the mutex once, and copies
- * out what it tells.
+ * What the zone is told of failures.  Each call takes the mutex once, and
+ * copies out what it tells.
  *
  * Lock and memory: see the zone's own file.  Views and refs are the caller's.
  */
