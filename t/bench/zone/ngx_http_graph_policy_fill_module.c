@@ -25,7 +25,10 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_admit.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 #if defined(__has_include)
 #if __has_include(<valgrind/callgrind.h>)
@@ -56,7 +59,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_graph_policy_identity_t  identity;
+    ngx_http_graph_policy_query_t     query;
     u_char                            phone[NGX_INT64_LEN];
     u_char                            account[NGX_INT64_LEN];
 } ngx_http_graph_policy_fill_sender_t;
@@ -80,7 +83,7 @@ static void ngx_http_graph_policy_fill_conversation(
 static ngx_int_t ngx_http_graph_policy_fill_time(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
-    ngx_int_t expect, ngx_uint_t *ns);
+    ngx_http_graph_policy_admission_e expect, ngx_uint_t *ns);
 static uint64_t ngx_http_graph_policy_fill_clock(void);
 static ngx_int_t ngx_http_graph_policy_fill_answer(ngx_http_request_t *r,
     u_char *text, size_t len);
@@ -151,6 +154,7 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
     ngx_http_graph_policy_view_t          view;
     ngx_http_graph_policy_zone_t         *zone;
     ngx_http_graph_policy_facts_t         facts;
+    ngx_http_graph_policy_changes_t       changes;
     ngx_http_graph_policy_failure_t       failure;
     ngx_http_graph_policy_verdict_t       verdict;
     ngx_http_graph_policy_fill_sender_t   sender;
@@ -181,6 +185,12 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
     failure.hold = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
     failure.max = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
 
+    /* nobody wants a line of each in the log */
+
+    ngx_memzero(&changes, sizeof(ngx_http_graph_policy_changes_t));
+    changes.log = r->connection->log;
+    changes.level = NGX_LOG_DEBUG;
+
     from = ngx_http_graph_policy_fill_held(zone, conversations);
     set = 0;
     failed = 0;
@@ -202,8 +212,8 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
         failure.now = (uint64_t) ngx_time() * 1000 + i;
         failure.sent = failure.now;
 
-        if (ngx_http_graph_policy_zone_learn(zone, &sender.identity, &failure,
-                                             &view)
+        if (ngx_http_graph_policy_zone_learn(zone, &sender.query.identity,
+                                             &failure, &changes, &view)
             != NGX_OK)
         {
             failed++;
@@ -274,9 +284,12 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
         }
     }
 
-    if (ngx_http_graph_policy_fill_time(zone, senders, n, NGX_BUSY, &found)
+    if (ngx_http_graph_policy_fill_time(zone, senders, n,
+                                        NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+                                        &found)
         != NGX_OK
-        || ngx_http_graph_policy_fill_time(zone, senders + n, n, NGX_OK,
+        || ngx_http_graph_policy_fill_time(zone, senders + n, n,
+                                           NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
                                            &unknown)
            != NGX_OK)
     {
@@ -292,7 +305,7 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
-    ngx_int_t expect, ngx_uint_t *ns)
+    ngx_http_graph_policy_admission_e expect, ngx_uint_t *ns)
 {
     uint64_t                        start, now;
     ngx_uint_t                      i, unexpected;
@@ -308,9 +321,8 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     start = ngx_http_graph_policy_fill_clock();
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_graph_policy_zone_admit(zone, &senders[i].identity,
-                                             NGX_HTTP_GRAPH_POLICY_MESSAGE,
-                                             now, &cover, &view)
+        if (ngx_http_graph_policy_zone_admit(zone, &senders[i].query, now,
+                                             &cover, &view)
             != expect)
         {
             unexpected++;
@@ -319,7 +331,8 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
 
     *ns = (ngx_http_graph_policy_fill_clock() - start) / ngx_max(n, 1);
 
-    CALLGRIND_DUMP_STATS_AT(expect == NGX_BUSY ? "found" : "unknown");
+    CALLGRIND_DUMP_STATS_AT(expect == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
+                            ? "found" : "unknown");
     CALLGRIND_STOP_INSTRUMENTATION;
 
     return unexpected ? NGX_ERROR : NGX_OK;
@@ -395,9 +408,10 @@ ngx_http_graph_policy_fill_phone(ngx_http_graph_policy_zone_t *zone,
 {
     ngx_http_graph_policy_identity_t  *id;
 
-    id = &sender->identity;
+    id = &sender->query.identity;
 
-    ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
+    ngx_memzero(&sender->query, sizeof(ngx_http_graph_policy_query_t));
+    sender->query.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
 
     id->phone.data = sender->phone;
     id->phone.len = ngx_sprintf(sender->phone, "%uL", number) - sender->phone;
@@ -423,13 +437,13 @@ ngx_http_graph_policy_fill_conversation(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fill_phone(zone, NGX_HTTP_GRAPH_POLICY_FILL_UNKNOWN,
                                      0, sender);
 
-    id = &sender->identity;
+    id = &sender->query.identity;
 
     key.data = text;
     key.len = ngx_sprintf(text, "%V:%uL", &id->phone, number) - text;
 
     id->conversation = ngx_http_graph_policy_zone_fingerprint(zone, &key);
-    id->gate = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
+    sender->query.gate.hold = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
 }
 
 
