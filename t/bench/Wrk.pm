@@ -34,7 +34,7 @@ sub run_wrk {
     print $f $request;
     close $f;
 
-    my ($text, $below) = $random ? @$random{qw(text below)} : ('', 0);
+    my ($text, $below) = $random ? @$random{qw(text below)} : (0, 0);
 
     open $f, '>', "$dir/wrk.lua" or die "Wrk: $!\n";
     print $f <<"END";
@@ -64,6 +64,8 @@ END
 
     my ($requests) = $out =~ /(\d+) requests in/
         or die "Wrk: wrk failed: $out\n";
+    die "Wrk: wrk doesn't take its script: $out\n" if $out =~ /\.lua:/;
+
     my ($rate) = $out =~ m,Requests/sec:\s+([\d.]+),;
     my ($half) = $out =~ /50%\s+(\S+)/;
     my ($most) = $out =~ /99%\s+(\S+)/;
