@@ -21,6 +21,18 @@
 #endif
 
 
+/*
+ * What the usual send doesn't come to is kept out of the functions that it runs
+ * through, which would save registers and check the stack for it.
+ */
+
+#if defined(__GNUC__)
+#define ngx_http_graph_policy_noinline  __attribute__((noinline))
+#else
+#define ngx_http_graph_policy_noinline
+#endif
+
+
 /* since 1.23.0 headers of one name are linked */
 
 #if (nginx_version >= 1023000)

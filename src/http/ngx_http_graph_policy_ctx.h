@@ -79,9 +79,10 @@ typedef struct {
     ngx_http_graph_policy_facts_t    facts;
     ngx_http_graph_policy_verdict_t  verdict;
 
-    /* the state that a local answer shows, and its code as text */
+    /* the state that a local answer shows; its code and its id as texts */
     ngx_http_graph_policy_view_t    *view;
     ngx_str_t                        code;
+    ngx_str_t                        state;
 
     /* seconds of the headers Retry-After and X-Graph-Hold, 0: none */
     time_t                           retry_after;
@@ -115,9 +116,23 @@ typedef struct {
 } ngx_http_graph_policy_ctx_t;
 
 
-/* the context, or NULL if the request has none yet */
-ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_get_ctx(
+/* an internal redirect forgets contexts, not what they hold */
+ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_find_ctx(
     ngx_http_request_t *r);
+
+/* the context, or NULL if the request has none yet */
+
+static ngx_inline ngx_http_graph_policy_ctx_t *
+ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
+
+    return (ctx == NULL && r->internal) ? ngx_http_graph_policy_find_ctx(r)
+                                        : ctx;
+}
+
 /* the context, made if need be; NULL if there is no memory */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
     ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
@@ -126,11 +141,23 @@ ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
 ngx_uint_t ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
+/* the upstream's cleanup stands just while the upstream itself is answering */
+#define ngx_http_graph_policy_is_answering(r)                                 \
+    ((r)->upstream != NULL && (r)->upstream->cleanup != NULL && !(r)->cached)
+
 /*
  * The status of the upstream's answer, whatever an error_page makes of it;
  * of nginx's own where the upstream isn't answering.
  */
-ngx_uint_t ngx_http_graph_policy_answer_status(ngx_http_request_t *r);
+
+static ngx_inline ngx_uint_t
+ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
+{
+    return (ngx_http_graph_policy_is_answering(r)
+            && r->upstream->headers_in.status_n != 0)
+           ? r->upstream->headers_in.status_n : r->headers_out.status;
+}
+
 
 /* what users are told of the request */
 ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(

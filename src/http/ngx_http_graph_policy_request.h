@@ -18,6 +18,14 @@
 #define NGX_HTTP_GRAPH_POLICY_SMALL  16384
 
 
+/* whether the end of a text is a literal */
+#define ngx_http_graph_policy_ends_with(s, literal)                           \
+    ((s)->len >= sizeof(literal) - 1                                          \
+     && ngx_memcmp((s)->data + (s)->len - (sizeof(literal) - 1), literal,     \
+                   sizeof(literal) - 1)                                       \
+        == 0)
+
+
 /* what the path and method say, without memory of their own */
 
 typedef struct {
@@ -77,10 +85,12 @@ ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
 
 /*
  * Narrows the Accept-Encoding that goes upstream to what can be inspected, that
- * of a send to "identity"; never adds one.  NGX_ERROR: no memory.
+ * of a send to "identity", for which the second one is the short way; never
+ * adds one.  NGX_ERROR: no memory.
  */
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r,
     ngx_uint_t send);
+ngx_int_t ngx_http_graph_policy_ask_identity(ngx_http_request_t *r);
 /* the request's headers are again as the client sent them */
 void ngx_http_graph_policy_restore_encoding(ngx_http_request_t *r);
 

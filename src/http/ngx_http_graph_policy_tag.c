@@ -53,7 +53,6 @@ ngx_int_t
 ngx_http_graph_policy_tag(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx)
 {
-    ngx_str_t                         value;
     ngx_http_graph_policy_verdict_t  *verdict;
 
     verdict = &ctx->verdict;
@@ -104,20 +103,11 @@ ngx_http_graph_policy_tag(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED) {
-        value.data = ngx_pnalloc(r->pool, NGX_HTTP_GRAPH_POLICY_ID_LEN);
-        if (value.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.len = ngx_http_graph_policy_write_id(value.data, ctx->view)
-                    - value.data;
-
-        if (ngx_http_graph_policy_header(r, "X-Graph-State", &value)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED
+        && ngx_http_graph_policy_header(r, "X-Graph-State", &ctx->state)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (ctx->hold_left != 0
@@ -191,11 +181,21 @@ ngx_int_t
 ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
     size_t len, ngx_str_t *value)
 {
+    ngx_list_t       *headers;
     ngx_table_elt_t  *h;
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
+    headers = &r->headers_out.headers;
+
+    /* nearly always there is room in the list's last part */
+
+    if (headers->last->nelts < headers->nalloc) {
+        h = (ngx_table_elt_t *) headers->last->elts + headers->last->nelts++;
+
+    } else {
+        h = ngx_list_push(headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     h->hash = 1;

@@ -238,11 +238,14 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
 
     name = ngx_http_graph_policy_json_members;
 
-    for ( /* void */ ; i < end; i++) {
-        if (len == name[i].len && ngx_memcmp(text, name[i].data, len) == 0) {
-            ctx->member = i;
-            break;
-        }
+    /* no two of them are as long */
+
+    while (i < end && name[i].len != len) {
+        i++;
+    }
+
+    if (i < end && ngx_memcmp(text, name[i].data, len) == 0) {
+        ctx->member = i;
     }
 
     return 1;
@@ -364,24 +367,29 @@ static void
 ngx_http_graph_policy_json_trace(ngx_http_graph_policy_facts_t *facts,
     const u_char *p, size_t len)
 {
-    u_char  c;
-    size_t  i;
+    size_t    i;
+    uint32_t  other;
+
+    /* bits of the digits, the letters, "_" and "-", 32 characters a word */
+
+    static const uint32_t  usual[8] = {
+        0x00000000, 0x03ff2000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0
+    };
 
     if (len > NGX_HTTP_GRAPH_POLICY_TRACE_LEN) {
         return;
     }
 
+    other = 0;
+
     for (i = 0; i < len; i++) {
-        c = p[i];
-
-        if ((c < '0' || c > '9') && (c < 'A' || c > 'Z')
-            && (c < 'a' || c > 'z') && c != '_' && c != '-')
-        {
-            return;
-        }
-
-        facts->trace[i] = c;
+        other |= ~usual[p[i] >> 5] >> (p[i] & 0x1f);
     }
 
+    if (other & 1) {
+        return;
+    }
+
+    ngx_memcpy(facts->trace, p, len);
     facts->trace_len = len;
 }

@@ -76,7 +76,7 @@ ngx_int_t
 ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 {
     u_char         c, low, high;
-    uint64_t       some[4];
+    uint64_t       some[8];
     ngx_uint_t     n;
     const u_char  *first;
 
@@ -86,14 +86,15 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
         /* most bodies are nothing but ASCII */
 
-        if (last - p >= 32) {
-            ngx_memcpy(some, p, 32);
+        if (last - p >= 64) {
+            ngx_memcpy(some, p, 64);
 
-            if (((some[0] | some[1] | some[2] | some[3])
+            if (((some[0] | some[1] | some[2] | some[3]
+                  | some[4] | some[5] | some[6] | some[7])
                  & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
                 == 0)
             {
-                p += 32;
+                p += 64;
                 continue;
             }
         }
