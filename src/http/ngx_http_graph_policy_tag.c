@@ -30,7 +30,7 @@ static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
 
 
 #define ngx_http_graph_policy_header(r, literal, value)                       \
-    ngx_http_graph_policy_add_header(r, literal, sizeof(literal) - 1, value)
+    ngx_http_graph_policy_push(r, literal, sizeof(literal) - 1, value)
 
 #define ngx_http_graph_policy_number(r, literal, value)                       \
     ngx_http_graph_policy_add_number(r, literal, sizeof(literal) - 1, value)
@@ -47,6 +47,38 @@ static ngx_str_t  ngx_http_graph_policy_policies[] = {
 
 ngx_http_graph_policy_all_rows(ngx_http_graph_policy_policies,
                                NGX_HTTP_GRAPH_POLICY_NSTATUSES);
+
+
+static ngx_inline ngx_int_t
+ngx_http_graph_policy_push(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_str_t *value)
+{
+    ngx_list_t       *headers;
+    ngx_table_elt_t  *h;
+
+    headers = &r->headers_out.headers;
+
+    /* nearly always there is room in the list's last part */
+
+    if (headers->last->nelts < headers->nalloc) {
+        h = (ngx_table_elt_t *) headers->last->elts + headers->last->nelts++;
+
+    } else {
+        h = ngx_list_push(headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = len;
+    h->value = *value;
+    h->lowcase_key = NULL;
+    ngx_http_graph_policy_unlink_header(h);
+
+    return NGX_OK;
+}
 
 
 ngx_int_t
@@ -173,7 +205,7 @@ ngx_http_graph_policy_add_number(ngx_http_request_t *r, const char *name,
 
     value.len = last - value.data;
 
-    return ngx_http_graph_policy_add_header(r, name, len, &value);
+    return ngx_http_graph_policy_push(r, name, len, &value);
 }
 
 
@@ -181,31 +213,7 @@ ngx_int_t
 ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
     size_t len, ngx_str_t *value)
 {
-    ngx_list_t       *headers;
-    ngx_table_elt_t  *h;
-
-    headers = &r->headers_out.headers;
-
-    /* nearly always there is room in the list's last part */
-
-    if (headers->last->nelts < headers->nalloc) {
-        h = (ngx_table_elt_t *) headers->last->elts + headers->last->nelts++;
-
-    } else {
-        h = ngx_list_push(headers);
-        if (h == NULL) {
-            return NGX_ERROR;
-        }
-    }
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = len;
-    h->value = *value;
-    h->lowcase_key = NULL;
-    ngx_http_graph_policy_unlink_header(h);
-
-    return NGX_OK;
+    return ngx_http_graph_policy_push(r, name, len, value);
 }
 
 

@@ -367,26 +367,33 @@ static void
 ngx_http_graph_policy_json_trace(ngx_http_graph_policy_facts_t *facts,
     const u_char *p, size_t len)
 {
-    size_t    i;
-    uint32_t  other;
+    u_char  all;
+    size_t  i;
 
-    /* bits of the digits, the letters, "_" and "-", 32 characters a word */
+    /* the digits, the letters, "_" and "-" are all that an id may have */
 
-    static const uint32_t  usual[8] = {
-        0x00000000, 0x03ff2000, 0x87fffffe, 0x07fffffe, 0, 0, 0, 0
+    static const u_char  usual[256] = {
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
+        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0,
+        0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1,
+        0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0
     };
 
     if (len > NGX_HTTP_GRAPH_POLICY_TRACE_LEN) {
         return;
     }
 
-    other = 0;
+    all = 1;
 
     for (i = 0; i < len; i++) {
-        other |= ~usual[p[i] >> 5] >> (p[i] & 0x1f);
+        all &= usual[p[i]];
     }
 
-    if (other & 1) {
+    if (!all) {
         return;
     }
 

@@ -31,6 +31,9 @@
 /* 2^53 - 1, up to which every JSON implementation counts alike */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_MAX     0x1fffffffffffff
 
+/* digits that are below that whatever they are */
+#define NGX_HTTP_GRAPH_POLICY_YAJL_FEW     15
+
 
 typedef struct {
     u_char  *pos;
@@ -99,6 +102,21 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
             }
         }
 
+        if (last - p < 64 && last - first >= 64) {
+
+            /* the rest, with some that were looked at before */
+
+            ngx_memcpy(some, last - 64, 64);
+
+            if (((some[0] | some[1] | some[2] | some[3]
+                  | some[4] | some[5] | some[6] | some[7])
+                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+                == 0)
+            {
+                break;
+            }
+        }
+
         if (last - p >= 8) {
             ngx_memcpy(some, p, 8);
 
@@ -109,7 +127,7 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
         } else if (last - first >= 8) {
 
-            /* the rest, with some that were looked at before */
+            /* likewise */
 
             ngx_memcpy(some, last - 8, 8);
 
@@ -269,14 +287,31 @@ ngx_http_graph_policy_yajl_free(void *data, void *p)
 int64_t
 ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
 {
-    int64_t     value, power, zeros;
-    ngx_uint_t  point;
+    int64_t        value, power, zeros;
+    ngx_uint_t     point;
+    const u_char  *q;
 
     if (*p == '-') {
         return -1;
     }
 
     value = 0;
+
+    /* a code is a few digits, nothing else */
+
+    if (last - p <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
+
+        for (q = p; q < last && *q >= '0' && *q <= '9'; q++) {
+            value = value * 10 + (*q - '0');
+        }
+
+        if (q == last) {
+            return value;
+        }
+
+        value = 0;
+    }
+
     power = 0;
     zeros = 0;
     point = 0;
