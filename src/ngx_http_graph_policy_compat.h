@@ -13,7 +13,7 @@
 #include <ngx_http.h>
 
 
-/* whatever depends on nginx's version stands here */
+/* All code that depends on nginx's version is in this file. */
 
 
 #if (nginx_version < 1022000)
@@ -22,8 +22,8 @@
 
 
 /*
- * What the usual send doesn't come to is kept out of the functions that it runs
- * through, which would save registers and check the stack for it.
+ * A function that the usual send doesn't call isn't inlined, because its caller
+ * would then save registers and check the stack for each send.
  */
 
 #if defined(__GNUC__)
@@ -33,7 +33,7 @@
 #endif
 
 
-/* since 1.23.0 headers of one name are linked */
+/* Since 1.23.0 headers of the same name are linked. */
 
 #if (nginx_version >= 1023000)
 #define ngx_http_graph_policy_unlink_header(h)  (h)->next = NULL
@@ -43,8 +43,10 @@
 
 
 /*
- * The links of the headers in a list, kept and put back, as what comes behind
- * them may be taken away.  NGX_ERROR: no memory.
+ * keep_links() saves the links between the headers of a list, and put_links()
+ * restores them: a later filter may remove headers from the list and leave
+ * links to them.  keep_links() returns NGX_OK, or NGX_ERROR if there is no
+ * memory.
  */
 
 static ngx_inline ngx_int_t
@@ -111,7 +113,7 @@ ngx_http_graph_policy_put_links(ngx_list_t *list, ngx_table_elt_t **links)
 }
 
 
-/* known only where gzip is compiled in */
+/* nginx has this field only if the gzip filter is compiled in. */
 
 #if (NGX_HTTP_GZIP)
 #define ngx_http_graph_policy_has_accept_encoding(r)                          \

@@ -5,10 +5,11 @@
 
 
 /*
- * The command table, the inheritance of directives, and the wiring.  Nothing
- * here runs while a request is served.
+ * The command table, the inheritance of directives, and the registration of
+ * handlers.  Nothing here but two short phase handlers runs while a request is
+ * served.
  *
- * Lock rule: none.  Memory: all of it belongs to the configuration's pool.
+ * No lock is taken.  All memory belongs to the configuration's pool.
  */
 
 
@@ -25,11 +26,14 @@
 #include "ngx_http_graph_policy_webhook.h"
 
 
-/* nginx's client_max_body_size where nothing is said of it */
+/* nginx's default of client_max_body_size. */
 #define NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY  (1024 * 1024)
 
 
-/* where the module has to stand, so that its filters are the first ones */
+/*
+ * The text that tells where the module has to be loaded to have its filters
+ * run first.
+ */
 
 #if (NGX_HTTP_GRAPH_POLICY_DYNAMIC)
 #define NGX_HTTP_GRAPH_POLICY_PLACE                                           \
@@ -382,7 +386,10 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     conf->conversations = ngx_http_graph_policy_gates_conversations(conf);
 
     if (conf->zone == NULL) {
-        /* the file is read further by now; errors name the directive's line */
+        /*
+         * By now nginx is further down in the file, so the position of the
+         * directive is restored for the error message.
+         */
         cf->conf_file = conf->place;
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -411,7 +418,10 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 }
 
 
-/* a handler isn't inherited, but "if" and "limit_except" are one location */
+/*
+ * The handler of the API isn't inherited by nested locations; only the blocks
+ * "if" and "limit_except", which are part of the location, get it.
+ */
 
 static char *
 ngx_http_graph_policy_merge_api(ngx_conf_t *cf,
@@ -471,14 +481,20 @@ ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    /* nothing is sent from here, so that answers pass as they are */
+    /*
+     * Sends don't go through this location, so "zone" is cleared and answers
+     * pass unchanged.
+     */
 
     conf->webhook_zone = conf->zone;
     conf->zone = NULL;
 
     conf->webhook_zone->memory = NGX_HTTP_GRAPH_POLICY_FRESH;
 
-    /* nginx's default would refuse what Meta sends, and tell nobody */
+    /*
+     * nginx's default would reject large webhooks of Meta's, and no one would
+     * notice.
+     */
 
     if (clcf->client_max_body_size == NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY) {
         clcf->client_max_body_size = NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD;
@@ -488,7 +504,10 @@ ngx_http_graph_policy_merge_webhook(ngx_conf_t *cf,
 }
 
 
-/* whether to whom a message goes may matter: a message's body is read then */
+/*
+ * Returns 1 if a rule or directive may need the recipient of a message; the
+ * body of each message is read then.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_gates_conversations(
@@ -548,7 +567,7 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
 
     *h = ngx_http_graph_policy_precontent_handler;
 
-    /* before those that write a log */
+    /* The handler has to run before those that write a log. */
 
     h = ngx_array_push(&cmcf->phases[NGX_HTTP_LOG_PHASE].handlers);
     if (h == NULL) {
@@ -565,7 +584,7 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
 }
 
 
-/* sends meet the gate, Meta's webhooks the check of their signature */
+/* Webhooks have their signature checked, all other requests meet the gate. */
 
 static ngx_int_t
 ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
@@ -574,7 +593,10 @@ ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
 
-    /* a redirect may have led here from another location of sends */
+    /*
+     * An internal redirect may lead here from another location, in which
+     * Accept-Encoding was replaced.
+     */
 
     if (r->internal && r == r->main) {
         ngx_http_graph_policy_restore_encoding(r);
@@ -585,7 +607,7 @@ ngx_http_graph_policy_precontent_handler(ngx_http_request_t *r)
 }
 
 
-/* what a log says of a request's headers is what the client sent */
+/* Logs are to show the request headers as the client has sent them. */
 
 static ngx_int_t
 ngx_http_graph_policy_log_handler(ngx_http_request_t *r)
@@ -619,7 +641,10 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    /* in single process mode a reload starts no process */
+    /*
+     * In single process mode a reload starts no process, so the old cycle's
+     * saving is stopped here.
+     */
 
     if (ngx_process == NGX_PROCESS_SINGLE && ngx_cycle->conf_ctx != NULL) {
         ngx_http_graph_policy_state_files_stop((ngx_cycle_t *) ngx_cycle,
@@ -632,7 +657,10 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
 }
 
 
-/* helper processes call this, too, and have the number of the first worker */
+/*
+ * Helper processes, such as the cache manager, call this as well, and have the
+ * number of the first worker.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_init_process(ngx_cycle_t *cycle)

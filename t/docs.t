@@ -98,6 +98,31 @@ isnt(refused(whole("graph_policy_hold never;\n")), '',
     'one that is wrong would be noticed');
 isnt(refused(whole("graph_policy_hld 1s;\n")), '', 'so would a misspelt one');
 
+# By nginx's default two slow sends make a 10-second 502 of everybody's where an
+# upstream has two addresses, as names may.
+my %printed = map { $_ => join '', code($_, 'nginx') } @pages;
+
+$printed{$_} = slurp("$top/$_")
+    for map { s{^\Q$top\E/}{}r } glob "$top/examples/*/*.conf";
+
+for my $page (sort keys %printed) {
+    is_deeply([short_of_patience($printed{$page})], [],
+        "$page: two slow sends take no upstream out");
+}
+
+my $impatient = <<'END';
+upstream one { server 127.0.0.1:1; }
+upstream two { server u2.example:1; }   # {
+upstream three { server 192.0.2.1:1; server 192.0.2.2:1 max_fails=0; }
+upstream four { server u4.example:1 max_fails=0; server unix:/s max_fails=0; }
+# server u5.example:1 resolve;
+location / { proxy_pass https://one; proxy_pass http://127.0.0.1:1/a; }
+location / { proxy_pass https://u6.example/; proxy_pass http://$host; }
+END
+
+is_deeply([short_of_patience($impatient)], [qw(u2.example:1 192.0.2.1:1
+    u5.example:1 https://u6.example/)], 'one that they take out is noticed');
+
 
 # -- directives ---------------------------------------------------------------
 
@@ -215,12 +240,12 @@ is_deeply([sort grep { $_ ne '$request' } $masked =~ /`(\S+)`/g],
 
 my %events;
 
-for my $words (qw(events bans)) {
+for my $words (qw(events bans directions)) {
     my ($list) = $shape_c =~ /_shape_${words}\[\] = \{(.*?)\n\};/s;
     $events{$_} = 1 for $list =~ /ngx_string\("(\w+)"\)/g;
 }
 
-cmp_ok(keys %events, '>=', 13, 'the events are read');
+cmp_ok(keys %events, '>=', 14, 'the events are read');
 
 ($section) = $text{'docs/webhooks.md'}
     =~ /^## What is learnt\n(.*?)^## Late/ms;
@@ -383,7 +408,7 @@ is_deeply([map { [$_->[0] =~ /^`(.*)`$/, @$_[1, 2]] } rows($section)],
 my (%built_in, %described);
 my (@not_again, @open);
 
-my ($built_in) = $table_c =~ /_table\[\] = \{\n(.*?)\n\n\n\/\* in the order/s;
+my ($built_in) = $table_c =~ /_table\[\] = \{\n(.*?)\n\n\n\/\* In the order/s;
 
 for my $row ($built_in =~ /^ {4}((?:ROW|FATAL|TEMP|CONTEXT|REQUEST)\(.*?\)),$/msg)
 {
@@ -689,6 +714,31 @@ $temporary
 $config
 }
 END
+}
+
+# what two slow sends take out for everybody: a server without max_fails=0 that
+# isn't alone or whose name may have several addresses, one that a comment
+# offers, and a name that proxy_pass has without an upstream
+sub short_of_patience {
+    my ($config) = @_;
+    my @found;
+
+    my @offered = $config =~ /^\s*#\s*server\s+(\S+:\d+[^;\n]*);/mg;
+
+    $config =~ s/#.*//g;
+
+    for my $upstream ($config =~ /\bupstream\s+\S+\s*\{([^}]*)\}/g) {
+        my @servers = $upstream =~ /\bserver\s+([^;]+);/g;
+
+        push @found, grep { @servers > 1
+            || !/^(?:(?:\d+(?:\.\d+){3}|\[[0-9a-f:]+\])(?::|\s|$)|unix:)/
+        } @servers;
+    }
+
+    @found = map { (split)[0] } grep { !/\bmax_fails=0\b/ } @found, @offered;
+
+    return @found, grep { m{^\w+://[^/:\$]*[a-z][^/:\$]*\.} }
+        $config =~ /\bproxy_pass\s+([^;\s]+);/g;
 }
 
 # the first word of each directive that isn't inside of another

@@ -71,7 +71,7 @@ sub declared {
     my %names;
 
     $names{$_}++ for $code =~ /^#define (\w+)/mg, $code =~ /\} (\w+);/g,
-        $code =~ /^struct (\w+)_s\b/mg, $code =~ /^typedef .*\b(\w+)\b;/mg,
+        $code =~ /^struct (\w+)_s\b/mg, $code =~ /^typedef [^({;]*\b(\w+);/mg,
         $code =~ /^typedef .*\(\*(\w+)\)/mg,
         $code =~ /\b(${prefix}_\w+)\(/g, $code =~ /\b(${prefix}_\w+)\[\w*\]/g,
         $code =~ /^extern [^(]*?(\w+);/mg;

@@ -10,8 +10,8 @@ use FindBin;
 use Test::More;
 
 my $top     = "$FindBin::Bin/..";
-my $riddles = qr/(?:what|of|who|whom|whose|which|nor|neither|one|ones|so|but|
-    likewise|the\ same|and|or|than)\b/xi;
+my $riddles = qr/(?:what|of|who|whom|whose|which|whether|nor|neither|one|ones|so|but|
+    likewise|the\ same|and|or|than|as)\b/xi;
 
 my ($count, @found) = (0);
 

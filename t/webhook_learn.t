@@ -239,7 +239,7 @@ for my $place (sort keys %place) {
     like($error->{error_user_msg}, qr/\w/, 'local answer: what to do');
     unlike($answer->{text}, qr/16505551234|A message|Some details/,
         'local answer: nothing of the webhook');
-    like($nginx->log, qr/\[warn\].*state set.*\b$account\b/,
+    like($nginx->log, qr/\[error\].*state set.*\b$account\b/,
         'local answer: told in the log');
 }
 

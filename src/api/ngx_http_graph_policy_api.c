@@ -5,13 +5,15 @@
 
 
 /*
- * The API: which call a request is, and whether it may be made.
+ * The API: tells which call a request is, and whether it may be made.
  *
- * Lock rule: none, here and in all rooms of this floor; what the zone is asked
- * comes back as a copy.  Memory: the request's pool.  Nothing that a page in
- * an operator's browser can be tricked into changes a state: a write is no
- * GET, its type makes a browser ask before it crosses sites, and it's refused
- * if it comes from another one.
+ * No lock is taken in this folder; the zone's functions return copies.  Memory
+ * comes from the request's pool.
+ *
+ * A page in an operator's browser can't be tricked into changing a state: a
+ * write is never a GET, its content type makes a browser ask before it sends
+ * it to another site, and it is refused if it comes from a page of another
+ * site.
  */
 
 
@@ -25,7 +27,7 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* flags of a route */
+/* Flags of a route. */
 #define NGX_HTTP_GRAPH_POLICY_ROUTE_WRITE  1
 #define NGX_HTTP_GRAPH_POLICY_ROUTE_BODY   2
 
@@ -33,8 +35,8 @@
 
 
 typedef struct {
-    ngx_str_t                      path;    /* below the location's */
-    ngx_uint_t                     method;  /* HEAD is as GET */
+    ngx_str_t                      path;    /* below the location */
+    ngx_uint_t                     method;  /* GET includes HEAD */
     ngx_uint_t                     flags;
     ngx_http_graph_policy_call_pt  handler;
 } ngx_http_graph_policy_route_t;
@@ -56,7 +58,7 @@ static ngx_int_t ngx_http_graph_policy_api_check(ngx_http_request_t *r,
 static void ngx_http_graph_policy_api_body_handler(ngx_http_request_t *r);
 
 
-/* "Z" is the name of a zone, "ID" that of a state */
+/* In a path "Z" stands for the name of a zone, "ID" for the id of a state. */
 
 #define NGX_HTTP_GRAPH_POLICY_ZONES  "zones/"
 #define NGX_HTTP_GRAPH_POLICY_ZONE   "zones/Z"
@@ -185,7 +187,10 @@ ngx_http_graph_policy_api_handler(ngx_http_request_t *r)
 }
 
 
-/* NULL if there is none; it has been answered then, with *rc */
+/*
+ * Returns the route of the request, or NULL if there is none; the request has
+ * been answered then, and *rc is the handler's return value.
+ */
 
 static ngx_http_graph_policy_route_t *
 ngx_http_graph_policy_api_route(ngx_http_graph_policy_call_t *call,
@@ -241,7 +246,10 @@ ngx_http_graph_policy_api_route(ngx_http_graph_policy_call_t *call,
 }
 
 
-/* the path below that of the location, without a slash at either end */
+/*
+ * Sets "path" to the part of the URI behind the location's, without slashes at
+ * either end.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_api_path(ngx_http_request_t *r, ngx_str_t *path)
@@ -250,7 +258,7 @@ ngx_http_graph_policy_api_path(ngx_http_request_t *r, ngx_str_t *path)
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    /* an internal redirect may bring what another location has rewritten */
+    /* After a rewrite and an internal redirect the URI may be anything. */
 
     if (r->uri.len < clcf->name.len
         || ngx_memcmp(r->uri.data, clcf->name.data, clcf->name.len) != 0)
@@ -282,8 +290,8 @@ ngx_http_graph_policy_api_path(ngx_http_request_t *r, ngx_str_t *path)
 
 
 /*
- * A zone's name may have slashes in it, so those that there are decide where
- * it ends, the longest first; the path is what follows it then.
+ * A zone's name may contain slashes, so the zone is the one with the longest
+ * name that the path begins with; "path" becomes the part behind the name.
  */
 
 static ngx_int_t
@@ -426,7 +434,7 @@ ngx_http_graph_policy_api_not_allowed(ngx_http_graph_policy_call_t *call,
 }
 
 
-/* NGX_DECLINED: it may go on; else it has been answered */
+/* Returns NGX_DECLINED if the call may go on; else it has been answered. */
 
 static ngx_int_t
 ngx_http_graph_policy_api_check(ngx_http_request_t *r,
@@ -467,7 +475,10 @@ ngx_http_graph_policy_api_body_handler(ngx_http_request_t *r)
     ngx_http_graph_policy_call_t    call;
     ngx_http_graph_policy_route_t  *route;
 
-    /* the same again, as nothing but the request is kept meanwhile */
+    /*
+     * The route is looked up once more, as only the request itself has
+     * survived the reading of the body.
+     */
 
     route = ngx_http_graph_policy_api_route(&call, r, &rc);
 

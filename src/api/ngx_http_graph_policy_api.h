@@ -18,44 +18,44 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* bytes of a body, above that it's refused */
+/* Bytes of a body; a larger one is refused. */
 #define NGX_HTTP_GRAPH_POLICY_API_BODY  65536
 
 
-/* one call of the API */
+/* A call of the API. */
 
 typedef struct {
     ngx_http_request_t                *request;
     ngx_http_graph_policy_loc_conf_t  *conf;
 
-    /* what the path names, where it names one */
+    /* The zone and the state that the path names, if it names any. */
     ngx_http_graph_policy_zone_t      *zone;
-    ngx_str_t                          id;      /* of a state */
+    ngx_str_t                          id;      /* a state's */
 
-    ngx_str_t                          body;    /* of a POST, in one piece */
+    ngx_str_t                          body;    /* contiguous */
 } ngx_http_graph_policy_call_t;
 
 
 /*
- * Answers a call; returns what a content handler does.  The call is gone
+ * Answers a call; returns what a content handler returns.  The call is gone
  * after the return, the request isn't.
  */
 typedef ngx_int_t (*ngx_http_graph_policy_call_pt)(
     ngx_http_graph_policy_call_t *call);
 
 
-/* a document that is being written as the body of an answer */
+/* A document that is being written as the body of an answer. */
 
 typedef struct {
     ngx_http_request_t                *request;
     ngx_chain_t                       *out;
-    ngx_chain_t                      **next;    /* where a link is added */
-    ngx_buf_t                         *buf;     /* that is being filled */
+    ngx_chain_t                      **next;    /* end of the chain */
+    ngx_buf_t                         *buf;     /* being filled */
     ngx_http_graph_policy_gen_t        gen;
-} ngx_http_graph_policy_answer_t;
+} ngx_http_graph_policy_api_answer_t;
 
 
-/* which states are meant; the cursor is at the first that comes next */
+/* The states that a call is for; the cursor is at the first one to look at. */
 
 typedef struct {
     ngx_uint_t                         scope;
@@ -67,8 +67,8 @@ typedef struct {
 
 /*
  * A walk over the states of a zone.  A step returns NGX_DECLINED to be called
- * once more, or answers the call and returns what a content handler does,
- * which may be NGX_AGAIN.
+ * once more; or it answers the call and returns what a content handler
+ * returns, NGX_AGAIN included.
  */
 
 typedef struct ngx_http_graph_policy_walk_s  ngx_http_graph_policy_walk_t;
@@ -82,104 +82,127 @@ struct ngx_http_graph_policy_walk_s {
     ngx_http_graph_policy_zone_t      *zone;
     ngx_http_graph_policy_filter_t     filter;
 
-    /* for the steps: a page, how many it has, and how many were looked at */
-    ngx_http_graph_policy_answer_t     answer;
+    /*
+     * For the steps of a list: the page, its number of states, and the number
+     * of states looked at.
+     */
+    ngx_http_graph_policy_api_answer_t     answer;
     ngx_http_graph_policy_cursor_t     last;
     ngx_uint_t                         listed;
     ngx_uint_t                         looked;
-    void                              *data;        /* of other steps */
-    ngx_msec_t                         pace;        /* between two of them */
+    void                              *data;        /* for other steps */
+    ngx_msec_t                         pace;        /* between two steps */
 
     ngx_http_graph_policy_walk_pt      step;
     ngx_event_t                        event;
 };
 
 
-/* a cursor as text: hash and reason, as an id has them, and how far it is */
+/*
+ * The text of a cursor: the hash and the reason, as in an id, and a digit for
+ * its flags.
+ */
 #define NGX_HTTP_GRAPH_POLICY_NEXT_LEN  (NGX_HTTP_GRAPH_POLICY_ID_LEN + 1)
 
 
-/* Begins an answer, and sends it with its headers; see call_pt. */
-void ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,
+/*
+ * Begin an answer, and send it with its headers.  api_end() returns what a
+ * content handler returns.
+ */
+void ngx_http_graph_policy_api_begin(ngx_http_graph_policy_api_answer_t *answer,
     ngx_http_request_t *r);
 ngx_int_t ngx_http_graph_policy_api_end(
-    ngx_http_graph_policy_answer_t *answer, ngx_uint_t status);
+    ngx_http_graph_policy_api_answer_t *answer, ngx_uint_t status);
 
 /*
- * Sends any body, in memory and with its last buffer marked, with the headers
- * that all answers have; "out" is NULL for none.  An unread body of the
- * request is discarded.
+ * Sends a body with the headers that all answers have.  The body is in memory,
+ * and its last buffer is marked; "out" is NULL for none.  An unread body of
+ * the request is discarded.  Returns what a content handler returns.
  */
 ngx_int_t ngx_http_graph_policy_api_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_chain_t *out);
 
-/* Answers with an error, whose message may be cut at 1k. */
+/*
+ * Answers with an error, whose message is cut at 1k.  Returns what a content
+ * handler returns.
+ */
 ngx_int_t ngx_http_graph_policy_api_error(ngx_http_request_t *r,
     ngx_uint_t status, const char *fmt, ...);
 
-/* NGX_ERROR: no memory; the name is a literal */
+/*
+ * Adds a header to the answer; "name" is a literal.  Returns NGX_OK, or
+ * NGX_ERROR if there is no memory.
+ */
 ngx_int_t ngx_http_graph_policy_api_header(ngx_http_request_t *r,
     const char *name, u_char *value, size_t len);
 
-/* a time in ISO 8601, given in milliseconds, as a value of gen */
+/* Writes a time, given in milliseconds, in ISO 8601. */
 void ngx_http_graph_policy_api_time(ngx_http_graph_policy_gen_t *gen,
     const char *name, uint64_t ms);
-/* the end of a state, or null if it is frozen */
+/* Writes the end of a state, or null if it is frozen. */
 void ngx_http_graph_policy_api_until(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_view_t *view);
-/* a fingerprint, or null for 0 */
+/* Writes a fingerprint, or null for 0. */
 void ngx_http_graph_policy_api_fingerprint(ngx_http_graph_policy_gen_t *gen,
     const char *name, uint64_t fp);
-/* a number, or null for -1 */
+/* Writes a number, or null for -1. */
 void ngx_http_graph_policy_api_code(ngx_http_graph_policy_gen_t *gen,
     const char *name, int64_t code);
-/* a state */
+/* Writes a state as an object. */
 void ngx_http_graph_policy_api_state(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_view_t *view, uint64_t now);
 
 
 /*
- * Reads the body as an object of members.  NGX_DECLINED: it's in the form;
- * else it has been answered, and is to be returned.
+ * Reads the body of the call, a JSON object, into the form.  Returns
+ * NGX_DECLINED on success; else the call has been answered, and the caller
+ * returns this value.
  */
 ngx_int_t ngx_http_graph_policy_api_form(ngx_http_graph_policy_call_t *call,
     ngx_http_graph_policy_form_t *form);
 
-/* whether the page of another site may have made a browser send it */
+/* Returns 1 if a page of another site may have made a browser send this. */
 ngx_uint_t ngx_http_graph_policy_api_is_foreign(ngx_http_request_t *r);
 
 
 /*
- * Reads the arguments of the call, with those of pages where "paged".  NULL, or
- * what is wrong.
+ * Reads the arguments of the call; those of pages are allowed if "paged" is
+ * set.  Returns NULL, or a text that says which argument is wrong.
  */
 const char *ngx_http_graph_policy_api_filter(
     ngx_http_graph_policy_call_t *call, ngx_uint_t paged,
     ngx_http_graph_policy_filter_t *filter);
 
-/* the next batch, of which just those are left that the filter lets pass */
+/*
+ * Copies the next batch of states into "views", without those that the filter
+ * excludes, and moves the cursor.  Returns how many there are.
+ */
 ngx_uint_t ngx_http_graph_policy_api_batch(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_filter_t *filter, uint64_t now,
     ngx_http_graph_policy_view_t *views);
 
 /*
- * A walk out of the request's pool, NULL: no memory; and its first step, of
- * which the call returns what this does.
+ * new_walk() makes a walk out of the request's pool, or returns NULL if there
+ * is no memory.  walk() runs its first step, and returns what the call has to
+ * return.
  */
 ngx_http_graph_policy_walk_t *ngx_http_graph_policy_api_new_walk(
     ngx_http_graph_policy_call_t *call);
 ngx_int_t ngx_http_graph_policy_api_walk(ngx_http_graph_policy_walk_t *walk,
     ngx_http_graph_policy_walk_pt step);
 
-/* NGX_ERROR: it's no id, or not "n" digits, which are lower case */
+/*
+ * Read an id, and "n" lower-case hexadecimal digits.  Return NGX_OK, or
+ * NGX_ERROR if the text is anything else.
+ */
 ngx_int_t ngx_http_graph_policy_api_id(ngx_str_t *id, uint64_t *hash,
     ngx_uint_t *reason);
 ngx_int_t ngx_http_graph_policy_api_hex(u_char *p, size_t n,
     uint64_t *value);
 
 
-/* the calls */
+/* The handlers of the calls. */
 
 ngx_int_t ngx_http_graph_policy_api_zones(
     ngx_http_graph_policy_call_t *call);
@@ -201,20 +224,26 @@ ngx_int_t ngx_http_graph_policy_api_dashboard(
     ngx_http_graph_policy_call_t *call);
 
 /*
- * Makes the policy that the dashboard is sent with, out of what is in it.
- * NGX_ERROR: no memory, or no SHA-256.
+ * Makes the Content-Security-Policy that the dashboard is sent with, from the
+ * hashes of its script and style.  Returns NGX_OK, or NGX_ERROR if there is no
+ * memory or no SHA-256.
  */
 ngx_int_t ngx_http_graph_policy_dashboard_init(ngx_conf_t *cf);
 
 
-/* a content handler */
+/* The content handler of a location with the API. */
 ngx_int_t ngx_http_graph_policy_api_handler(ngx_http_request_t *r);
 
-/* Finds the zones of the configuration, once all of it is read. */
+/*
+ * Collects the zones of the configuration, once all of it is read.  Returns
+ * NGX_OK, or NGX_ERROR if there is no memory.
+ */
 ngx_int_t ngx_http_graph_policy_api_init(ngx_conf_t *cf);
 
 
-/* words of counters, by their enums; of the breaker's sources */
+/*
+ * Words for the values of the counters' enums, and for the sources of states.
+ */
 extern ngx_str_t  ngx_http_graph_policy_webhook_words[];
 extern ngx_str_t  ngx_http_graph_policy_denied_words[];
 extern ngx_str_t  ngx_http_graph_policy_probe_words[];

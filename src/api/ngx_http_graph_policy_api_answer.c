@@ -5,10 +5,11 @@
 
 
 /*
- * The answers of the API: documents in chunks, errors, headers.  They are sent
- * as a body and not returned as a status, so no error_page stands for them.
+ * The answers of the API: documents in chunks, errors, headers.  An error is
+ * sent with a body, not returned as a status, so that no error_page replaces
+ * it.
  *
- * Lock rule: none.  Memory: the request's pool.
+ * No lock is taken.  Memory comes from the request's pool.
  */
 
 
@@ -25,7 +26,9 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* of most answers, and of a page of states */
+/*
+ * Most answers fit into the first chunk, and a page of states into the second.
+ */
 #define NGX_HTTP_GRAPH_POLICY_FIRST_CHUNK  2048
 #define NGX_HTTP_GRAPH_POLICY_CHUNK        32768
 
@@ -47,7 +50,7 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_source_words,
 
 
 void
-ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,
+ngx_http_graph_policy_api_begin(ngx_http_graph_policy_api_answer_t *answer,
     ngx_http_request_t *r)
 {
     answer->request = r;
@@ -63,7 +66,7 @@ ngx_http_graph_policy_api_begin(ngx_http_graph_policy_answer_t *answer,
 static u_char *
 ngx_http_graph_policy_api_more(void *data, u_char *last, u_char **end)
 {
-    ngx_http_graph_policy_answer_t *answer = data;
+    ngx_http_graph_policy_api_answer_t *answer = data;
 
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
@@ -99,7 +102,7 @@ ngx_http_graph_policy_api_more(void *data, u_char *last, u_char **end)
 
 
 ngx_int_t
-ngx_http_graph_policy_api_end(ngx_http_graph_policy_answer_t *answer,
+ngx_http_graph_policy_api_end(ngx_http_graph_policy_api_answer_t *answer,
     ngx_uint_t status)
 {
     static ngx_str_t  type = ngx_string("application/json");
@@ -175,7 +178,7 @@ ngx_http_graph_policy_api_error(ngx_http_request_t *r, ngx_uint_t status,
 {
     u_char                          *p, text[NGX_HTTP_GRAPH_POLICY_MESSAGE_LEN];
     va_list                          args;
-    ngx_http_graph_policy_answer_t   answer;
+    ngx_http_graph_policy_api_answer_t   answer;
 
     va_start(args, fmt);
     p = ngx_vslprintf(text, text + sizeof(text), fmt, args);

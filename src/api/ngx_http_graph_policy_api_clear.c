@@ -7,7 +7,7 @@
 /*
  * Clears states by hand, one or all.
  *
- * Lock rule: none of its own.  Memory: the request's pool.
+ * No lock is taken here.  Memory comes from the request's pool.
  */
 
 
@@ -23,7 +23,7 @@
 #include "ngx_http_graph_policy_zone_override.h"
 
 
-/* nodes that one step looks at: each that is cleared may be logged */
+/* Nodes that a step looks at: few, as each cleared one may be logged. */
 #define NGX_HTTP_GRAPH_POLICY_LOOKS  32
 
 
@@ -67,7 +67,10 @@ ngx_http_graph_policy_api_clear_all(ngx_http_graph_policy_call_t *call)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* an operator who clears them all doesn't want to wait for it */
+    /*
+     * An operator who clears all states waits for the answer, so the pause
+     * between two steps is as short as a timer can be.
+     */
 
     walk->pace = 1;
 
@@ -109,7 +112,10 @@ ngx_http_graph_policy_api_clear_some(ngx_http_graph_policy_walk_t *walk)
 
         for (i = 0; i < n; i++) {
 
-            /* somebody else may have been faster */
+            /*
+             * The state may have ended meanwhile, so the return value doesn't
+             * matter.
+             */
 
             (void) ngx_http_graph_policy_zone_end(walk->zone, views[i].hash,
                                                   views[i].stored_reason, now,

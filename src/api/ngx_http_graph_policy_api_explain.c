@@ -5,12 +5,12 @@
 
 
 /*
- * The built-in table, what an error body means by it and by the rules that the
- * location has, and whether somebody may be written to.
+ * Shows the built-in table, explains an error body by the table and the rules
+ * of the location, and looks up whether a recipient may be written to.
  *
- * Lock rule: none of its own, the zone is asked once.  Memory: the request's
- * pool; what parsing needs is freed before the answer.  Of a recipient nothing
- * is kept but, in the zone, a fingerprint.
+ * No lock is taken here; the zone is asked once.  Memory comes from the
+ * request's pool, and the parser's is freed before the answer.  A recipient is
+ * only ever stored as a fingerprint, in the zone.
  */
 
 
@@ -56,7 +56,7 @@ ngx_int_t
 ngx_http_graph_policy_api_rules(ngx_http_graph_policy_call_t *call)
 {
     ngx_uint_t                       i;
-    ngx_http_graph_policy_answer_t   answer;
+    ngx_http_graph_policy_api_answer_t   answer;
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
 
@@ -173,7 +173,7 @@ ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
     ngx_array_t                      *rules;
     ngx_http_request_t               *r;
     ngx_http_graph_policy_facts_t     facts;
-    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_api_answer_t    answer;
     ngx_http_graph_policy_verdict_t   verdict;
 
     r = call->request;
@@ -267,8 +267,9 @@ ngx_http_graph_policy_api_explanation(ngx_http_graph_policy_gen_t *gen,
 
 
 /*
- * Whether the answer to a message would, by what is in force at the location,
- * given that all is known of who sends it.
+ * Returns 1 if the answer to a message would set a state, by the directives in
+ * force at the location, and with the message's credential, account, phone and
+ * recipient known.
  */
 
 static ngx_uint_t
@@ -298,8 +299,10 @@ ngx_http_graph_policy_api_sets_state(ngx_http_graph_policy_call_t *call,
 
 
 /*
- * Conversations are learnt where any location of the zone gates them, so the
- * location of the API needn't.  If it inherits no zone, any zone's will do.
+ * Returns the longest hold of conversations in the zone of the location.  Any
+ * location of the zone may gate conversations, so this location's own setting
+ * doesn't matter.  If it inherits no zone, the zones of the configuration are
+ * searched.
  */
 
 static ngx_msec_t
@@ -334,7 +337,7 @@ ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
     ngx_int_t                          rc;
     ngx_http_graph_policy_view_t       view;
     ngx_http_graph_policy_form_t       form;
-    ngx_http_graph_policy_answer_t     answer;
+    ngx_http_graph_policy_api_answer_t     answer;
     ngx_http_graph_policy_identity_t   id;
     ngx_http_graph_policy_may_write_e  may;
 
@@ -387,7 +390,10 @@ ngx_http_graph_policy_api_lookup(ngx_http_graph_policy_call_t *call)
 }
 
 
-/* NGX_DECLINED: it's in "id"; else it has been answered */
+/*
+ * Reads phone and recipient into "id".  Returns NGX_DECLINED on success; else
+ * the call has been answered.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_api_recipient(ngx_http_graph_policy_call_t *call,

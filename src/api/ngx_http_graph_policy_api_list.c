@@ -5,10 +5,10 @@
 
 
 /*
- * States, one page at a time, and one alone.
+ * Shows states, one page at a time, or a single one.
  *
- * Lock rule: none of its own, a batch is formatted when the zone is free
- * again.  Memory: the request's pool.
+ * No lock is taken here; a batch of copies is formatted after the zone is
+ * unlocked.  Memory comes from the request's pool.
  */
 
 
@@ -23,11 +23,14 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* states that are written in one step, and nodes that are looked at */
+/* States that a step writes, and nodes that it looks at. */
 #define NGX_HTTP_GRAPH_POLICY_STEP   16
 #define NGX_HTTP_GRAPH_POLICY_LOOKS  128
 
-/* nodes that a page looks at: with a filter it may end up short */
+/*
+ * Nodes that a page looks at, so a page may be short if a filter excludes
+ * many.
+ */
 #define NGX_HTTP_GRAPH_POLICY_PAGE   16384
 
 
@@ -68,7 +71,7 @@ ngx_http_graph_policy_api_list(ngx_http_graph_policy_call_t *call)
 }
 
 
-/* "next" is there only if there is something behind it, or may be */
+/* A step of a list.  "next" is null only if certainly nothing follows. */
 
 static ngx_int_t
 ngx_http_graph_policy_api_list_some(ngx_http_graph_policy_walk_t *walk)
@@ -106,7 +109,7 @@ ngx_http_graph_policy_api_list_some(ngx_http_graph_policy_walk_t *walk)
 }
 
 
-/* 0 if there were more than the page takes */
+/* Returns 0 if there are more states than the page takes. */
 
 static ngx_uint_t
 ngx_http_graph_policy_api_list_batch(ngx_http_graph_policy_walk_t *walk)
@@ -164,7 +167,7 @@ ngx_http_graph_policy_api_one(ngx_http_graph_policy_call_t *call)
     uint64_t                         hash, now;
     ngx_uint_t                       reason;
     ngx_http_graph_policy_view_t     view;
-    ngx_http_graph_policy_answer_t   answer;
+    ngx_http_graph_policy_api_answer_t   answer;
 
     now = ngx_http_graph_policy_now();
 

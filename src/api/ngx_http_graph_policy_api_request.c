@@ -5,11 +5,11 @@
 
 
 /*
- * What a call's header and body say, apart from what is asked: from whose page
- * it is, and which members it has.
+ * Reads the headers and the body of a call: from which site's page it comes,
+ * and which members the body has.
  *
- * Lock rule: none.  Memory: the request's pool; what parsing needs is freed
- * before the return.
+ * No lock is taken.  Memory comes from the request's pool; the parser's is
+ * freed before the return.
  */
 
 
@@ -26,7 +26,10 @@ static ngx_uint_t ngx_http_graph_policy_api_is_origin(ngx_http_request_t *r,
     ngx_str_t *origin);
 
 
-/* browsers send these, and no page can forge or leave out either */
+/*
+ * Browsers send Origin and Sec-Fetch-Site, and a page can neither forge nor
+ * suppress them.
+ */
 
 ngx_uint_t
 ngx_http_graph_policy_api_is_foreign(ngx_http_request_t *r)
@@ -67,8 +70,9 @@ ngx_http_graph_policy_api_is_foreign(ngx_http_request_t *r)
 
 
 /*
- * Whether it is where the request went to.  Over plain HTTP the scheme may be
- * either, as another proxy may stand in front.
+ * Returns 1 if the origin is the host that the request was sent to.  Over
+ * plain HTTP either scheme is accepted, as another proxy may terminate TLS in
+ * front of this one.
  */
 
 static ngx_uint_t

@@ -5,10 +5,10 @@
 
 
 /*
- * Which states a call means: what its arguments say, and those of a batch that
- * fit; and the texts that states and pages are named by.
+ * Selects the states that a call is for: reads its arguments, filters batches,
+ * and reads the texts that stand for states and cursors.
  *
- * Lock rule: none of its own.  Memory: all of it is the caller's.
+ * No lock is taken here.  All memory is the caller's.
  */
 
 
@@ -73,7 +73,10 @@ ngx_http_graph_policy_api_filter(ngx_http_graph_policy_call_t *call,
         }
     }
 
-    /* these are behind all others */
+    /*
+     * Limits of conversations come after all other states, so the states are
+     * skipped.
+     */
 
     if (filter->category == NGX_HTTP_GRAPH_POLICY_CONTEXT
         && !filter->cursor.begun)
@@ -127,7 +130,10 @@ ngx_http_graph_policy_api_argument(ngx_str_t *name, ngx_str_t *value,
                ? NULL : "\"after\" must be the \"next\" of another page";
     }
 
-    /* a word mistyped must not mean all of them */
+    /*
+     * An unknown argument is an error: a mistyped filter must not select all
+     * states.
+     */
 
     return paged ? "the arguments must be scope, category, limit, or after"
                  : "the arguments must be scope or category";

@@ -5,11 +5,11 @@
 
 
 /*
- * A walk over the states of a zone: so many in one event only that no other
- * request waits for long, however many there are.
+ * A walk over the states of a zone.  One event handles only so many that other
+ * requests don't wait for long.
  *
- * Lock rule: none of its own.  Memory: the request's pool, whose cleanup takes
- * the timer back.
+ * No lock is taken here.  Memory comes from the request's pool, whose cleanup
+ * deletes the timer.
  */
 
 
@@ -20,9 +20,8 @@
 
 
 /*
- * Milliseconds between two steps: so seldom that most of the sends meanwhile
- * meet none.  A timer and not a posted event, as a worker that is told to
- * leave waits for timers alone.
+ * Milliseconds between two steps, so that most sends meet none.  A timer is
+ * used rather than a posted event, as an exiting worker waits only for timers.
  */
 #define NGX_HTTP_GRAPH_POLICY_PACE  8
 
@@ -81,7 +80,10 @@ ngx_http_graph_policy_api_walk(ngx_http_graph_policy_walk_t *walk,
 
     ngx_add_timer(&walk->event, walk->pace);
 
-    /* a client that leaves doesn't leave half of it undone */
+    /*
+     * A client that closes the connection must not leave the walk half done,
+     * so that isn't looked at.
+     */
 
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_request_empty_handler;
@@ -115,7 +117,7 @@ ngx_http_graph_policy_api_walk_on(ngx_event_t *ev)
 
     ngx_http_finalize_request(r, rc);
 
-    /* the request may be gone */
+    /* The request may be gone by now. */
 
     ngx_http_run_posted_requests(c);
 }

@@ -5,10 +5,10 @@
 
 
 /*
- * States that are set by hand.
+ * Sets states by hand.
  *
- * Lock rule: none of its own, the zone is told once.  Memory: what is read is
- * on the stack, the answer in the request's pool.
+ * No lock is taken here; the zone is called once.  The parsed values are on
+ * the stack, the answer in the request's pool.
  */
 
 
@@ -29,14 +29,14 @@
 #include "ngx_http_graph_policy_zone_override.h"
 
 
-/* milliseconds, as of webhooks */
+/* Holds in milliseconds, with the defaults that webhooks have, too. */
 #define NGX_HTTP_GRAPH_POLICY_API_HOLD      10000
 #define NGX_HTTP_GRAPH_POLICY_API_HOLD_MAX  900000
 
 #define NGX_HTTP_GRAPH_POLICY_MAX_HOLD      86400000
 
 
-/* members of the body */
+/* The members of the body. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_PUT_SCOPE = 0,
@@ -48,7 +48,7 @@ typedef enum {
 } ngx_http_graph_policy_put_e;
 
 
-/* what is to be set */
+/* The state that is to be set. */
 
 typedef struct {
     ngx_http_graph_policy_key_e        kind;
@@ -117,7 +117,10 @@ ngx_http_graph_policy_api_put(ngx_http_graph_policy_call_t *call)
 }
 
 
-/* these return NGX_DECLINED, or what the call was answered with */
+/*
+ * These functions return NGX_DECLINED on success, or the return value of the
+ * answer that they have sent.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_api_whom(ngx_http_graph_policy_call_t *call,
@@ -226,7 +229,7 @@ ngx_http_graph_policy_api_why(ngx_http_graph_policy_call_t *call,
 }
 
 
-/* those that the table has fatal codes of */
+/* A state may be set for reasons that have a fatal code in the table. */
 
 static ngx_uint_t
 ngx_http_graph_policy_api_may_be_set(ngx_uint_t reason)
@@ -290,7 +293,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     ngx_int_t                         rc;
     ngx_http_request_t               *r;
     ngx_http_graph_policy_view_t      view;
-    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_api_answer_t    answer;
     ngx_http_graph_policy_changes_t   changes;
     ngx_http_graph_policy_failure_t  *failure;
 
@@ -303,6 +306,7 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
     failure->source = NGX_HTTP_GRAPH_POLICY_SOURCE_API;
     failure->status = NGX_HTTP_BAD_REQUEST;
     failure->lease = 0;
+    failure->confirm = NGX_HTTP_GRAPH_POLICY_CONFIRM;
     failure->now = ngx_http_graph_policy_now();
     failure->sent = failure->now;
 
@@ -328,7 +332,10 @@ ngx_http_graph_policy_api_set(ngx_http_graph_policy_call_t *call,
 }
 
 
-/* not nginx's own field, as that would put a server's name before it */
+/*
+ * Location isn't set in headers_out.location, as nginx would put its own
+ * server name before it.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_api_location(ngx_http_graph_policy_call_t *call,
@@ -344,7 +351,7 @@ ngx_http_graph_policy_api_location(ngx_http_graph_policy_call_t *call,
     base = &clcf->name;
     name = &call->zone->name;
 
-    /* an escaped byte takes three */
+    /* An escaped byte takes three. */
 
     len = 3 * (base->len + name->len) + sizeof("/zones//states/") - 1
           + NGX_HTTP_GRAPH_POLICY_ID_LEN;

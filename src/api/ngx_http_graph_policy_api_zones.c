@@ -5,10 +5,10 @@
 
 
 /*
- * What a zone holds and has counted.
+ * Shows the contents of a zone and its counters.
  *
- * Lock rule: none of its own; the counters are read without the lock, one word
- * each, so that two of them may be of different moments.  Memory: the
+ * No lock is taken here.  Counters are read without the lock, one word each,
+ * so two of them may be from different moments.  Memory comes from the
  * request's pool.
  */
 
@@ -52,7 +52,7 @@ static ngx_uint_t ngx_http_graph_policy_api_any_minute(ngx_atomic_t *minutes,
     time_t minute);
 
 
-/* in the order of ngx_http_graph_policy_webhook_e */
+/* In the order of ngx_http_graph_policy_webhook_e. */
 
 ngx_str_t  ngx_http_graph_policy_webhook_words[] = {
     ngx_string("verified"),
@@ -68,7 +68,7 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_webhook_words,
                                NGX_HTTP_GRAPH_POLICY_NWEBHOOKS);
 
 
-/* in the order of ngx_http_graph_policy_denied_e */
+/* In the order of ngx_http_graph_policy_denied_e. */
 
 ngx_str_t  ngx_http_graph_policy_denied_words[] = {
     ngx_string("budget"),
@@ -83,7 +83,7 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_denied_words,
                                NGX_HTTP_GRAPH_POLICY_NDENIED);
 
 
-/* in the order of ngx_http_graph_policy_probe_e */
+/* In the order of ngx_http_graph_policy_probe_e. */
 
 ngx_str_t  ngx_http_graph_policy_probe_words[] = {
     ngx_string("cleared"),
@@ -100,7 +100,7 @@ ngx_http_graph_policy_api_zones(ngx_http_graph_policy_call_t *call)
 {
     ngx_uint_t                           i;
     ngx_http_graph_policy_zone_t       **zone;
-    ngx_http_graph_policy_answer_t       answer;
+    ngx_http_graph_policy_api_answer_t       answer;
     ngx_http_graph_policy_main_conf_t   *gmcf;
 
     gmcf = ngx_http_get_module_main_conf(call->request,
@@ -129,7 +129,7 @@ ngx_http_graph_policy_api_zones(ngx_http_graph_policy_call_t *call)
 ngx_int_t
 ngx_http_graph_policy_api_zone(ngx_http_graph_policy_call_t *call)
 {
-    ngx_http_graph_policy_answer_t  answer;
+    ngx_http_graph_policy_api_answer_t  answer;
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
     ngx_http_graph_policy_api_one_zone(&answer.gen, call->zone);
@@ -182,7 +182,7 @@ ngx_http_graph_policy_api_states(ngx_http_graph_policy_gen_t *gen,
         for (category = 0; category <= NGX_HTTP_GRAPH_POLICY_CONTEXT;
              category++)
         {
-            /* only a conversation has them */
+            /* Only conversations have limits of this category. */
 
             if (category == NGX_HTTP_GRAPH_POLICY_CONTEXT
                 && scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION)
@@ -305,7 +305,7 @@ ngx_http_graph_policy_api_history(ngx_http_graph_policy_gen_t *gen,
     time_t      minute;
     ngx_uint_t  i;
 
-    /* a small zone keeps none */
+    /* A small zone has no memory for a history. */
 
     if (history == NULL) {
         ngx_http_graph_policy_gen_null(gen, "history");
@@ -356,7 +356,10 @@ ngx_http_graph_policy_api_history(ngx_http_graph_policy_gen_t *gen,
 }
 
 
-/* the oldest first; the last is the one that runs */
+/*
+ * Writes the minutes of the last hour, the oldest first; the last one is the
+ * minute that isn't over yet.
+ */
 
 static void
 ngx_http_graph_policy_api_minutes(ngx_http_graph_policy_gen_t *gen,

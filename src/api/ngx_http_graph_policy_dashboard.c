@@ -5,11 +5,12 @@
 
 
 /*
- * The dashboard: one page, dashboard.html, which the build has turned into an
- * array, and the policy that lets a browser run just what is in it.
+ * Serves the dashboard: one page, dashboard.html, which the build has made an
+ * array of, and a Content-Security-Policy that lets a browser run only the
+ * script in it and use only its style.
  *
- * Lock rule: none.  Memory: the page is the module's own, the policy belongs
- * to the configuration.
+ * No lock is taken.  The page is in the module itself, the policy belongs to
+ * the configuration.
  */
 
 
@@ -79,7 +80,7 @@ ngx_http_graph_policy_dashboard_init(ngx_conf_t *cf)
 }
 
 
-/* CSP, 6.7.2.3: of what is between the two tags, to the byte */
+/* CSP hashes every byte between the two tags (CSP Level 3, 6.7.2.3). */
 
 static ngx_int_t
 ngx_http_graph_policy_dashboard_hash(const char *begin, const char *end,
@@ -123,7 +124,7 @@ ngx_http_graph_policy_api_dashboard(ngx_http_graph_policy_call_t *call)
 
     r = call->request;
 
-    /* the page asks for what is beside it */
+    /* The page asks for URLs beside it, so its own must end with a slash. */
 
     if (r->uri.data[r->uri.len - 1] != '/') {
         return ngx_http_graph_policy_dashboard_redirect(r);
@@ -161,7 +162,10 @@ ngx_http_graph_policy_api_dashboard(ngx_http_graph_policy_call_t *call)
 }
 
 
-/* relative, as a proxy in front may know the API by another path */
+/*
+ * The redirect is relative, as a proxy in front may publish the API under
+ * another path.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_dashboard_redirect(ngx_http_request_t *r)

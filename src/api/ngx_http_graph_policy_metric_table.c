@@ -5,10 +5,10 @@
 
 
 /*
- * Which metrics there are, with their labels, and where their values lie.
+ * The table of metrics: their labels, and where their values lie.
  * docs/metrics.md tells users what each one counts.
  *
- * Lock rule: none.  Memory: nothing here is ever written.
+ * No lock is taken.  All of this is constant.
  */
 
 
@@ -21,7 +21,7 @@
 #include "ngx_http_graph_policy_rules.h"
 
 
-/* in the order of the enumerations that they name */
+/* The words are in the order of the enumerations that they name. */
 
 static ngx_str_t  ngx_http_graph_policy_results[] = {
     ngx_string("accepted"),

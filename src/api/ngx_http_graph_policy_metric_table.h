@@ -8,7 +8,7 @@
 #define _NGX_HTTP_GRAPH_POLICY_METRIC_TABLE_H_INCLUDED_
 
 
-/* what the room of metrics shares with its table */
+/* Shared by the printing of metrics and the table of them. */
 
 
 #include <ngx_config.h>
@@ -20,31 +20,33 @@
 
 #define NGX_HTTP_GRAPH_POLICY_NLABELS    2
 
-/* categories of states */
+/* The number of categories of states. */
 #define NGX_HTTP_GRAPH_POLICY_NSTATES    (NGX_HTTP_GRAPH_POLICY_CONTEXT + 1)
 
-/* scopes of states: all but that of a request alone */
+/*
+ * The number of scopes of states, which are all but that of a single request.
+ */
 #define NGX_HTTP_GRAPH_POLICY_NHOLDERS   NGX_HTTP_GRAPH_POLICY_SCOPE_REQUEST
 
 
 typedef struct {
     ngx_str_t                          name;
     ngx_str_t                         *values;
-    size_t                             step;    /* from value to value */
-    ngx_uint_t                         n;       /* 0: there is no label */
+    size_t                             step;    /* distance of the values */
+    ngx_uint_t                         n;       /* 0: no label */
 } ngx_http_graph_policy_label_t;
 
 
-/* where the values of a metric are */
+/* The place of a metric's values. */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_COUNTER = 0,  /* words of the zone's counters */
-    NGX_HTTP_GRAPH_POLICY_GAUGE,        /* words of a reading */
-    NGX_HTTP_GRAPH_POLICY_AGE           /* likewise, of milliseconds */
+    NGX_HTTP_GRAPH_POLICY_COUNTER = 0,  /* in the zone's counters */
+    NGX_HTTP_GRAPH_POLICY_GAUGE,        /* in a reading */
+    NGX_HTTP_GRAPH_POLICY_AGE           /* a time in milliseconds */
 } ngx_http_graph_policy_metric_e;
 
 
-/* values lie in a row, those of the last label side by side */
+/* The values lie in a row; those that differ in the last label are adjacent. */
 
 typedef struct {
     ngx_str_t                          name;
@@ -55,7 +57,7 @@ typedef struct {
 } ngx_http_graph_policy_metric_t;
 
 
-/* one zone, at the time of the scrape */
+/* A zone as the scrape has read it. */
 
 typedef struct {
     ngx_str_t                          zone;        /* escaped */
@@ -72,7 +74,7 @@ typedef struct {
     ((ngx_str_t *) ((u_char *) (label)->values + (i) * (label)->step))
 
 
-/* all but build_info, in the order in which they are printed */
+/* The metrics but build_info, in the order in which they are printed. */
 extern ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[];
 extern ngx_uint_t                      ngx_http_graph_policy_metric_table_n;
 

@@ -5,11 +5,11 @@
 
 
 /*
- * The metrics of all zones as text, as Prometheus reads them.  No id and no
- * code is a label: how many series there are doesn't depend on the traffic.
+ * Prints the metrics of all zones as Prometheus reads them.  Neither ids nor
+ * codes are labels, so the number of series doesn't depend on the traffic.
  *
- * Lock rule: none; counters are read where they lie.  Memory: the request's
- * pool, a buffer for each metric.
+ * No lock is taken; counters are read where they lie.  Memory comes from the
+ * request's pool, a buffer for each metric.
  */
 
 
@@ -85,7 +85,10 @@ ngx_http_graph_policy_metrics(ngx_http_request_t *r,
 }
 
 
-/* what isn't UTF-8 would make Prometheus refuse all of it */
+/*
+ * Prometheus refuses a whole scrape if one byte isn't UTF-8, so those of a
+ * zone's name are replaced.
+ */
 
 ngx_int_t
 ngx_http_graph_policy_metrics_escape(ngx_pool_t *pool, ngx_str_t *name,
@@ -212,7 +215,7 @@ ngx_http_graph_policy_metrics_size(ngx_http_graph_policy_metric_t *metric,
         lines *= label->n;
     }
 
-    /* two lines more, with the texts of the metric */
+    /* Each metric has two more lines, HELP and TYPE. */
 
     size = 2 * (line + sizeof("# HELP counter")) + metric->help.len;
 

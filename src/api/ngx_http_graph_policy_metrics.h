@@ -14,24 +14,28 @@
 #include "ngx_http_graph_policy_metric_table.h"
 
 
-/* of the text format of Prometheus */
+/* The content type of Prometheus' text format. */
 #define NGX_HTTP_GRAPH_POLICY_METRICS_TYPE                                    \
     "text/plain; version=0.0.4; charset=utf-8"
 
 
 /*
- * All metrics of "n" zones, in the text format of Prometheus, version 0.0.4
- * (prometheus.io/docs/instrumenting/exposition_formats).  Each combination of
- * labels is there from the start, so their number depends on "n" alone.
+ * Prints all metrics of "n" zones, in the text format of Prometheus, version
+ * 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats).  Each
+ * combination of labels is there from the start, so the number of series
+ * depends on "n" alone.
  *
- * The chain is of memory of the request's pool, its last buffer is marked as
- * the answer's last; "size" is the number of bytes in it.  NULL if there is no
- * memory.
+ * Returns a chain in memory of the request's pool, with the last buffer marked
+ * as the answer's last, and the number of its bytes in "size"; or NULL if
+ * there is no memory.
  */
 ngx_chain_t *ngx_http_graph_policy_metrics(ngx_http_request_t *r,
     ngx_http_graph_policy_reading_t *readings, ngx_uint_t n, size_t *size);
 
-/* A zone's name as the value of a label.  NGX_ERROR: no memory. */
+/*
+ * Escapes a zone's name for use as the value of a label.  Returns NGX_OK, or
+ * NGX_ERROR if there is no memory.
+ */
 ngx_int_t ngx_http_graph_policy_metrics_escape(ngx_pool_t *pool,
     ngx_str_t *name, ngx_str_t *escaped);
 

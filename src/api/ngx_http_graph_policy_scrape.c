@@ -5,11 +5,11 @@
 
 
 /*
- * Reads what the metrics tell, zone by zone: a walk, as the age of the oldest
- * state is found by looking at many.
+ * Reads the values of the metrics, zone by zone.  This is a walk, as many
+ * states have to be looked at to find the oldest one.
  *
- * Lock rule: none of its own; counters are read without a lock, what there is
- * of states in batches, so that sends never wait for a scrape.  Memory: the
+ * No lock is taken here.  Counters are read without a lock, and states in
+ * batches, so that sends never wait for a scrape.  Memory comes from the
  * request's pool.
  */
 
@@ -30,7 +30,7 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* batches that one step looks at, and all steps of a zone */
+/* Batches that one step looks at, and that all steps of a zone do. */
 #define NGX_HTTP_GRAPH_POLICY_LOOKS      8
 #define NGX_HTTP_GRAPH_POLICY_LOOKED_AT  (16384 / NGX_HTTP_GRAPH_POLICY_BATCH)
 
@@ -39,11 +39,11 @@ typedef struct {
     ngx_http_graph_policy_zone_t    **zones;
     ngx_http_graph_policy_reading_t  *readings;
     ngx_uint_t                        n;
-    ngx_uint_t                        done;     /* of the zones */
+    ngx_uint_t                        done;     /* zones read */
 
-    /* of the one that comes next */
+    /* The state of the walk over the zone that is being read. */
     ngx_http_graph_policy_cursor_t    cursor;
-    ngx_uint_t                        batches;  /* of this kind */
+    ngx_uint_t                        batches;  /* in this tree */
     uint64_t                          first[NGX_HTTP_GRAPH_POLICY_NSTATES];
 } ngx_http_graph_policy_scrape_t;
 
@@ -149,7 +149,10 @@ ngx_http_graph_policy_scrape_some(ngx_http_graph_policy_walk_t *walk)
 }
 
 
-/* of more states than are looked at, the same ones are each time */
+/*
+ * If there are more states than are looked at, each scrape looks at the same
+ * ones, so that the age doesn't jump.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_scrape_first(ngx_http_graph_policy_scrape_t *scrape,
@@ -166,7 +169,10 @@ ngx_http_graph_policy_scrape_first(ngx_http_graph_policy_scrape_t *scrape,
             continue;
         }
 
-        /* of conversations, which are behind the states, this way is shorter */
+        /*
+         * The zone has the limits of conversations in the order of their ends,
+         * so the one that ends first stands for the oldest, without a walk.
+         */
 
         rc = ngx_http_graph_policy_zone_oldest_limit(
                                           scrape->zones[scrape->done], now,
@@ -234,7 +240,7 @@ ngx_http_graph_policy_scrape_read(ngx_http_request_t *r,
                              ? (ngx_uint_t) (now - scrape->first[i]) : 0;
     }
 
-    /* what is over has been dropped by now, and isn't counted */
+    /* The walk has dropped expired states, so they aren't counted here. */
 
     ngx_http_graph_policy_zone_stats(zone, &stats);
 

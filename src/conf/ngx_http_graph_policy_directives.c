@@ -5,10 +5,10 @@
 
 
 /*
- * What the directives take, but for those with a grammar of their own, and how
- * a wrong value is told.  Nothing here runs while a request is served.
+ * Parses the directives, but for those with a grammar of their own, and
+ * reports wrong values.  Nothing here runs while a request is served.
  *
- * Lock rule: none.  Memory: all of it belongs to the configuration's pool.
+ * No lock is taken.  All memory belongs to the configuration's pool.
  */
 
 
@@ -23,7 +23,7 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* of holds, in milliseconds */
+/* The longest hold, in milliseconds. */
 #define NGX_HTTP_GRAPH_POLICY_MAX_HOLD     86400000
 
 #define NGX_HTTP_GRAPH_POLICY_MIN_BUFFER   1024
@@ -464,7 +464,10 @@ ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
-    /* what a call is, is told by the path below that of the location */
+    /*
+     * The part of the path behind the location's tells which call a request
+     * is, so the location must be a prefix of it.
+     */
 
 #if (NGX_PCRE)
     if (clcf->regex != NULL) {

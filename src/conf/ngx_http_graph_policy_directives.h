@@ -14,13 +14,15 @@
 
 
 
-/* what hold_time() takes, as the user is told it */
+/* The times that hold_time() takes, as an error message says it. */
 
 #define NGX_HTTP_GRAPH_POLICY_TIMES                                           \
     "a time from \"1ms\" to \"24h\""
 
 
-/* the words of a directive, and how they are told to the user */
+/*
+ * The words of a directive, and the text that lists them in an error message.
+ */
 
 typedef struct {
     ngx_conf_enum_t  *words;
@@ -29,8 +31,9 @@ typedef struct {
 
 
 /*
- * The directives.  Each returns NGX_CONF_OK, NGX_CONF_ERROR if the error is
- * logged, or what nginx is to log of the directive, such as "is duplicate".
+ * The handlers of the directives.  Each returns NGX_CONF_OK, NGX_CONF_ERROR if
+ * the error is logged, or the text that nginx is to log about the directive,
+ * such as "is duplicate".
  */
 
 char *ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -41,12 +44,15 @@ char *ngx_http_graph_policy_set_dry_run(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_graph_policy_set_rule(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-/* sets the field at cmd->offset */
+/* Sets the field at cmd->offset. */
 char *ngx_http_graph_policy_set_complex_value(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 char *ngx_http_graph_policy_set_sends(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-/* likewise; cmd->post is one of the ngx_http_graph_policy_words_t below */
+/*
+ * Sets the field at cmd->offset; cmd->post is one of the
+ * ngx_http_graph_policy_words_t below.
+ */
 char *ngx_http_graph_policy_set_word(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -68,13 +74,14 @@ char *ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 /*
- * Reads the time that follows the first "skip" bytes of "value", for a hold or
- * a wait, into milliseconds.  NGX_ERROR if it is none of 1ms to 24h.
+ * Reads the time of a hold or a wait, which is "value" without its first
+ * "skip" bytes, into "hold" in milliseconds.  Returns NGX_OK, or NGX_ERROR if
+ * it isn't a time from 1ms to 24h.
  */
 ngx_int_t ngx_http_graph_policy_hold_time(ngx_str_t *value, size_t skip,
     ngx_msec_t *hold);
 
-/* logs that "value" must be what "allowed" says; NGX_CONF_ERROR */
+/* Logs that "value" must be one of "allowed"; returns NGX_CONF_ERROR. */
 char *ngx_http_graph_policy_invalid(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *value, const char *allowed);
 

@@ -5,10 +5,11 @@
 
 
 /*
- * The directive of the event log.  nginx opens the file when the configuration
- * has been read, hands it to the workers, and opens it again for USR1.
+ * The directive of the event log.  nginx opens the file after the
+ * configuration has been read, hands it to the workers, and reopens it on
+ * USR1.
  *
- * Lock rule: none.  Memory: the configuration's pool.
+ * No lock is taken.  All memory belongs to the configuration's pool.
  */
 
 

@@ -5,10 +5,10 @@
 
 
 /*
- * The directives with a grammar of their own: graph_policy_rule and
+ * Parses the directives with a grammar of their own, graph_policy_rule and
  * graph_policy_retry.  Nothing here runs while a request is served.
  *
- * Lock rule: none.  Memory: all of it belongs to the configuration's pool.
+ * No lock is taken.  All memory belongs to the configuration's pool.
  */
 
 
@@ -21,7 +21,7 @@
 #include "ngx_http_graph_policy_rules.h"
 
 
-/* a parameter of graph_policy_rule; without "parse" it is a time */
+/* A parameter of graph_policy_rule; it is a time if "parse" is NULL. */
 
 typedef struct {
     ngx_str_t    name;
@@ -31,7 +31,7 @@ typedef struct {
 } ngx_http_graph_policy_rule_par_t;
 
 
-/* a parameter of graph_policy_retry; unit 't' is a time, '%' a percentage */
+/* A parameter of graph_policy_retry; unit 't' is a time, '%' a percentage. */
 
 typedef struct {
     ngx_str_t    name;

@@ -5,11 +5,12 @@
 
 
 /*
- * Directives of conversations and webhooks: the gate's hold, and the file of
- * secrets, which is read once, when the configuration is.
+ * Parses the directives of conversations and webhooks, and reads the file of
+ * secrets, once, with the configuration.
  *
- * Lock rule: none.  Memory: the configuration's pool; keys are in OpenSSL's
- * memory until the pool goes.  The text of a secret is wiped after the read.
+ * No lock is taken.  Memory belongs to the configuration's pool; keys are in
+ * OpenSSL's memory until the pool is destroyed.  The text of the secrets is
+ * wiped after it has been read.
  */
 
 
@@ -23,7 +24,10 @@
 #include "ngx_http_graph_policy_webhook.h"
 
 
-/* bytes of a file: four lines with some hundred accounts each, and comments */
+/*
+ * Bytes of a file: enough for four lines with some hundred accounts each, and
+ * for comments.
+ */
 #define NGX_HTTP_GRAPH_POLICY_MAX_FILE  16384
 
 
@@ -136,7 +140,10 @@ ngx_http_graph_policy_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* one byte more than is allowed tells that there are too many */
+/*
+ * Reads up to one byte more than is allowed, so that the caller sees that a
+ * file is too large.
+ */
 
 static ssize_t
 ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char *text)
@@ -178,7 +185,10 @@ ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char *text)
 }
 
 
-/* nothing of the file is shown */
+/*
+ * Error messages give the number of a line and show nothing of its text, as it
+ * is a secret.
+ */
 
 static char *
 ngx_http_graph_policy_read_secrets(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -5,9 +5,9 @@
 
 
 /*
- * What a request bears in its arguments, and what variables make of it.
+ * Reads the arguments of a request's query, and evaluates complex values.
  *
- * Lock rule: none.  Memory: the request's.
+ * No lock is taken.  Memory belongs to the request.
  */
 
 

@@ -310,6 +310,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     failure.sent = ngx_http_graph_policy_sent(r);
     failure.hold = outcome.hold;
     failure.max = outcome.max;
+    failure.confirm = outcome.confirm;
 
     if (ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
         ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
@@ -370,6 +371,7 @@ ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
 {
     limits->hold = glcf->hold;
     limits->hold_max = glcf->hold_max;
+    limits->confirm = NGX_HTTP_GRAPH_POLICY_CONFIRM;
     limits->conversation_hold = conversation_hold;
     limits->cooldown = (glcf->cooldown != 0);
 }

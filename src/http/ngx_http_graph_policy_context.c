@@ -107,7 +107,7 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
         return;
     }
 
-    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                  NULL);
 
     ngx_memzero(&ctx->query, sizeof(ngx_http_graph_policy_query_t));
@@ -152,7 +152,7 @@ ngx_http_graph_policy_cleanup(void *data)
     }
 
     if (ctx->renewal != NULL) {
-        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                      NULL);
     }
 }

@@ -5,12 +5,12 @@
 
 
 /*
- * With which token: the credential of a request, and how it is kept out of
- * the log.
+ * Finds the credential of a request, which is its access token, and masks
+ * secrets in the request line for the log.
  *
- * Lock rule: none, shared memory isn't touched but for the zone's key.
- * Memory: strings belong to the request's pool.  A credential leaves this
- * room only as a fingerprint.
+ * No lock is taken; of shared memory only the zone's key is read.  Strings
+ * belong to the request's pool.  Only a fingerprint of the credential leaves
+ * this file.
  */
 
 
@@ -70,7 +70,7 @@ ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
 }
 
 
-/* these return 0 if two credentials differ */
+/* These return 0 if the request has two different credentials. */
 
 static ngx_uint_t
 ngx_http_graph_policy_header_credential(ngx_http_request_t *r,
@@ -85,7 +85,10 @@ ngx_http_graph_policy_header_credential(ngx_http_request_t *r,
         return 1;
     }
 
-    /* some versions let a second one pass on to the upstream */
+    /*
+     * Some versions of nginx pass a second Authorization header on to the
+     * upstream, so each one is read.
+     */
 
     part = &r->headers_in.headers.part;
     h = part->elts;
@@ -132,7 +135,9 @@ ngx_http_graph_policy_bearer(ngx_str_t *value, ngx_str_t *token)
 {
     size_t  skip;
 
-    /* most clients write it so */
+    /*
+     * Most clients spell it like this, so the exact bytes are compared first.
+     */
 
     if (value->len > sizeof("Bearer ") - 1
         && (ngx_memcmp(value->data, "Bearer ", sizeof("Bearer ") - 1) == 0
@@ -225,7 +230,7 @@ ngx_http_graph_policy_same_credential(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* the last three are of calls that make and examine tokens */
+/* The last three arguments belong to calls that make and examine tokens. */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_secret(ngx_str_t *name)
@@ -271,7 +276,10 @@ ngx_http_graph_policy_mask_request(ngx_http_request_t *r, ngx_str_t *masked)
         return NGX_OK;
     }
 
-    /* a masked value may be longer, but its name is longer than the mask */
+    /*
+     * A short value grows by the mask, but by less than the length of its
+     * name, so twice the length is enough.
+     */
 
     masked->data = ngx_pnalloc(r->pool, 2 * r->request_line.len);
     if (masked->data == NULL) {
@@ -282,7 +290,7 @@ ngx_http_graph_policy_mask_request(ngx_http_request_t *r, ngx_str_t *masked)
 
     q = ngx_cpymem(masked->data, line, p - line);
 
-    /* the protocol follows the last space; HTTP/0.9 has none */
+    /* The protocol follows the last space; HTTP/0.9 has none. */
 
     while (last > p && last[-1] != ' ') {
         last--;

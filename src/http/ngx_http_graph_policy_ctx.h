@@ -47,6 +47,11 @@ typedef struct {
 } ngx_http_graph_policy_snapshot_t;
 
 
+/* of the floor of webhooks, the only one that looks into it */
+typedef struct ngx_http_graph_policy_learning_s
+    ngx_http_graph_policy_learning_t;
+
+
 /*
  * One request.  Made at first need, so that an accepted send has none; it
  * outlives internal redirects and is found again by its cleanup.
@@ -91,6 +96,9 @@ typedef struct {
     /* of the location that has verified it as a webhook, or NULL */
     ngx_array_t                     *verified;
 
+    /* what a webhook teaches, NULL before and after */
+    ngx_http_graph_policy_learning_t  *learning;
+
     /* where retry is on; attempts is 1 otherwise */
     ngx_http_graph_policy_snapshot_t  *snapshot;
     ngx_event_t                     *parking;
@@ -113,10 +121,17 @@ typedef struct {
     unsigned                         again:1;   /* states to be joined */
     unsigned                         exhausted:1;   /* the app's quota */
     unsigned                         would_retry:1;
+
+    /* what r->error_page of a webhook is to be again, where it's kept */
+    unsigned                         error_page:1;
+    unsigned                         error_page_kept:1;
 } ngx_http_graph_policy_ctx_t;
 
 
-/* an internal redirect forgets contexts, not what they hold */
+/*
+ * An internal redirect clears the contexts of a request, so ours is found again
+ * by its cleanup; NULL if there is none.
+ */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_find_ctx(
     ngx_http_request_t *r);
 
@@ -141,7 +156,7 @@ ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
 ngx_uint_t ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
-/* the upstream's cleanup stands just while the upstream itself is answering */
+/* The upstream has a cleanup only while it is answering itself. */
 #define ngx_http_graph_policy_is_answering(r)                                 \
     ((r)->upstream != NULL && (r)->upstream->cleanup != NULL && !(r)->cached)
 

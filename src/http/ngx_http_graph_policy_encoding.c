@@ -5,16 +5,18 @@
 
 
 /*
- * What the upstream may compress an answer with: the answer to a send with
- * nothing, as it is short and has to be read; others with nothing that can't be
- * inflated.
+ * Limits the compression that the upstream may use.  The answer to a send may
+ * not be compressed at all, as it is short and has to be read.  Other answers
+ * may be compressed only in ways that the module can inflate.
  *
- * The list of a request's headers, which goes upstream, has what may be; what
- * the client sent is kept beside it, for the request's Accept-Encoding proper,
- * which nginx's own filters (gzip, gunzip, brotli, zstd) compress by.
+ * The limited value of Accept-Encoding is put into the request's list of
+ * headers, which goes upstream.  The client's own value is saved, and
+ * headers_in.accept_encoding points to it, as nginx's filters (gzip, gunzip,
+ * brotli, zstd) decide by that.
  *
- * Lock rule: none.  Memory: the request's pool; the worker remembers a few
- * values, for its life, as its clients are few and send the same ones.
+ * No lock is taken.  Memory comes from the request's pool.  A worker also
+ * remembers a few values for its lifetime, as it has few clients, which send
+ * the same values again and again.
  */
 
 
@@ -34,14 +36,14 @@ typedef struct {
     ngx_str_t    narrowed;
     u_char       text[NGX_HTTP_GRAPH_POLICY_MEMORY_LEN];
 
-    /* terminated with a zero, as nginx terminates its values */
+    /* The text ends with a zero, as all values of nginx's do. */
     u_char       narrowed_text[NGX_HTTP_GRAPH_POLICY_MEMORY_LEN];
 } ngx_http_graph_policy_narrowed_t;
 
 
 /*
- * A line Accept-Encoding of a request, as the client sent it, and where it
- * stands in the list of headers.
+ * An Accept-Encoding line as the client has sent it, and its element in the
+ * list of headers.
  */
 
 typedef struct ngx_http_graph_policy_line_s  ngx_http_graph_policy_line_t;
@@ -64,14 +66,14 @@ static ngx_uint_t ngx_http_graph_policy_next_coding(u_char **p, u_char *last,
 static ngx_uint_t ngx_http_graph_policy_inspectable(ngx_str_t *coding);
 
 
-/* a line that was put aside is known by its name, which is this very text */
+/* A saved line is recognized by the address of this name. */
 
 static u_char  ngx_http_graph_policy_name[] = "accept-encoding";
 
 static ngx_str_t  ngx_http_graph_policy_plain = ngx_string("identity");
 
 
-/* nearly every send has one line; whatever else comes is searched for */
+/* Nearly every send has one such line, which is put aside without a search. */
 
 ngx_int_t
 ngx_http_graph_policy_ask_identity(ngx_http_request_t *r)
@@ -126,7 +128,7 @@ ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r, ngx_uint_t send)
     h = part->elts;
     i = 0;
 
-    /* others of its name come behind the first one */
+    /* More lines of the same name can only follow the first one. */
 
     first = ngx_http_graph_policy_accept_encoding(r);
 
@@ -172,7 +174,7 @@ ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r, ngx_uint_t send)
 }
 
 
-/* puts another value in the list, and what was there aside */
+/* Replaces the value of a line in the list of headers, and saves the line. */
 
 static ngx_int_t
 ngx_http_graph_policy_offer(ngx_http_request_t *r, ngx_table_elt_t *h,
@@ -188,7 +190,10 @@ ngx_http_graph_policy_offer(ngx_http_request_t *r, ngx_table_elt_t *h,
         return NGX_OK;
     }
 
-    /* the first one has to be put aside, too, for the others to hang on it */
+    /*
+     * The first line has to be saved as well, as the saved ones are linked to
+     * it.
+     */
 
     if (first != h && first->lowcase_key != ngx_http_graph_policy_name
         && ngx_http_graph_policy_offer(r, first, &first->value) != NGX_OK)
@@ -276,7 +281,7 @@ ngx_http_graph_policy_recall(ngx_http_request_t *r, ngx_str_t *value)
         return NGX_ERROR;
     }
 
-    /* requests point at what is remembered, so nothing is ever forgotten */
+    /* Requests point to remembered values, so these are never removed. */
 
     if (n < NGX_HTTP_GRAPH_POLICY_MEMORIES
         && value->len < NGX_HTTP_GRAPH_POLICY_MEMORY_LEN
@@ -299,7 +304,10 @@ ngx_http_graph_policy_recall(ngx_http_request_t *r, ngx_str_t *value)
 }
 
 
-/* keeps what can be inspected; never adds what the client didn't offer */
+/*
+ * Leaves only encodings that can be inspected, and adds none that the client
+ * hasn't offered.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_narrow(ngx_http_request_t *r, ngx_str_t *value)
@@ -321,7 +329,10 @@ ngx_http_graph_policy_narrow(ngx_http_request_t *r, ngx_str_t *value)
 
 narrow:
 
-    /* the value may lie in HTTP/2's static table, so it isn't written to */
+    /*
+     * The value may lie in HTTP/2's static table, so it must not be changed in
+     * place.
+     */
 
     narrowed.data = ngx_pnalloc(r->pool, value->len + 2 + sizeof("identity"));
     if (narrowed.data == NULL) {

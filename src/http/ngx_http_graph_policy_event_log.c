@@ -5,15 +5,15 @@
 
 
 /*
- * The event log: one line of JSON for each change of a state.
+ * Writes the event log: one line of JSON for each change of a state.
  *
- * Lines are printed, not generated: all that comes from outside has been
- * reduced before to digits, hexadecimal, or letters, digits, ".", "_" and "-".
- * The zone's name alone needs escapes.
+ * The lines are printed without a JSON generator: all data from outside has
+ * been reduced to digits, hexadecimal, or letters, digits, ".", "_" and "-"
+ * before.  Only the zone's name needs escapes.
  *
- * Lock rule: none; called when the zone is unlocked.  Memory: a line has its
- * own, freed when it's written; a request may change as many states as an
- * account has phones.
+ * No lock is taken; the zone is unlocked by then.  A line has memory of its
+ * own, which is freed after it has been written, as one request may change as
+ * many states as an account has phones.
  */
 
 
@@ -30,13 +30,16 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* the longest line without what is counted apart: names, numbers and times */
+/*
+ * The longest line without the zone's name, the request's id and the head of
+ * syslog, whose lengths are added.
+ */
 #define NGX_HTTP_GRAPH_POLICY_EVENT_TEXT                                      \
     (NGX_HTTP_GRAPH_POLICY_KEY_LEN + NGX_HTTP_GRAPH_POLICY_TRACE_LEN          \
      + NGX_HTTP_GRAPH_POLICY_FP_LEN + NGX_HTTP_GRAPH_POLICY_ID_LEN            \
      + 3 * NGX_INT64_LEN + 512)
 
-/* seconds between two complaints */
+/* Seconds between two messages about lost lines. */
 #define NGX_HTTP_GRAPH_POLICY_COMPLAINTS   60
 
 
@@ -58,7 +61,7 @@ static void ngx_http_graph_policy_complain(ngx_log_t *log,
     size_t len);
 
 
-/* by ngx_http_graph_policy_source_e */
+/* In the order of ngx_http_graph_policy_source_e. */
 
 static const char  *ngx_http_graph_policy_sources[] = {
     "answer",
@@ -88,7 +91,10 @@ ngx_http_graph_policy_write_event(ngx_http_request_t *r, ngx_log_t *log,
         return;
     }
 
-    /* by its index it is the same for all events, and for the access log */
+    /*
+     * The indexed variable has the same value in all events of a request, and
+     * in the access log.
+     */
 
     id = (r != NULL) ? ngx_http_get_indexed_variable(r, el->request_id) : NULL;
 
@@ -123,7 +129,7 @@ ngx_http_graph_policy_write_event(ngx_http_request_t *r, ngx_log_t *log,
 }
 
 
-/* what ngx_syslog_add_header() takes at most */
+/* Returns the greatest length that ngx_syslog_add_header() writes. */
 
 static size_t
 ngx_http_graph_policy_syslog_head(ngx_syslog_peer_t *peer)
@@ -171,7 +177,7 @@ ngx_http_graph_policy_event_line(u_char *p, ngx_http_graph_policy_zone_t *zone,
     p = ngx_sprintf(p, ",\"source\":\"%s\"",
                     ngx_http_graph_policy_sources[view->source]);
 
-    /* what is over has no end to come, and what is frozen has none either */
+    /* "until" is null if the state is frozen, or has ended already. */
 
     until = view->until;
 
@@ -188,7 +194,7 @@ ngx_http_graph_policy_event_line(u_char *p, ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* of conversations and credentials there is nothing but fingerprints */
+/* Conversations and credentials appear only as fingerprints. */
 
 static u_char *
 ngx_http_graph_policy_event_key(u_char *p, ngx_http_graph_policy_view_t *view)
@@ -241,7 +247,7 @@ ngx_http_graph_policy_event_time(u_char *p, const char *name, uint64_t time)
 }
 
 
-/* in seconds */
+/* Prints the hold in seconds. */
 
 static u_char *
 ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold)
@@ -252,7 +258,10 @@ ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold)
 }
 
 
-/* one call of the system for each line, so that workers don't mix theirs */
+/*
+ * Each line is written by one system call, so that the lines of several
+ * workers don't mix.
+ */
 
 static void
 ngx_http_graph_policy_send_event(ngx_log_t *log,

@@ -141,7 +141,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
         if (ctx != NULL) {
             ngx_http_graph_policy_settle(ctx,
-                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                          NULL);
         }
 
@@ -200,7 +200,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
 
         if (ctx != NULL && status >= NGX_HTTP_OK) {
             ngx_http_graph_policy_settle(ctx,
-                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                          NULL);
         }
 
@@ -243,14 +243,19 @@ static void
 ngx_http_graph_policy_accepted(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    uint64_t                         now, sent;
     ngx_uint_t                       i;
+    ngx_http_graph_policy_answer_t   answer;
     ngx_http_graph_policy_changes_t  changes;
 
     ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_ACCEPTED);
 
     if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE) {
-        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_SUCCESS, NULL);
+        ngx_http_graph_policy_settle(ctx,
+                                     ctx->query.kind
+                                     == NGX_HTTP_GRAPH_POLICY_MESSAGE
+                                     ? NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED
+                                     : NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL,
+                                     NULL);
         return;
     }
 
@@ -264,22 +269,17 @@ ngx_http_graph_policy_accepted(ngx_http_request_t *r,
         return;
     }
 
-    now = ngx_http_graph_policy_now();
-    sent = ngx_http_graph_policy_sent(r);
-
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+    ngx_http_graph_policy_answer_of(ctx,
+                                    ctx->query.kind
+                                    == NGX_HTTP_GRAPH_POLICY_MESSAGE
+                                    ? NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED
+                                    : NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL,
+                                    NULL, &answer);
 
     for (i = 0; i < ctx->nrefs; i++) {
 
-        /* an accepted upload says nothing of messages */
-
-        if (ctx->query.kind == NGX_HTTP_GRAPH_POLICY_SEND
-            && ctx->refs[i].kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL)
-        {
-            continue;
-        }
-
-        ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], sent, now,
+        ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], &answer,
                                          &changes);
     }
 }
@@ -292,7 +292,7 @@ ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_endpoint_t   endpoint;
 
-    /* the usual send is spared the parsing */
+    /* Nearly no request registers a phone, so the path's end is looked at first. */
 
     if (r->method != NGX_HTTP_POST
         || !ngx_http_graph_policy_ends_with(&r->uri, "/register"))
@@ -556,13 +556,13 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_REFUSED);
 
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
-        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                      NULL);
 
         return ngx_http_next_header_filter(r);
     }
 
-    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+    ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_ERROR,
                                  verdict);
 
     /* where we know nothing better */

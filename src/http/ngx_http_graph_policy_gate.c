@@ -16,6 +16,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"
@@ -98,7 +99,7 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    /* nearly all that comes is told by its last bytes, without parsing */
+    /* Nearly every send is recognized by its last bytes, without parsing. */
 
     len = r->uri.len;
 
@@ -288,6 +289,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_uint_t                          dry_run;
     ngx_http_graph_policy_view_t       *view;
     ngx_http_graph_policy_cover_t       cover;
+    ngx_http_graph_policy_changes_t     changes;
     ngx_http_graph_policy_admission_e   admission;
 
     view = ctx->view;
@@ -313,8 +315,12 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     now = ngx_http_graph_policy_now();
 
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+
+    ctx->query.may_probe = 1;
+
     admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
-                                                 &cover, view);
+                                                 &changes, &cover, view);
 
     /* only who has a credential may probe, so now it's worth finding out */
 
@@ -324,7 +330,8 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         ngx_http_graph_policy_identify_credential(r, ctx, glcf);
 
         admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query,
-                                                     now, &cover, view);
+                                                     now, &changes, &cover,
+                                                     view);
     }
 
     if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PASS) {
@@ -333,7 +340,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
         if (ctx->nrefs != 0) {
             ngx_http_graph_policy_settle(ctx,
-                                         NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+                                         NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                          NULL);
             ctx->nrefs = 0;
         }
@@ -348,7 +355,8 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         return ngx_http_graph_policy_probe(ctx, &cover, view);
     }
 
-    if (endpoint->send && ctx->query.identity.credential == 0 && view->until <= now)
+    if (endpoint->send && ctx->query.identity.credential == 0
+        && view->until <= now)
     {
         ngx_http_graph_policy_log_no_credential(ctx, glcf, view);
     }
@@ -356,7 +364,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     /* a lease in hand that can't be used, to be given back */
 
     if (ctx->nrefs != 0) {
-        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE,
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                      NULL);
     }
 

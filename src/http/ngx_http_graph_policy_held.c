@@ -5,9 +5,9 @@
 
 
 /*
- * The copy of an error's body, kept while the error's header is held.
+ * Copies the body of an error while its header is held.
  *
- * Lock rule: none.  Memory: the copy belongs to the request's pool.
+ * No lock is taken.  The copy belongs to the request's pool.
  */
 
 

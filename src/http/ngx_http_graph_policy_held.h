@@ -15,9 +15,9 @@
 
 
 /*
- * Copies what "b" has of an error's body behind what there is.  NGX_DECLINED:
- * the body isn't to be had whole in "bound" bytes, and "b" is untouched;
- * NGX_ERROR: no memory.
+ * Appends the contents of "b" to the copy of an error's body.  Returns NGX_OK;
+ * NGX_DECLINED if the body isn't in memory or is longer than "bound" bytes,
+ * "b" is left as it is then; NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_collect_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b, size_t bound);

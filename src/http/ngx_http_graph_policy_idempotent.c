@@ -5,11 +5,11 @@
 
 
 /*
- * Whether it does no harm if the upstream carries out a request twice.  The
- * client's method doesn't tell: nginx may send another one, and Graph takes
- * one out of the query.  In doubt the answer is no.
+ * Tells if a request can do no harm when the upstream carries it out twice.
+ * The client's method isn't enough to know: nginx may send another one, and
+ * Graph takes one from the query.  In doubt the answer is no.
  *
- * Lock rule: none.  Memory: none, the request's own is read.
+ * No lock is taken and no memory allocated; only the request is read.
  */
 
 
@@ -22,14 +22,20 @@ static ngx_uint_t ngx_http_graph_policy_is_safe_method(u_char *p, size_t len);
 static ngx_uint_t ngx_http_graph_policy_is_h2_get(u_char *p, u_char *last);
 
 
-/* what a connection over HTTP/2 begins with, RFC 9113, 3.4 */
+/* A connection over HTTP/2 begins with these bytes (RFC 9113, 3.4). */
 #define NGX_HTTP_GRAPH_POLICY_PREFACE  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-/* the head of a frame and the type of HEADERS, RFC 9113, 4.1 and 6.2 */
+/*
+ * The size of a frame's header, and the type of HEADERS (RFC 9113, 4.1 and
+ * 6.2).
+ */
 #define NGX_HTTP_GRAPH_POLICY_FRAME    9
 #define NGX_HTTP_GRAPH_POLICY_HEADERS  1
 
-/* ":method: GET" in the static table, RFC 7541, 6.1 and appendix A */
+/*
+ * ":method: GET" as an index into the static table (RFC 7541, 6.1 and appendix
+ * A).
+ */
 #define NGX_HTTP_GRAPH_POLICY_H2_GET   0x82
 
 
@@ -39,7 +45,7 @@ ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r,
 {
     ngx_http_graph_policy_endpoint_t  endpoint;
 
-    /* RFC 9110, 9.2.2 */
+    /* These methods are idempotent (RFC 9110, 9.2.2). */
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD|NGX_HTTP_PUT
                        |NGX_HTTP_DELETE|NGX_HTTP_OPTIONS|NGX_HTTP_TRACE)))
@@ -59,7 +65,10 @@ ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r,
 }
 
 
-/* Graph takes "?method=" for the method, whatever the request's own is */
+/*
+ * Graph takes the argument "method" for the method, even if the request has
+ * another one.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_overrides_method(ngx_str_t *args)
@@ -84,9 +93,9 @@ ngx_http_graph_policy_overrides_method(ngx_str_t *args)
 
 
 /*
- * The request as it was written for the upstream, as proxy_method and the URI
- * of proxy_pass aren't to be had otherwise.  Protocols other than HTTP aren't
- * understood.
+ * Reads the request as it was written for the upstream, as there is no other
+ * way to learn the results of proxy_method and proxy_pass.  For protocols
+ * other than HTTP it returns 0.
  */
 
 static ngx_uint_t
@@ -96,7 +105,7 @@ ngx_http_graph_policy_was_sent_idempotent(ngx_buf_t *b)
     size_t      len;
     ngx_str_t   args;
 
-    /* all of it was sent, so "pos" is behind it */
+    /* The request has been sent, so "pos" is at its end. */
 
     p = b->start;
     len = sizeof(NGX_HTTP_GRAPH_POLICY_PREFACE) - 1;
@@ -163,7 +172,10 @@ ngx_http_graph_policy_is_safe_method(u_char *p, size_t len)
 }
 
 
-/* nginx writes the method first; others than GET and POST as text */
+/*
+ * nginx writes ":method" first, GET and POST as an index and other methods as
+ * text.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_h2_get(u_char *p, u_char *last)

@@ -17,6 +17,7 @@
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_classify.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_lease.h"
 #include "ngx_http_graph_policy_outcome.h"
@@ -33,15 +34,13 @@ static void ngx_http_graph_policy_renew(ngx_event_t *ev);
 
 void
 ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_probe_outcome_e outcome,
+    ngx_http_graph_policy_proof_e proof,
     ngx_http_graph_policy_verdict_t *verdict)
 {
-    uint64_t                               now;
-    ngx_uint_t                             i;
-    ngx_http_graph_policy_ref_t           *ref;
-    ngx_http_graph_policy_changes_t        changes;
-    ngx_http_graph_policy_failure_t        failure;
-    ngx_http_graph_policy_probe_outcome_e  each;
+    ngx_uint_t                        i;
+    ngx_http_graph_policy_ref_t      *ref;
+    ngx_http_graph_policy_answer_t    answer;
+    ngx_http_graph_policy_changes_t   changes;
 
     if (ctx->renewal != NULL && ctx->renewal->timer_set) {
         ngx_del_timer(ctx->renewal);
@@ -51,16 +50,8 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
         return;
     }
 
-    now = ngx_http_graph_policy_now();
-
     ngx_http_graph_policy_changes_of(&changes, ctx->request, ctx->log_level);
-
-    if (verdict != NULL) {
-        failure.verdict = verdict;
-        failure.facts = &ctx->facts;
-        failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
-        failure.status = ctx->request->upstream->headers_in.status_n;
-    }
+    ngx_http_graph_policy_answer_of(ctx, proof, verdict, &answer);
 
     for (i = 0; i < ctx->nrefs; i++) {
         ref = &ctx->refs[i];
@@ -69,17 +60,35 @@ ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
             continue;
         }
 
-        each = (verdict == NULL) ? outcome
-               : ngx_http_graph_policy_outcome_of_probe(verdict, ref->kind,
-                                                        ref->reason);
+        ngx_http_graph_policy_zone_settle(ctx->zone, ref, &answer, &changes);
 
-        ngx_http_graph_policy_zone_settle(ctx->zone, ref, each,
-                                          (verdict != NULL) ? &failure : NULL,
-                                          now, &changes);
         ref->lease = 0;
     }
 
     ctx->query.lease = 0;
+}
+
+
+void
+ngx_http_graph_policy_answer_of(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_proof_e proof,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_answer_t *answer)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    answer->proof = proof;
+    answer->verdict = verdict;
+    answer->facts = (verdict != NULL) ? &ctx->facts : NULL;
+    answer->id = &ctx->query.identity;
+    answer->message = 0;
+    answer->now = ngx_http_graph_policy_now();
+    answer->sent = (r->upstream != NULL) ? ngx_http_graph_policy_sent(r)
+                                         : answer->now;
+    answer->status = (r->upstream != NULL) ? r->upstream->headers_in.status_n
+                                           : 0;
 }
 
 

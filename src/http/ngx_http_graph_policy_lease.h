@@ -11,18 +11,25 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_ctx.h"
+#include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /*
- * Tells the states whose leases the request holds what came of it; the
- * verdict is NULL where no classified error came.  Settles only once.
+ * Tells the states whose leases the request holds what its answer proves; the
+ * verdict is that of an error, else NULL.  Settles only once.
  */
 void ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_probe_outcome_e outcome,
+    ngx_http_graph_policy_proof_e proof,
     ngx_http_graph_policy_verdict_t *verdict);
+
+/* Fills in what the zone has to know of the answer. */
+void ngx_http_graph_policy_answer_of(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_proof_e proof,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_answer_t *answer);
 
 /* keeps a probe's leases until they are settled; NGX_ERROR: no memory */
 ngx_int_t ngx_http_graph_policy_start_renewal(

@@ -5,9 +5,9 @@
 
 
 /*
- * Lines of the error log, and how a state is written there.
+ * Writes lines of the error log, with the text of a state.
  *
- * Lock rule: none; views are copies.  Memory: the stack's.
+ * No lock is taken, as views are copies.  Memory is on the stack.
  */
 
 
@@ -22,8 +22,8 @@
 
 
 /*
- * The handler of a connection's log appends the request line, which may hold
- * a token; a copy of the log without it doesn't.
+ * The handler of a connection's log appends the request line, which may
+ * contain a token, so lines are logged to a copy without the handler.
  */
 
 void
@@ -86,7 +86,10 @@ ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
 }
 
 
-/* fingerprints and ids of phones and accounts: nothing secret */
+/*
+ * The text contains fingerprints and the ids of phones and accounts, but no
+ * secrets.
+ */
 
 u_char *
 ngx_http_graph_policy_write_state(u_char *p,
@@ -137,7 +140,10 @@ ngx_http_graph_policy_write_state(u_char *p,
 }
 
 
-/* an error_page that takes the upstream's body away blinds the policy */
+/*
+ * An error_page replaces the body of the upstream's error before the module
+ * sees it, so the policy can't work; that is worth a warning.
+ */
 
 void
 ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,

@@ -16,32 +16,40 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* a connection's log without the handler that appends the request line */
+/*
+ * Copies a connection's log without the handler that appends the request line.
+ */
 void ngx_http_graph_policy_plain_log(ngx_log_t *log, ngx_log_t *plain);
 
-/* room for one state in a line of the log, lengths of its parts and words */
+/*
+ * The greatest length of a state in a line of the log: its fields and the
+ * words between them.
+ */
 #define NGX_HTTP_GRAPH_POLICY_STATE_TEXT                                      \
     (NGX_HTTP_GRAPH_POLICY_KEY_LEN + NGX_HTTP_GRAPH_POLICY_TRACE_LEN          \
      + NGX_HTTP_GRAPH_POLICY_FP_LEN + 2 * NGX_INT64_LEN + 192)
 
-/* a state, as the log has it; at most STATE_TEXT bytes */
+/*
+ * Writes a state as the log shows it, at most STATE_TEXT bytes.  Returns the
+ * end of the text.
+ */
 u_char *ngx_http_graph_policy_write_state(u_char *p,
     ngx_http_graph_policy_view_t *view);
 
-/* logs at info what a state does to the request */
+/* Logs at level "info" the effect of a state on the request. */
 void ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view, const char *what);
 
 /*
- * Warns once that another answer took the place of the upstream's error, so
- * that the policy can't read it.
+ * Warns, once for each worker, that another answer has replaced the upstream's
+ * error, so that the policy can't read it.
  */
 void ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone);
 
 /*
- * Logs, once for a location and worker, that "view" is due but nobody there may
- * be its probe, as no request has a credential that can be seen.
+ * Logs, once for each location and worker, that "view" is due for a probe, but
+ * that no request there can be one, as none has a credential that can be seen.
  */
 void ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view);

@@ -5,10 +5,10 @@
 
 
 /*
- * A request that waits to be sent again: what it goes back to, its timer, and
- * how many there are in this worker.
+ * A request that waits to be sent again: the snapshot that it is reset to, its
+ * timer, and the number of such requests in this worker.
  *
- * Lock rule: none of its own.  Memory: the request's pool.
+ * No lock is taken here.  Memory comes from the request's pool.
  */
 
 
@@ -23,7 +23,7 @@
 #include "ngx_http_graph_policy_zone_count.h"
 
 
-/* requests of this worker that wait to be sent again */
+/* The number of requests of this worker that wait to be sent again. */
 static ngx_uint_t  ngx_http_graph_policy_nparked;
 
 
@@ -157,7 +157,10 @@ ngx_http_graph_policy_parked(void)
 }
 
 
-/* a second run adds an empty element that "$upstream_status" shows as ":" */
+/*
+ * When the content phase runs again nginx adds an empty element, which
+ * "$upstream_status" would show as ":", so it is removed.
+ */
 
 void
 ngx_http_graph_policy_join_states(ngx_http_request_t *r,

@@ -14,26 +14,36 @@
 #include "ngx_http_graph_policy_ctx.h"
 
 
-/* Keeps what the content phase will change.  NGX_ERROR: no memory. */
+/*
+ * Saves all that the content phase changes.  Returns NGX_OK, or NGX_ERROR if
+ * there is no memory.
+ */
 ngx_int_t ngx_http_graph_policy_take_snapshot(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-/* what earlier phases put there stays, what the upstream put there goes */
+/*
+ * Resets the response headers to the snapshot: those of earlier phases stay,
+ * and those of the upstream go.
+ */
 void ngx_http_graph_policy_rewind(ngx_http_request_t *r,
     ngx_http_graph_policy_snapshot_t *snapshot);
 
 /*
- * Counts the request among those that wait, until the timer fires or it goes;
- * the number of those in this worker.
+ * wait() starts the request's timer and counts it among those that wait, until
+ * the timer fires or the request is destroyed; unpark() ends that.  parked()
+ * returns how many of this worker's wait.
  */
 void ngx_http_graph_policy_wait(ngx_http_graph_policy_ctx_t *ctx,
     ngx_event_handler_pt handler, ngx_msec_t delay);
 void ngx_http_graph_policy_unpark(ngx_http_graph_policy_ctx_t *ctx);
 ngx_uint_t ngx_http_graph_policy_parked(void);
 
-/* drops the answer that was held */
+/* Drops the held answer. */
 void ngx_http_graph_policy_forget(ngx_http_graph_policy_ctx_t *ctx);
 
-/* shows the tries of all attempts as those of one */
+/*
+ * Joins the tries of all attempts in r->upstream_states, as if nginx had made
+ * them in one.
+ */
 void ngx_http_graph_policy_join_states(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 

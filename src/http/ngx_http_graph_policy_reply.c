@@ -29,14 +29,14 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* bodies that a worker keeps, a power of two; longer ones aren't kept */
+/* A worker keeps so many bodies, a power of two, and none that is longer. */
 #define NGX_HTTP_GRAPH_POLICY_KEPT      16
 #define NGX_HTTP_GRAPH_POLICY_KEPT_LEN  1024
 
 
 /*
- * A body, and all that it was made of: a state gives the same one to all that
- * it blocks until it changes.  The state's id stands behind the body.
+ * A body is kept with all that it was made of, because a state answers all that
+ * it blocks alike until it changes.  The state's id stands behind the body.
  */
 
 typedef struct {
@@ -302,7 +302,7 @@ ngx_http_graph_policy_keep(ngx_http_graph_policy_kept_t *kept,
 }
 
 
-/* "due": the next try is anybody's but this request's */
+/* If "due" is set, the state waits for a probe that this request can't be. */
 
 static ngx_buf_t *
 ngx_http_graph_policy_write_body(ngx_http_request_t *r,
@@ -390,7 +390,7 @@ ngx_http_graph_policy_write_body(ngx_http_request_t *r,
 }
 
 
-/* ISO 8601 */
+/* Writes a time as in ISO 8601. */
 
 static u_char *
 ngx_http_graph_policy_write_time(u_char *p, time_t sec)

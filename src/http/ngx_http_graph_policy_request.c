@@ -5,10 +5,10 @@
 
 
 /*
- * Who is asking, and for what: send or not, phone, account.
+ * Tells the endpoint of a request, and the phone and account that it is for.
  *
- * Lock rule: none, shared memory isn't touched but for the zone's key.
- * Memory: strings belong to the request's pool.
+ * No lock is taken; of shared memory only the zone's key is read.  Strings
+ * belong to the request's pool.
  */
 
 
@@ -102,7 +102,10 @@ ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
 }
 
 
-/* nearly all that comes is a POST of ".../{digits}/messages" */
+/*
+ * Nearly every request is a POST of ".../{digits}/messages", which is recognized
+ * without splitting the path.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_messages_of(ngx_http_request_t *r, ngx_str_t *phone)
@@ -135,7 +138,10 @@ ngx_http_graph_policy_messages_of(ngx_http_request_t *r, ngx_str_t *phone)
 }
 
 
-/* ".../{object}/{edge}", or ".../{object}" where that is the end */
+/*
+ * Splits off the last two segments of the path, ".../{object}/{edge}", or a
+ * single one, ".../{object}".
+ */
 
 static void
 ngx_http_graph_policy_path(ngx_http_request_t *r, ngx_str_t *object,
@@ -227,7 +233,10 @@ ngx_http_graph_policy_overridden(ngx_http_request_t *r, ngx_array_t *sends)
 }
 
 
-/* what one needs to cure a state is reachable while it lasts */
+/*
+ * Endpoints that people need to get a state cleared stay reachable while it is
+ * in force.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_never_paused(ngx_http_request_t *r)
@@ -277,7 +286,10 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
         return;
     }
 
-    /* first, as the values may refer to our own variables */
+    /*
+     * The flag is set first, as the values may refer to the module's own
+     * variables, which call this function.
+     */
 
     ctx->identified = 1;
 
@@ -320,7 +332,10 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
 }
 
 
-/* a name that can't be shown as it is stands for itself as a fingerprint */
+/*
+ * An account's name that isn't fit for logs and headers is replaced by its
+ * fingerprint.
+ */
 
 static void
 ngx_http_graph_policy_account_key(ngx_http_request_t *r,
@@ -384,7 +399,10 @@ ngx_http_graph_policy_is_json(ngx_http_request_t *r)
     type = &r->headers_in.content_type->value;
     len = sizeof("application/json") - 1;
 
-    /* nearly all spell it like this */
+    /*
+     * Nearly all clients spell it like this, so the exact bytes are compared
+     * first.
+     */
 
     return type->len >= len
            && (ngx_memcmp(type->data, "application/json", len) == 0

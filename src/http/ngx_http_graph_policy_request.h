@@ -14,11 +14,14 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* scratch memory on the stack, enough for bodies of the usual size */
+/*
+ * Scratch memory on the stack, in bytes; it is enough for bodies of the usual
+ * size.
+ */
 #define NGX_HTTP_GRAPH_POLICY_SMALL  16384
 
 
-/* whether the end of a text is a literal */
+/* Tells whether a text ends with a literal. */
 #define ngx_http_graph_policy_ends_with(s, literal)                           \
     ((s)->len >= sizeof(literal) - 1                                          \
      && ngx_memcmp((s)->data + (s)->len - (sizeof(literal) - 1), literal,     \
@@ -26,10 +29,13 @@
         == 0)
 
 
-/* what the path and method say, without memory of their own */
+/*
+ * An endpoint as the path and the method tell it; the phone points into the
+ * request's URI.
+ */
 
 typedef struct {
-    ngx_str_t                        phone;     /* empty if there is none */
+    ngx_str_t                        phone;     /* empty if unknown */
     ngx_http_graph_policy_kind_e     kind;      /* valid if send or read */
     unsigned                         send:1;
     unsigned                         read:1;    /* a GET that may be paused */
@@ -43,8 +49,9 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
- * Fills ctx->query.identity, each part once: phone, account; the credential's
- * fingerprint.  What can't be known is left empty.
+ * These fill ctx->query.identity, each part once: identify() the phone and the
+ * account, identify_credential() the credential's fingerprint.  Unknown parts
+ * are left empty.
  */
 void ngx_http_graph_policy_identify(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
@@ -53,58 +60,75 @@ void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * Fills in the conversation's fingerprint, once, from a body of at most
- * NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or in a file; and whether
- * it's worth the wait to read the body for that.
+ * identify_conversation() sets the conversation's fingerprint, once, from a
+ * body of at most NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or in a
+ * file.  is_message_body() returns 1 if the body may be a message's, so that
+ * it has to be read first.
  */
 void ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 ngx_uint_t ngx_http_graph_policy_is_message_body(ngx_http_request_t *r);
-/* the fingerprint of a phone and a folded recipient, 0 if one is unknown */
+/*
+ * Returns the fingerprint of a phone and a folded recipient, or 0 if either is
+ * empty.
+ */
 uint64_t ngx_http_graph_policy_conversation_of(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *phone,
     ngx_str_t *recipient);
 
-/* whether the type of the body is JSON */
+/* Returns 1 if the body's content type is JSON. */
 ngx_uint_t ngx_http_graph_policy_is_json(ngx_http_request_t *r);
 
-/* whether it's the id of a phone number; a key of an account */
+/*
+ * These return 1 if the text is the id of a phone number, and if it can be the
+ * key of an account.
+ */
 ngx_uint_t ngx_http_graph_policy_is_phone(ngx_str_t *text);
 ngx_uint_t ngx_http_graph_policy_is_account(ngx_str_t *text);
 
-/* the value, empty with NGX_ERROR if it can't be had */
+/*
+ * Evaluates a complex value.  Returns NGX_OK, or NGX_ERROR with an empty
+ * value.
+ */
 ngx_int_t ngx_http_graph_policy_value(ngx_http_request_t *r,
     ngx_http_complex_value_t *cv, ngx_str_t *value);
 
-/* walks over the arguments of a request; 0 at the end */
+/*
+ * Moves *p to the next argument of a query, and sets its name and value as
+ * they are, escapes included.  Returns 0 at the end.
+ */
 ngx_uint_t ngx_http_graph_policy_next_argument(u_char **p, u_char *last,
     ngx_str_t *name, ngx_str_t *value);
-/* the upstream decodes names, so an escaped one counts as well */
+/*
+ * Returns 1 if the name of an argument, unescaped, is the expected one: the
+ * upstream unescapes names, too.
+ */
 ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
     const char *expected, size_t len);
 
 /*
- * Narrows the Accept-Encoding that goes upstream to what can be inspected, that
- * of a send to "identity", for which the second one is the short way; never
- * adds one.  NGX_ERROR: no memory.
+ * Limits the Accept-Encoding that goes upstream to encodings that can be
+ * inspected, and that of a send to "identity"; none is added if the client has
+ * sent none.  The second function is the short way for a send that has one.
+ * Both return NGX_OK, or NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r,
     ngx_uint_t send);
 ngx_int_t ngx_http_graph_policy_ask_identity(ngx_http_request_t *r);
-/* the request's headers are again as the client sent them */
+/* Resets the list of request headers to those that the client has sent. */
 void ngx_http_graph_policy_restore_encoding(ngx_http_request_t *r);
 
 /*
- * Whether what the upstream has answered may be carried out twice: by its
- * method as sent (RFC 9110, 9.2.2), and Graph's "method" argument.  A send
- * never may.
+ * Returns 1 if the request may be carried out twice, by the method that was
+ * sent to the upstream (RFC 9110, 9.2.2) and Graph's "method" argument; 0 for
+ * a send, and in doubt.  The request must have been sent.
  */
 ngx_uint_t ngx_http_graph_policy_is_idempotent(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * $request with the values of arguments masked that are tokens or secrets.
- * NGX_ERROR if there is no memory.
+ * Copies $request with "***" as the values of those arguments that are tokens
+ * or secrets.  Returns NGX_OK, or NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_mask_request(ngx_http_request_t *r,
     ngx_str_t *masked);

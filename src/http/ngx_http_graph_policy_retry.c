@@ -5,16 +5,17 @@
 
 
 /*
- * Park a request whose answer is a temporary error, and send it again.
+ * Parks a request whose answer is a temporary error, and sends it again.
  *
- * The upstream is finalized by then.  The body filter takes a reference and
- * returns NGX_DONE, which gives it back: the request waits for a timer of its
- * own, neither the connection's (limit_rate and subrequests use that) nor a
- * cancelable one (a worker that drains would leave its clients).  The timer
- * enters the content phase again, with headers as they were before it.
+ * At this point the upstream is finalized.  The body filter takes a reference
+ * and returns NGX_DONE, which gives it back, so the request waits for a timer
+ * of its own.  The connection's timer can't be used, as limit_rate and
+ * subrequests use it.  The timer isn't cancelable, or a worker that shuts down
+ * would abandon its clients.  When it fires, the content phase runs again,
+ * with the response headers as they were before it.
  *
- * Lock rule: none of its own.  Memory: the request's pool; its cleanup deletes
- * the timer, so a request may go at any time.
+ * No lock is taken here.  Memory comes from the request's pool, whose cleanup
+ * deletes the timer, so a request may be destroyed at any time.
  */
 
 
@@ -36,7 +37,10 @@
 #include "ngx_http_graph_policy_zone_count.h"
 
 
-/* milliseconds between looks at somebody's probe, at least */
+/*
+ * The shortest delay, in milliseconds, between two looks at another request's
+ * probe.
+ */
 #define NGX_HTTP_GRAPH_POLICY_STEP  100
 
 
@@ -141,7 +145,7 @@ ngx_http_graph_policy_count_denied(ngx_http_graph_policy_ctx_t *ctx,
         denied = NGX_HTTP_GRAPH_POLICY_DENIED_DEADLINE;
         break;
 
-    default: /* nobody wanted it */
+    default: /* not a retry that was denied */
         return;
     }
 
@@ -170,7 +174,10 @@ ngx_http_graph_policy_can_park(ngx_http_request_t *r,
 {
     static ngx_uint_t  warned;
 
-    /* the return code counts only where a finalized upstream says "last" */
+    /*
+     * nginx heeds NGX_DONE only for the empty last buffer of an upstream that
+     * is finalized.
+     */
 
     if (r->upstream->cleanup != NULL || ngx_buf_size(b) != 0
         || r->reading_body || r->post_action || r->upstream->upgrade)
@@ -194,7 +201,7 @@ ngx_http_graph_policy_can_park(ngx_http_request_t *r,
         return 0;
     }
 
-    /* each one pins a connection and its buffers */
+    /* Each waiting request occupies a connection and its buffers. */
 
     if (ngx_http_graph_policy_parked() >= ngx_cycle->connection_n / 4) {
         ngx_http_graph_policy_zone_count_denied(ctx->zone,
@@ -223,7 +230,10 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
         }
     }
 
-    /* now, so that a client that leaves isn't logged with this error */
+    /*
+     * The error is dropped now: if the client leaves while the request waits,
+     * its log line must not show this error.
+     */
 
     ngx_http_graph_policy_rewind(r, ctx->snapshot);
     ngx_http_graph_policy_forget(ctx);
@@ -238,7 +248,7 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
     } else {
         r->read_event_handler = ngx_http_test_reading;
 
-        /* the client may have left already */
+        /* The client may have closed the connection already. */
 
         if (c->read->ready) {
             ngx_post_event(c->read, &ngx_posted_events);
@@ -255,7 +265,10 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
 }
 
 
-/* behind the probe of a cool-down, as long as the deadline allows */
+/*
+ * A request that meets a cool-down waits for the probe of another one, as long
+ * as the deadline allows.  Returns 1 if it waits.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
@@ -270,7 +283,10 @@ ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
         return 0;
     }
 
-    /* how long the wait lasts is known, how long a probe takes isn't */
+    /*
+     * A cool-down's end is known, so one wait is enough; a probe's isn't, so
+     * it is looked at again and again.
+     */
 
     now = ngx_http_graph_policy_now();
 
@@ -332,7 +348,7 @@ ngx_http_graph_policy_fire(ngx_event_t *ev)
         ngx_http_core_run_phases(r);
     }
 
-    /* the request may be gone */
+    /* The request may be gone by now. */
 
     ngx_http_run_posted_requests(c);
 }

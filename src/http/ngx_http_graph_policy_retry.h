@@ -16,9 +16,10 @@
 
 
 /*
- * Parks the request if its classified answer, whose last buffer is "b", may be
- * had anew.  NGX_DONE: parked, to be returned by the body filter; NGX_DECLINED
- * if the answer is to be delivered; NGX_ERROR.
+ * Parks the request if its classified answer, whose last buffer is "b", isn't
+ * final and the request may be sent again.  Returns NGX_DONE if it is parked,
+ * which the body filter has to return; NGX_DECLINED if the answer is to be
+ * delivered; or NGX_ERROR.
  */
 ngx_int_t ngx_http_graph_policy_retry(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,

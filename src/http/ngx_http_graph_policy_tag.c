@@ -5,11 +5,11 @@
 
 
 /*
- * The response headers that are ours: put on, and taken off what the upstream
- * sent under their names.
+ * Adds the module's own response headers, and removes headers of the same
+ * names that the upstream has sent.
  *
- * Lock rule: none.  Memory: the request's pool.  Nothing of a body enters a
- * header but numbers and the trace id, which have been checked.
+ * No lock is taken.  Memory comes from the request's pool.  Only numbers and
+ * the trace id, which have been checked, get from a body into a header.
  */
 
 
@@ -58,7 +58,7 @@ ngx_http_graph_policy_push(ngx_http_request_t *r, const char *name,
 
     headers = &r->headers_out.headers;
 
-    /* nearly always there is room in the list's last part */
+    /* There is nearly always room in the last part of the list. */
 
     if (headers->last->nelts < headers->nalloc) {
         h = (ngx_table_elt_t *) headers->last->elts + headers->last->nelts++;

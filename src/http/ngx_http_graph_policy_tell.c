@@ -40,7 +40,8 @@ static const struct {
     { "re-armed", "rearmed" },
     { "cleared", "cleared" },
     { "probe told nothing", NULL },
-    { "evicted", "evicted" }
+    { "evicted", "evicted" },
+    { "waits for the status of an accepted message", NULL }
 };
 
 ngx_http_graph_policy_all_rows(ngx_http_graph_policy_transitions,
@@ -119,7 +120,9 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
         ngx_http_graph_policy_write_event(r, log, zone, view, event);
     }
 
-    if (view->transition == NGX_HTTP_GRAPH_POLICY_FREED) {
+    if (view->transition == NGX_HTTP_GRAPH_POLICY_FREED
+        || view->transition == NGX_HTTP_GRAPH_POLICY_AWAITED)
+    {
         level = NGX_LOG_INFO;
     }
 

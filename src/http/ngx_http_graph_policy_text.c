@@ -5,9 +5,9 @@
 
 
 /*
- * How things are written for those who read them.
+ * Formats values as logs, headers and the API show them.
  *
- * Lock rule: none.  Memory: the caller's.
+ * No lock is taken.  Memory is the caller's.
  */
 
 
@@ -18,7 +18,7 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* all bytes in hexadecimal */
+/* All 256 bytes in hexadecimal. */
 
 #define ngx_http_graph_policy_hex_row(d)                                      \
     d "0" d "1" d "2" d "3" d "4" d "5" d "6" d "7"                           \

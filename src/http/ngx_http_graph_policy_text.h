@@ -20,7 +20,7 @@
         == 0)
 
 
-/* milliseconds of the wall clock */
+/* Returns the wall clock in milliseconds. */
 
 static ngx_inline uint64_t
 ngx_http_graph_policy_now(void)
@@ -32,7 +32,10 @@ ngx_http_graph_policy_now(void)
     return (uint64_t) tp->sec * 1000 + tp->msec;
 }
 
-/* writes a state's id, NGX_HTTP_GRAPH_POLICY_ID_LEN bytes */
+/*
+ * Writes the id of a state, NGX_HTTP_GRAPH_POLICY_ID_LEN bytes, and returns
+ * its end.
+ */
 u_char *ngx_http_graph_policy_write_id(u_char *p,
     ngx_http_graph_policy_view_t *view);
 

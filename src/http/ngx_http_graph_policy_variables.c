@@ -5,11 +5,11 @@
 
 
 /*
- * What the log, and other directives, may ask of a request.
+ * The variables that logs and other directives can use.
  *
- * Lock rule: none, shared memory isn't touched but for the zone's key.
- * Memory: values belong to the request's pool.  They may change while the
- * request is served, so none is cached.
+ * No lock is taken; of shared memory only the zone's key is read.  Values
+ * belong to the request's pool.  They may change while the request is served,
+ * so none is cached.
  */
 
 
@@ -28,7 +28,7 @@
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
-/* the longest of what is written, not looked up */
+/* The longest value that is formatted; constant texts may be longer. */
 #define NGX_HTTP_GRAPH_POLICY_TEXT  NGX_HTTP_GRAPH_POLICY_TRACE_LEN
 
 
@@ -135,7 +135,7 @@ static ngx_http_variable_t  ngx_http_graph_policy_variables[] = {
 };
 
 
-/* each variable's name begins with one of these */
+/* The name of each variable begins with one of these prefixes. */
 
 static ngx_str_t  ngx_http_graph_policy_prefixes[] = {
     ngx_string("graph_policy_"),
@@ -164,8 +164,9 @@ ngx_http_graph_policy_add_variables(ngx_conf_t *cf)
 
     /*
      * nginx's hash of variables is nearly full with its own ones, and with
-     * those of one or two more modules it warns that it can't be optimal.  So
-     * these stay out of it: what names them in the configuration has an index.
+     * those of one or two more modules nginx warns that it can't be optimal.
+     * So these variables aren't in it; directives that name one have its
+     * index.
      */
 
     for (v = ngx_http_graph_policy_variables; v->name.len; v++) {
@@ -257,7 +258,10 @@ ngx_http_graph_policy_variable_status(ngx_http_request_t *r,
 }
 
 
-/* one try as soon as some upstream was asked, none for a local answer */
+/*
+ * The number of attempts is at least one if an upstream was asked, and zero
+ * for a local answer.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_variable_attempts(ngx_http_request_t *r,

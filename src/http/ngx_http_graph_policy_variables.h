@@ -15,9 +15,10 @@
 
 ngx_int_t ngx_http_graph_policy_add_variables(ngx_conf_t *cf);
 /*
- * Lets scripts (Lua, njs, SSI) find the variables by name.  To be called when
- * the configuration has been read: before that, nginx would take any name that
- * begins like these for a known variable.
+ * Lets scripts (Lua, njs, SSI) find the variables by name.  It must be called
+ * after the configuration has been read: nginx would take any name with one of
+ * the prefixes for a known variable before.  Returns NGX_OK, or NGX_ERROR if
+ * there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_name_variables(ngx_cycle_t *cycle);
 

@@ -6,8 +6,10 @@
 
 /*
  * Decides whether a request that got a temporary error is sent again, and
- * when.  Pure: the time and the random number come from the caller, who also
- * asks the retry budget.
+ * when.
+ *
+ * The file is pure: the time and the random number come from the caller, who
+ * also asks the retry budget.
  */
 
 
@@ -51,7 +53,10 @@ ngx_http_graph_policy_backoff_next(ngx_http_graph_policy_backoff_t *conf,
 
     wait = wait - wait / 2 + random % (wait / 2 + 1);
 
-    /* the jitter spreads the backoff alone, never what is asked for */
+    /*
+     * Jitter applies only to the configured backoff: a wait that Graph or the
+     * table asks for is a minimum and never shortened.
+     */
 
     wait = ngx_max(wait, ngx_http_graph_policy_backoff_row_wait(verdict, n));
 
@@ -85,13 +90,15 @@ ngx_http_graph_policy_backoff_row_wait(
 }
 
 
-/* min(max, wait * factor^times) */
+/* Returns min(max, wait * factor^times). */
 
 static ngx_msec_t
 ngx_http_graph_policy_backoff_grow(ngx_msec_t wait, ngx_uint_t factor,
     ngx_uint_t times, ngx_msec_t max)
 {
-    /* nothing else stops the loop early */
+    /*
+     * Without this the loop would run "times" times, as the wait never grows.
+     */
 
     if (factor <= 1 || wait == 0) {
         return ngx_min(wait, max);

@@ -13,11 +13,11 @@
 #include "ngx_http_graph_policy_rules.h"
 
 
-/* waits that Graph asks for are believed up to a day, in milliseconds */
+/* A wait that Graph asks for is believed up to a day, in milliseconds. */
 #define NGX_HTTP_GRAPH_POLICY_MAX_HINT  86400000
 
 
-/* graph_policy_retry, all times in milliseconds */
+/* The parameters of graph_policy_retry; all times are in milliseconds. */
 
 typedef struct {
     ngx_uint_t    attempts;         /* tries in all, 0: off */
@@ -31,20 +31,22 @@ typedef struct {
 } ngx_http_graph_policy_backoff_t;
 
 
-/* a request that got a temporary error */
+/*
+ * The history of a request that got a temporary error; times in milliseconds.
+ */
 
 typedef struct {
     ngx_uint_t    attempts;         /* tries made, at least 1 */
     ngx_uint_t    unknown;          /* re-sends made after unknown outcomes */
     ngx_msec_t    elapsed;          /* since the request's start */
-    ngx_msec_t    hint;             /* what Graph asked for, 0: nothing */
+    ngx_msec_t    hint;             /* wait Graph asked for, 0: none */
     unsigned      idempotent:1;     /* the method, RFC 9110, 9.2.2 */
 } ngx_http_graph_policy_tries_t;
 
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_AGAIN = 0,
-    NGX_HTTP_GRAPH_POLICY_NO_RETRY,     /* the row isn't to be re-sent */
+    NGX_HTTP_GRAPH_POLICY_NO_RETRY,     /* the table's row forbids it */
     NGX_HTTP_GRAPH_POLICY_NO_ATTEMPTS,
     NGX_HTTP_GRAPH_POLICY_NO_UNKNOWN,
     NGX_HTTP_GRAPH_POLICY_NO_TIME
@@ -52,18 +54,19 @@ typedef enum {
 
 
 /*
- * The wait that the row of "verdict" asks for before try n >= 2, without
- * backoff: its wait, which for the pair limit grows as 4^(n-2), up to MAX_HINT
- * ("About the platform", Meta: 4^X seconds, X = 0 after the first failure).
+ * Returns the wait, in milliseconds, that the row of "verdict" asks for before
+ * try n >= 2, without backoff.  For the pair limit it grows as 4^(n-2), up to
+ * MAX_HINT ("About the platform", Meta: 4^X seconds, X = 0 after the first
+ * failure).
  */
 ngx_msec_t ngx_http_graph_policy_backoff_row_wait(
     ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t n);
 
 /*
- * Whether the request may be sent again, and if so after how long: "delay" is
- * min(max, base * factor^(n-2)) for try n, with a jitter of [1/2, 1] out of
- * "random", but at least the row's wait and the hint.  NO_TIME if the next try
- * would start past the deadline.  "delay" is set for AGAIN alone.
+ * Decides whether the request may be sent again.  "delay" is set only for
+ * AGAIN: it is min(max, base * factor^(n-2)) for try n, with a jitter of [1/2,
+ * 1] out of "random", but at least the row's wait and the hint.  NO_TIME means
+ * that the next try would start past the deadline.
  */
 ngx_http_graph_policy_backoff_e ngx_http_graph_policy_backoff_next(
     ngx_http_graph_policy_backoff_t *conf,

@@ -5,8 +5,8 @@
 
 
 /*
- * Decides when one state blocks, when it lets a probe pass, and what failures,
- * probes and events make of it: closed, open, due with a lease, doubled holds.
+ * Decides what failures, probes and events make of one state: closed, armed
+ * with a hold that doubles, or kept for a status that has to come.
  *
  * Pure: no clock, no random source, no lock.  The caller owns the structure
  * and, where it lies in shared memory, holds the mutex.
@@ -28,135 +28,25 @@ static void ngx_http_graph_policy_breaker_arm(
     ngx_http_graph_policy_breaker_t *b, uint64_t now, uint32_t hold,
     uint32_t random);
 static void ngx_http_graph_policy_breaker_date(
-    ngx_http_graph_policy_breaker_t *b, uint64_t changed, uint64_t when);
+    ngx_http_graph_policy_breaker_t *b, uint64_t changed, uint64_t when,
+    uint64_t now);
+static ngx_uint_t ngx_http_graph_policy_breaker_is_older(
+    ngx_http_graph_policy_breaker_t *b, uint64_t when, uint64_t now,
+    uint64_t ahead);
+static ngx_int_t ngx_http_graph_policy_breaker_slot(
+    ngx_http_graph_policy_breaker_t *b, uint32_t token);
+static ngx_http_graph_policy_transition_e
+    ngx_http_graph_policy_breaker_outcome(ngx_http_graph_policy_breaker_t *b,
+    ngx_http_graph_policy_probe_outcome_e outcome, uint64_t now,
+    uint32_t random);
+static void ngx_http_graph_policy_breaker_await(
+    ngx_http_graph_policy_breaker_t *b, uint64_t message, uint64_t now);
+static void ngx_http_graph_policy_breaker_free(
+    ngx_http_graph_policy_breaker_t *b);
 static uint32_t ngx_http_graph_policy_breaker_doubled(
     ngx_http_graph_policy_breaker_t *b);
 static void ngx_http_graph_policy_breaker_close(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
-
-
-ngx_http_graph_policy_position_e
-ngx_http_graph_policy_breaker_position(ngx_http_graph_policy_breaker_t *b,
-    uint64_t now)
-{
-    if (!b->armed) {
-        return NGX_HTTP_GRAPH_POLICY_CLOSED;
-    }
-
-    if (now < b->until) {
-        return NGX_HTTP_GRAPH_POLICY_OPEN;
-    }
-
-    if (b->lease.token != 0 && now < b->lease.until) {
-        return NGX_HTTP_GRAPH_POLICY_OPEN;
-    }
-
-    return NGX_HTTP_GRAPH_POLICY_DUE;
-}
-
-
-void
-ngx_http_graph_policy_breaker_lease(ngx_http_graph_policy_breaker_t *b,
-    uint64_t token, uint64_t until)
-{
-    /* a holder killed in between leaves a lease that is void */
-
-    b->lease.until = 0;
-    b->lease.token = token;
-    b->lease.until = until;
-}
-
-
-void
-ngx_http_graph_policy_breaker_renew(ngx_http_graph_policy_breaker_t *b,
-    uint64_t token, uint64_t until)
-{
-    if (b->armed && token != 0 && b->lease.token == token) {
-        b->lease.until = until;
-    }
-}
-
-
-uint64_t
-ngx_http_graph_policy_breaker_blocked_until(ngx_http_graph_policy_breaker_t *b,
-    uint64_t now)
-{
-    return (now >= b->until && b->lease.token != 0) ? b->lease.until
-                                                    : b->until;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_breaker_blocks(ngx_http_graph_policy_breaker_t *b,
-    ngx_uint_t needs_message, ngx_http_graph_policy_asker_t *asker,
-    uint64_t now)
-{
-    if (asker->lease != 0 && b->lease.token == asker->lease) {
-        return 0;
-    }
-
-    if (now < b->until) {
-        return 1;
-    }
-
-    if (asker->kind == NGX_HTTP_GRAPH_POLICY_READ) {
-        return 0;
-    }
-
-    return !ngx_http_graph_policy_breaker_may_probe(needs_message, asker)
-           || ngx_http_graph_policy_breaker_position(b, now)
-              == NGX_HTTP_GRAPH_POLICY_OPEN;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_breaker_may_probe(ngx_uint_t needs_message,
-    ngx_http_graph_policy_asker_t *asker)
-{
-    /* a request without credential mustn't change a state */
-
-    if (asker->kind == NGX_HTTP_GRAPH_POLICY_READ || asker->credential == 0) {
-        return 0;
-    }
-
-    return asker->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE || !needs_message;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_breaker_weigh(ngx_http_graph_policy_scales_t *scales,
-    uint64_t end, ngx_uint_t dry_run)
-{
-    if (scales->blocked
-        && (dry_run > scales->dry_run
-            || (dry_run == scales->dry_run && end <= scales->end)))
-    {
-        return 0;
-    }
-
-    scales->blocked = 1;
-    scales->dry_run = (dry_run != 0);
-    scales->end = end;
-
-    return 1;
-}
-
-
-ngx_http_graph_policy_admission_e
-ngx_http_graph_policy_breaker_admit(ngx_http_graph_policy_scales_t *scales,
-    ngx_http_graph_policy_asker_t *asker)
-{
-    if (scales->blocked && !scales->dry_run) {
-        return NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK;
-    }
-
-    if (scales->due && asker->kind != NGX_HTTP_GRAPH_POLICY_READ) {
-        return NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE;
-    }
-
-    return scales->blocked ? NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN
-                           : NGX_HTTP_GRAPH_POLICY_ADMIT_PASS;
-}
 
 
 ngx_http_graph_policy_transition_e
@@ -190,6 +80,12 @@ ngx_http_graph_policy_breaker_fail_fatal(ngx_http_graph_policy_breaker_t *b,
         /* an event tells the second, and may have been at the end of it */
 
         sent += 999;
+
+        if (ngx_http_graph_policy_breaker_is_older(b, sent, trip->now,
+                                         NGX_HTTP_GRAPH_POLICY_AHEAD_EVENT))
+        {
+            return NGX_HTTP_GRAPH_POLICY_NOTHING;
+        }
     }
 
     /* a wait that was short says nothing of how long this state lasts */
@@ -203,12 +99,14 @@ ngx_http_graph_policy_breaker_fail_fatal(ngx_http_graph_policy_breaker_t *b,
                                                     trip->random);
 
     if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        b->confirm = trip->confirm;
 
         /* events come in any order: what counts is when the cause was */
 
         ngx_http_graph_policy_breaker_date(b, changed,
                                            trip->event ? trip->sent
-                                                       : trip->now);
+                                                       : trip->now,
+                                           trip->now);
     }
 
     return transition;
@@ -223,7 +121,8 @@ ngx_http_graph_policy_breaker_fail_temporary(
     ngx_uint_t  n;
 
     if (trip->was_fatal && b->holds != 0
-        && (b->armed || trip->now < b->until))
+        && (b->armed
+            || trip->now < ngx_http_graph_policy_breaker_until(b, trip->now)))
     {
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
@@ -248,14 +147,18 @@ ngx_http_graph_policy_transition_e
 ngx_http_graph_policy_breaker_trip(ngx_http_graph_policy_breaker_t *b,
     uint64_t sent, uint64_t now, uint32_t hold, uint32_t max, uint32_t random)
 {
-    if (sent < b->changed) {
+    if (ngx_http_graph_policy_breaker_is_older(b, sent, now,
+                                               NGX_HTTP_GRAPH_POLICY_AHEAD))
+    {
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 
     if (!b->armed) {
         b->max = max;
 
-        if (b->holds == 0 || now >= b->until) {
+        if (b->holds == 0
+            || now >= ngx_http_graph_policy_breaker_until(b, now))
+        {
             b->since = now;
             b->holds = 0;
             ngx_http_graph_policy_breaker_arm(b, now, hold, random);
@@ -281,13 +184,17 @@ ngx_http_graph_policy_breaker_trip(ngx_http_graph_policy_breaker_t *b,
 
 ngx_http_graph_policy_transition_e
 ngx_http_graph_policy_breaker_cool(ngx_http_graph_policy_breaker_t *b,
-    uint64_t token, uint64_t sent, uint64_t now, uint32_t wait)
+    uint32_t token, uint64_t sent, uint64_t now, uint32_t wait)
 {
+    ngx_uint_t                          older;
     ngx_http_graph_policy_transition_e  transition;
+
+    older = ngx_http_graph_policy_breaker_is_older(b, sent, now,
+                                                 NGX_HTTP_GRAPH_POLICY_AHEAD);
 
     if (!b->armed) {
 
-        if (b->holds != 0 && sent < b->changed) {
+        if (b->holds != 0 && older) {
             return NGX_HTTP_GRAPH_POLICY_NOTHING;
         }
 
@@ -297,8 +204,8 @@ ngx_http_graph_policy_breaker_cool(ngx_http_graph_policy_breaker_t *b,
 
     } else {
 
-        if ((token == 0 || b->lease.token != token)
-            && (sent < b->changed
+        if (ngx_http_graph_policy_breaker_slot(b, token) == NGX_ERROR
+            && (older
                 || ngx_http_graph_policy_breaker_position(b, now)
                    != NGX_HTTP_GRAPH_POLICY_DUE))
         {
@@ -317,13 +224,86 @@ ngx_http_graph_policy_breaker_cool(ngx_http_graph_policy_breaker_t *b,
 
 ngx_http_graph_policy_transition_e
 ngx_http_graph_policy_breaker_settle(ngx_http_graph_policy_breaker_t *b,
-    uint64_t token, ngx_http_graph_policy_probe_outcome_e outcome, uint64_t now,
+    uint32_t token, uint64_t message,
+    ngx_http_graph_policy_probe_outcome_e outcome, uint64_t now,
     uint32_t random)
 {
-    if (!b->armed || b->lease.token != token) {
+    ngx_int_t  slot;
+
+    slot = ngx_http_graph_policy_breaker_slot(b, token);
+
+    if (slot == NGX_ERROR) {
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 
+    /* the other one of two probes goes on */
+
+    b->leases.holder.tokens[slot] = 0;
+
+    if (outcome == NGX_HTTP_GRAPH_POLICY_UNCONFIRMED) {
+        ngx_http_graph_policy_breaker_await(b, message, now);
+        return NGX_HTTP_GRAPH_POLICY_AWAITED;
+    }
+
+    return ngx_http_graph_policy_breaker_outcome(b, outcome, now, random);
+}
+
+
+ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_breaker_clear(ngx_http_graph_policy_breaker_t *b,
+    uint64_t message, uint64_t sent, uint64_t now)
+{
+    if (!b->armed
+        || b->until == NGX_HTTP_GRAPH_POLICY_NEVER
+        || ngx_http_graph_policy_breaker_is_older(b, sent, now,
+                                                  NGX_HTTP_GRAPH_POLICY_AHEAD))
+    {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
+
+    if (message != 0) {
+
+        /* where all pass, the first that was accepted is waited for */
+
+        if (b->confirming
+            && now < ngx_http_graph_policy_breaker_leased_until(b, now))
+        {
+            return NGX_HTTP_GRAPH_POLICY_NOTHING;
+        }
+
+        ngx_http_graph_policy_breaker_await(b, message, now);
+
+        return NGX_HTTP_GRAPH_POLICY_AWAITED;
+    }
+
+    ngx_http_graph_policy_breaker_close(b, now);
+
+    return NGX_HTTP_GRAPH_POLICY_CLEARED;
+}
+
+
+ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_breaker_confirm(ngx_http_graph_policy_breaker_t *b,
+    uint64_t message, ngx_http_graph_policy_probe_outcome_e outcome,
+    uint64_t now, uint32_t random)
+{
+    if (!b->armed || !b->confirming || b->leases.holder.message != message) {
+        return NGX_HTTP_GRAPH_POLICY_NOTHING;
+    }
+
+    ngx_http_graph_policy_breaker_free(b);
+
+    return ngx_http_graph_policy_breaker_outcome(b, outcome, now, random);
+}
+
+
+/* what came of a probe that has given its lease back */
+
+static ngx_http_graph_policy_transition_e
+ngx_http_graph_policy_breaker_outcome(ngx_http_graph_policy_breaker_t *b,
+    ngx_http_graph_policy_probe_outcome_e outcome, uint64_t now,
+    uint32_t random)
+{
     switch (outcome) {
 
     case NGX_HTTP_GRAPH_POLICY_SUCCESS:
@@ -336,27 +316,13 @@ ngx_http_graph_policy_breaker_settle(ngx_http_graph_policy_breaker_t *b,
                                       random);
         return NGX_HTTP_GRAPH_POLICY_REARMED;
 
+    case NGX_HTTP_GRAPH_POLICY_NO_PROBE:
+        return NGX_HTTP_GRAPH_POLICY_FREED;
+
     default: /* NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE */
-        b->lease.token = 0;
         b->until = now + ngx_min(b->hold, NGX_HTTP_GRAPH_POLICY_RETRY_HOLD);
         return NGX_HTTP_GRAPH_POLICY_FREED;
     }
-}
-
-
-ngx_http_graph_policy_transition_e
-ngx_http_graph_policy_breaker_clear(ngx_http_graph_policy_breaker_t *b,
-    uint64_t sent, uint64_t now)
-{
-    if (!b->armed || sent < b->changed
-        || b->until == NGX_HTTP_GRAPH_POLICY_NEVER)
-    {
-        return NGX_HTTP_GRAPH_POLICY_NOTHING;
-    }
-
-    ngx_http_graph_policy_breaker_close(b, now);
-
-    return NGX_HTTP_GRAPH_POLICY_CLEARED;
 }
 
 
@@ -403,9 +369,15 @@ ngx_uint_t
 ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
-    if (!b->armed || now >= b->until
-        || b->until == NGX_HTTP_GRAPH_POLICY_NEVER)
-    {
+    if (!b->armed || b->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
+        return 0;
+    }
+
+    /* whoever probes by now has asked before the cure */
+
+    ngx_http_graph_policy_breaker_free(b);
+
+    if (now >= ngx_http_graph_policy_breaker_until(b, now)) {
         return 0;
     }
 
@@ -423,89 +395,24 @@ ngx_http_graph_policy_breaker_resolve(ngx_http_graph_policy_breaker_t *b,
 
     changed = b->changed;
 
-    if (when / 1000 < changed / 1000
-        || b->until == NGX_HTTP_GRAPH_POLICY_NEVER)
+    if (b->until == NGX_HTTP_GRAPH_POLICY_NEVER
+        || ngx_http_graph_policy_breaker_is_older(b, when - when % 1000 + 999,
+                                          now,
+                                          NGX_HTTP_GRAPH_POLICY_AHEAD_EVENT))
     {
         return 0;
     }
 
     if (!b->armed) {
-        b->changed = ngx_max(when, changed);
+        b->changed = (changed > now + NGX_HTTP_GRAPH_POLICY_AHEAD_EVENT)
+                     ? when : ngx_max(when, changed);
         return 1;
     }
 
     ngx_http_graph_policy_breaker_close(b, now);
-    ngx_http_graph_policy_breaker_date(b, changed, when);
+    ngx_http_graph_policy_breaker_date(b, changed, when, now);
 
     return 1;
-}
-
-
-ngx_http_graph_policy_order_e
-ngx_http_graph_policy_breaker_order(ngx_http_graph_policy_breaker_t *b,
-    ngx_uint_t temporary, ngx_uint_t by_event)
-{
-    if (!b->armed) {
-        return NGX_HTTP_GRAPH_POLICY_IDLE;
-    }
-
-    if (temporary) {
-        return NGX_HTTP_GRAPH_POLICY_COOLING;
-    }
-
-    return by_event ? NGX_HTTP_GRAPH_POLICY_BY_EVENT
-                    : NGX_HTTP_GRAPH_POLICY_ARMED;
-}
-
-
-uint64_t
-ngx_http_graph_policy_breaker_order_key(ngx_http_graph_policy_breaker_t *b,
-    uint32_t memory)
-{
-    /* a late event must find what is newer than itself */
-
-    return b->armed ? b->until : ngx_max(b->until, b->changed + memory);
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_breaker_is_over(ngx_http_graph_policy_order_e order,
-    uint64_t key, uint64_t now)
-{
-    switch (order) {
-
-    case NGX_HTTP_GRAPH_POLICY_IDLE:
-        return now >= key;
-
-    case NGX_HTTP_GRAPH_POLICY_COOLING:
-        return now >= key + NGX_HTTP_GRAPH_POLICY_COOLED;
-
-    default: /* NGX_HTTP_GRAPH_POLICY_ARMED, NGX_HTTP_GRAPH_POLICY_BY_EVENT */
-        return now >= key + NGX_HTTP_GRAPH_POLICY_ABANDONED;
-    }
-}
-
-
-ngx_http_graph_policy_rank_e
-ngx_http_graph_policy_breaker_rank(ngx_http_graph_policy_order_e order,
-    uint64_t until, uint64_t now)
-{
-    switch (order) {
-
-    case NGX_HTTP_GRAPH_POLICY_IDLE:
-        return NGX_HTTP_GRAPH_POLICY_LEAVES_IDLE;
-
-    case NGX_HTTP_GRAPH_POLICY_COOLING:
-        return NGX_HTTP_GRAPH_POLICY_LEAVES_COOLING;
-
-    case NGX_HTTP_GRAPH_POLICY_ARMED:
-        return (now >= until) ? NGX_HTTP_GRAPH_POLICY_LEAVES_DUE
-                              : NGX_HTTP_GRAPH_POLICY_LEAVES_ARMED;
-
-    default: /* NGX_HTTP_GRAPH_POLICY_BY_EVENT */
-        return (now >= until) ? NGX_HTTP_GRAPH_POLICY_LEAVES_DUE_BY_EVENT
-                              : NGX_HTTP_GRAPH_POLICY_LEAVES_BY_EVENT;
-    }
 }
 
 
@@ -513,23 +420,78 @@ static void
 ngx_http_graph_policy_breaker_arm(ngx_http_graph_policy_breaker_t *b,
     uint64_t now, uint32_t hold, uint32_t random)
 {
+    ngx_http_graph_policy_breaker_free(b);
+
     b->hold = hold;
-    b->holds++;
+    b->holds += (b->holds != 0xffff);
     b->until = now + hold + random % (hold / 10 + 1);
-    b->lease.token = 0;
     b->armed = 1;
 
-    ngx_http_graph_policy_breaker_date(b, b->changed, now);
+    ngx_http_graph_policy_breaker_date(b, b->changed, now, now);
 }
 
 
-/* the change is later than the one before, which was at "changed" */
+/*
+ * The change is later than the one before, which was at "changed", unless that
+ * is of a clock that was wrong.
+ */
 
 static void
 ngx_http_graph_policy_breaker_date(ngx_http_graph_policy_breaker_t *b,
-    uint64_t changed, uint64_t when)
+    uint64_t changed, uint64_t when, uint64_t now)
 {
-    b->changed = ngx_max(when, changed + 1);
+    b->changed = (changed > now + NGX_HTTP_GRAPH_POLICY_AHEAD_EVENT)
+                 ? when : ngx_max(when, changed + 1);
+}
+
+
+/* what is further ahead than "ahead" counts as long past */
+
+static ngx_uint_t
+ngx_http_graph_policy_breaker_is_older(ngx_http_graph_policy_breaker_t *b,
+    uint64_t when, uint64_t now, uint64_t ahead)
+{
+    return when < b->changed && b->changed <= now + ahead;
+}
+
+
+/* NGX_ERROR: "token" has no lease, or has it no more */
+
+static ngx_int_t
+ngx_http_graph_policy_breaker_slot(ngx_http_graph_policy_breaker_t *b,
+    uint32_t token)
+{
+    if (!b->armed || b->confirming || token == 0) {
+        return NGX_ERROR;
+    }
+
+    if (b->leases.holder.tokens[0] == token) {
+        return 0;
+    }
+
+    return (b->leases.holder.tokens[1] == token) ? 1 : NGX_ERROR;
+}
+
+
+/* nobody else probes until a status of "message" comes, or has not come */
+
+static void
+ngx_http_graph_policy_breaker_await(ngx_http_graph_policy_breaker_t *b,
+    uint64_t message, uint64_t now)
+{
+    ngx_http_graph_policy_breaker_free(b);
+
+    b->leases.holder.message = message;
+    b->leases.until[0] = (uint32_t) (now + b->confirm);
+    b->confirming = 1;
+}
+
+
+static void
+ngx_http_graph_policy_breaker_free(ngx_http_graph_policy_breaker_t *b)
+{
+    b->leases.holder.message = 0;
+    b->confirming = 0;
 }
 
 
@@ -549,9 +511,9 @@ ngx_http_graph_policy_breaker_close(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
     b->armed = 0;
-    b->lease.token = 0;
 
-    ngx_http_graph_policy_breaker_date(b, b->changed, now);
+    ngx_http_graph_policy_breaker_free(b);
+    ngx_http_graph_policy_breaker_date(b, b->changed, now, now);
 
     b->until = now + ngx_max(b->hold, NGX_HTTP_GRAPH_POLICY_MEMORY);
 }

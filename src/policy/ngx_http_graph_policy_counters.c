@@ -5,10 +5,10 @@
 
 
 /*
- * Counters that all workers share, fixed in number.
+ * The counters that all workers share; their number is fixed.
  *
- * Lock rule: none is taken, each counter is one atomic word.  Memory: they lie
- * in the zone's header.
+ * No lock is taken: each counter is one atomic word.  They lie in the zone's
+ * header.
  */
 
 
@@ -53,7 +53,10 @@ ngx_http_graph_policy_counters_retry(
     uint64_t    tries, retries;
     ngx_uint_t  second;
 
-    /* counted first, so that workers can't all see the same one left */
+    /*
+     * The retry is counted before the check, so that several workers can't all
+     * take the last one that is left.
+     */
 
     second = ngx_http_graph_policy_bucket_add(counters->retries, now);
 
@@ -136,7 +139,7 @@ ngx_http_graph_policy_bucket_sum(ngx_atomic_t *buckets, time_t now)
 }
 
 
-/* a minute is named as a second is, and the rings are as large as their use */
+/* The buckets of minutes work as those of seconds do, in a longer ring. */
 
 void
 ngx_http_graph_policy_counters_minute(ngx_atomic_t *minutes, time_t minute)
@@ -177,7 +180,10 @@ ngx_http_graph_policy_counters_park(
     ngx_atomic_uint_t              owner;
     ngx_http_graph_policy_slot_t  *slot;
 
-    /* its own, then a free one or that of a worker that is gone */
+    /*
+     * The first pass looks for the worker's own slot, the second one takes a
+     * free slot or that of a worker that is gone.
+     */
 
     for (pass = 0; pass < 2; pass++) {
 

@@ -5,10 +5,11 @@
 
 
 /*
- * The JSON room: reads small objects that people write by hand, so it says
- * which member is wrong.
+ * Reads small JSON objects that people write by hand, such as the body of a
+ * call of the API.  An error says which member is wrong.
  *
- * Pure: no lock; the result is the caller's, all else is its arena.
+ * The file is pure: it takes no lock; the result is the caller's, and
+ * everything else lies in the caller's arena.
  */
 
 
@@ -22,11 +23,14 @@ typedef struct {
     ngx_http_graph_policy_form_t   *form;
     ngx_http_graph_policy_form_e    error;
 
-    /* whose value comes next; NULL outside of the object */
+    /*
+     * The field of the member whose value comes next; NULL outside of the
+     * object.
+     */
     ngx_http_graph_policy_field_t  *field;
 
     unsigned                        opened:1;
-    uint64_t                        seen;       /* fields, a bit each */
+    uint64_t                        seen;       /* a bit for each field */
 } ngx_http_graph_policy_form_ctx_t;
 
 
@@ -237,7 +241,10 @@ ngx_http_graph_policy_form_map_key(void *data, const unsigned char *text,
 }
 
 
-/* outside of an object there is nobody to name: that's malformed */
+/*
+ * An error outside of the object has no member to name, so the text counts as
+ * malformed.
+ */
 
 static int
 ngx_http_graph_policy_form_wrong(ngx_http_graph_policy_form_ctx_t *ctx,

@@ -12,19 +12,22 @@
 #include <ngx_core.h>
 
 
-/* bytes of a text that a field can hold, and of a name that is told */
+/*
+ * A field holds texts of up to this many bytes, and an error names a member by
+ * up to as many.
+ */
 #define NGX_HTTP_GRAPH_POLICY_FIELD_LEN  128
 
 
-/* a member that the object may have, once */
+/* A member that the object may have, once. */
 
 typedef struct {
     ngx_str_t     name;
-    unsigned      is_bool:1;        /* or a text */
+    unsigned      is_bool:1;        /* 0: it is a text */
 
-    /* what was found; a null is as none */
+    /* The result of the read; a member that is null counts as absent. */
     unsigned      found:1;
-    unsigned      value:1;          /* of a boolean */
+    unsigned      value:1;          /* the value of a boolean */
     size_t        len;
     u_char        data[NGX_HTTP_GRAPH_POLICY_FIELD_LEN];
 } ngx_http_graph_policy_field_t;
@@ -35,11 +38,11 @@ typedef struct {
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_FORM_READ = 0,
-    NGX_HTTP_GRAPH_POLICY_FORM_MALFORMED,   /* no whole object of JSON */
-    NGX_HTTP_GRAPH_POLICY_FORM_UNKNOWN,     /* there is no such member */
+    NGX_HTTP_GRAPH_POLICY_FORM_MALFORMED,   /* not one whole JSON object */
+    NGX_HTTP_GRAPH_POLICY_FORM_UNKNOWN,     /* an unknown member */
     NGX_HTTP_GRAPH_POLICY_FORM_TWICE,
-    NGX_HTTP_GRAPH_POLICY_FORM_TYPE,        /* of another type */
-    NGX_HTTP_GRAPH_POLICY_FORM_LONG         /* longer than a field */
+    NGX_HTTP_GRAPH_POLICY_FORM_TYPE,        /* a value of another type */
+    NGX_HTTP_GRAPH_POLICY_FORM_LONG         /* a text longer than a field */
 } ngx_http_graph_policy_form_e;
 
 
@@ -47,16 +50,16 @@ typedef struct {
     ngx_http_graph_policy_field_t  *fields;
     ngx_uint_t                      nfields;
 
-    /* the member that is wrong, if one is; its name may be cut */
+    /* The name of the member that is wrong, if one is.  A long name is cut. */
     size_t                          culprit_len;
     u_char                          culprit[NGX_HTTP_GRAPH_POLICY_FIELD_LEN];
 } ngx_http_graph_policy_form_t;
 
 
 /*
- * Reads an object of nothing but texts and booleans into form->fields, of
- * which the caller has set the names and types.  "arena" is as for
- * json_parse().  What was found counts for FORM_READ alone.
+ * Reads an object of nothing but texts and booleans into form->fields, whose
+ * names and types the caller has set.  "arena" is as for json_parse().  The
+ * fields are valid only after FORM_READ.
  */
 ngx_http_graph_policy_form_e ngx_http_graph_policy_form_read(u_char *body,
     size_t len, void *arena, ngx_http_graph_policy_form_t *form);

@@ -7,8 +7,8 @@
 /*
  * Writes JSON by yajl's generator, piece by piece into chunks.
  *
- * Pure: no lock.  The text lies in the caller's chunks, and what yajl keeps
- * in the structure's own arena, so nothing has to be freed.
+ * The file is pure: it takes no lock.  The text lies in the caller's chunks,
+ * and yajl's own data in the structure's arena, so nothing has to be freed.
  */
 
 
@@ -64,8 +64,9 @@ ngx_http_graph_policy_gen_begin(ngx_http_graph_policy_gen_t *gen,
 
 
 /*
- * yajl asks for its state and for the head of a buffer, which it never fills.
- * It crashes if it doesn't get the second, so the first gets no more than half.
+ * yajl allocates two blocks: its state, and the head of a buffer that it never
+ * fills.  It crashes if the second allocation fails, so the first one may take
+ * at most half of the arena.
  */
 
 static void *
@@ -93,7 +94,10 @@ ngx_http_graph_policy_gen_malloc(void *data, size_t size)
 static void *
 ngx_http_graph_policy_gen_realloc(void *data, void *p, size_t size)
 {
-    /* only a buffer grows, and it isn't printed to */
+    /*
+     * yajl reallocates only its buffer, and the print callback leaves that
+     * unused.
+     */
 
     return NULL;
 }
@@ -102,7 +106,7 @@ ngx_http_graph_policy_gen_realloc(void *data, void *p, size_t size)
 static void
 ngx_http_graph_policy_gen_free(void *data, void *p)
 {
-    /* the arena goes as a whole */
+    /* Blocks aren't freed one by one, the arena goes as a whole. */
 }
 
 
@@ -137,7 +141,10 @@ ngx_http_graph_policy_gen_print(void *data, const char *text, size_t len)
 ngx_int_t
 ngx_http_graph_policy_gen_end(ngx_http_graph_policy_gen_t *gen)
 {
-    /* yajl_gen_free() is left out, it would only return what is in the arena */
+    /*
+     * yajl_gen_free() isn't called, as it would only return blocks to the
+     * arena.
+     */
 
     return (gen->failed || gen->depth != 0 || gen->pos == NULL) ? NGX_ERROR
                                                                 : NGX_OK;

@@ -12,32 +12,38 @@
 #include <ngx_core.h>
 
 
-/* bytes for what yajl's generator keeps: a word for each of 128 levels */
+/*
+ * Bytes of yajl's own data: its generator remembers a word for each of 128
+ * levels.
+ */
 #define NGX_HTTP_GRAPH_POLICY_GEN_ARENA  2048
 
-/* bytes that are kept of a text that isn't UTF-8 */
+/* A text that isn't valid UTF-8 is cut to this many bytes. */
 #define NGX_HTTP_GRAPH_POLICY_GEN_TEXT   256
 
 
 /*
- * Asked for the next chunk of memory when the one that ends at "last" is
- * full; "last" is NULL at first.  Returns its start, with the end in "end",
- * or NULL if there is no memory.  A chunk is the caller's, and not empty.
+ * Returns the start of another chunk of memory, with its end in "end", when
+ * the chunk that ends at "last" is full; "last" is NULL at first.  Returns
+ * NULL if there is no memory.  A chunk is owned by the caller and never empty.
  */
 typedef u_char *(*ngx_http_graph_policy_gen_more_pt)(void *data, u_char *last,
     u_char **end);
 
 
-/* A document that is being written.  It mustn't be moved. */
+/*
+ * A document that is being written.  The structure must not be moved, as yajl
+ * points into it.
+ */
 
 typedef struct {
-    u_char                            *pos;     /* in the chunk */
+    u_char                            *pos;     /* in the current chunk */
     u_char                            *end;
     ngx_http_graph_policy_gen_more_pt  more;
-    void                              *data;    /* of "more" */
+    void                              *data;    /* argument of "more" */
 
     void                              *yajl;
-    size_t                             used;    /* of the arena */
+    size_t                             used;    /* bytes used of the arena */
     ngx_uint_t                         depth;
     unsigned                           failed:1;
 
@@ -47,22 +53,23 @@ typedef struct {
 
 
 /*
- * Begins a document.  Nothing that follows returns an error: that there was no
- * memory is told at the end.  So is what yajl sees to, such as a member without
- * a name; it doesn't see whether what is closed is what was opened.
+ * Begins a document.  The functions below return no errors: gen_end() reports
+ * that memory has run out, and what yajl refuses, such as a member without a
+ * name.  yajl doesn't check that a closing bracket is of the same kind as the
+ * opening one.
  */
 void ngx_http_graph_policy_gen_begin(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_gen_more_pt more, void *data);
 
 /*
- * Ends it.  NGX_OK if one whole document was written; gen->pos is then behind
- * its last byte.  Else NGX_ERROR.
+ * Ends the document.  Returns NGX_OK if one whole document was written, with
+ * gen->pos behind its last byte; else NGX_ERROR.
  */
 ngx_int_t ngx_http_graph_policy_gen_end(ngx_http_graph_policy_gen_t *gen);
 
 /*
- * Values.  "name" is that of the member, in ASCII, or NULL in an array and
- * where name() has just given it.
+ * These write a value.  "name" is the name of the member, in ASCII; it is NULL
+ * in an array, and after gen_name().
  */
 void ngx_http_graph_policy_gen_object(ngx_http_graph_policy_gen_t *gen,
     const char *name);
@@ -76,15 +83,19 @@ void ngx_http_graph_policy_gen_null(ngx_http_graph_policy_gen_t *gen,
     const char *name);
 
 /*
- * Any bytes; what JSON wants escaped is.  Of a text that isn't valid UTF-8 all
- * that isn't ASCII becomes a question mark, and it is cut at GEN_TEXT bytes.
+ * Writes any bytes, escaped where JSON demands it.  If the text isn't valid
+ * UTF-8, it is cut at GEN_TEXT bytes, and each byte that isn't ASCII becomes a
+ * question mark.
  */
 void ngx_http_graph_policy_gen_text(ngx_http_graph_policy_gen_t *gen,
     const char *name, const u_char *text, size_t len);
 #define ngx_http_graph_policy_gen_string(gen, name, s)                        \
     ngx_http_graph_policy_gen_text(gen, name, (s)->data, (s)->len)
 
-/* the name of the member whose value comes next, as text() takes it */
+/*
+ * Writes the name of the member whose value comes next; it may be any bytes,
+ * as for gen_text().
+ */
 void ngx_http_graph_policy_gen_name(ngx_http_graph_policy_gen_t *gen,
     ngx_str_t *name);
 

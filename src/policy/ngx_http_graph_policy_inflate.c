@@ -5,9 +5,11 @@
 
 
 /*
- * A private, bounded copy of a compressed body; the only room that knows
- * zlib.  Pure: no lock; both buffers are the caller's, zlib's own memory is
- * freed before the return.
+ * Makes a private, bounded copy of a compressed body; no other file calls
+ * zlib's inflate.
+ *
+ * The file is pure: it takes no lock.  Both buffers are the caller's; zlib's
+ * own memory is freed before the return.
  */
 
 
@@ -86,7 +88,10 @@ ngx_http_graph_policy_inflate_members(z_stream *z)
             return rc;
         }
 
-        /* only gzip has a magic number that tells a member from garbage */
+        /*
+         * Another member may follow only in gzip, whose magic number tells a
+         * member from garbage.
+         */
 
         if (z->next_in[0] != 0x1f || inflateReset(z) != Z_OK) {
             return Z_DATA_ERROR;

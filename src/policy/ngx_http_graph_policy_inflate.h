@@ -13,10 +13,11 @@
 
 
 /*
- * Inflates one complete body, gzip (RFC 1952, several members too), zlib (RFC
- * 1950) or, as some servers send it for "deflate", raw (RFC 1951), into "dst"
- * of "size" bytes.  Returns the number of bytes written, or NGX_DECLINED if
- * the body is corrupt, truncated, or larger than "size".
+ * Inflates one complete body into "dst" of "size" bytes.  The body is gzip
+ * (RFC 1952, of one or several members), zlib (RFC 1950) or raw deflate (RFC
+ * 1951), which some servers send as "deflate".  Returns the number of bytes
+ * written, or NGX_DECLINED if the body is corrupt, truncated, or larger than
+ * "size".
  */
 ssize_t ngx_http_graph_policy_inflate(u_char *src, size_t len, u_char *dst,
     size_t size);

@@ -3,7 +3,11 @@
  * Copyright (C) the graph_policy authors
  */
 
-/* The JSON room: reads the error object out of one complete body. */
+/*
+ * Reads the error object out of one complete body.  The file is pure: it takes
+ * no lock; the result is the caller's, and all else lies in the caller's
+ * arena.
+ */
 
 
 #include <ngx_config.h>
@@ -24,14 +28,16 @@ typedef enum {
 
 
 typedef struct {
-    ngx_http_graph_policy_facts_t  *facts;        /* of the open object */
-    ngx_http_graph_policy_facts_t  *error;        /* of "error" */
-    ngx_http_graph_policy_facts_t   first;        /* of "errors" */
+    ngx_http_graph_policy_facts_t  *facts;        /* in this object */
+    ngx_http_graph_policy_facts_t  *error;        /* in "error" */
+    ngx_http_graph_policy_facts_t   first;        /* in "errors" */
 
     ngx_uint_t                      depth;
     ngx_uint_t                      object;       /* depth of the open one */
 
-    /* of a member that counts, until its value comes */
+    /*
+     * The member whose value comes next; JSON_OTHER if its value isn't wanted.
+     */
     ngx_uint_t                      member;
 
     unsigned                        has_error:1;
@@ -61,7 +67,10 @@ static void ngx_http_graph_policy_json_trace(
     ngx_http_graph_policy_facts_t *facts, const u_char *p, size_t len);
 
 
-/* a number callback, as those for integers and doubles fail on large ones */
+/*
+ * A number callback gets every number as text: with yajl's integer and double
+ * callbacks the parser fails on large ones.
+ */
 
 static yajl_callbacks  ngx_http_graph_policy_json_callbacks = {
     ngx_http_graph_policy_json_null,
@@ -78,7 +87,7 @@ static yajl_callbacks  ngx_http_graph_policy_json_callbacks = {
 };
 
 
-/* in the order of ngx_http_graph_policy_json_member_e */
+/* In the order of ngx_http_graph_policy_json_member_e. */
 
 static ngx_str_t  ngx_http_graph_policy_json_members[] = {
     ngx_string("code"),
@@ -238,7 +247,7 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
 
     name = ngx_http_graph_policy_json_members;
 
-    /* no two of them are as long */
+    /* The names differ in length, so one of them is compared at most. */
 
     while (i < end && name[i].len != len) {
         i++;
@@ -296,8 +305,9 @@ ngx_http_graph_policy_json_end_array(void *data)
 
 
 /*
- * Every value comes here first.  Returns the member it belongs to, rid of
- * what an earlier value said: of members with the same name the last counts.
+ * Every value comes here first.  Returns the member that it belongs to, and
+ * clears what an earlier value of that member has set: of members with the
+ * same name the last counts.
  */
 
 static ngx_uint_t
@@ -370,7 +380,7 @@ ngx_http_graph_policy_json_trace(ngx_http_graph_policy_facts_t *facts,
     u_char  all;
     size_t  i;
 
-    /* the digits, the letters, "_" and "-" are all that an id may have */
+    /* An id may have digits, letters, "_" and "-", and nothing else. */
 
     static const u_char  usual[256] = {
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,

@@ -12,19 +12,21 @@
 #include <ngx_core.h>
 
 
-/* Meta's trace ids are echoed only up to this length, in bytes */
+/* Meta's trace ids are passed on only up to this length, in bytes. */
 #define NGX_HTTP_GRAPH_POLICY_TRACE_LEN  64
 
-/* levels of nesting past which a body counts as unreadable */
+/* A body nested deeper than this counts as unreadable. */
 #define NGX_HTTP_GRAPH_POLICY_JSON_DEPTH  32
 
 
 typedef struct {
-    /* valid where has_code, has_subcode; never negative */
+    /* Valid only if has_code, has_subcode; never negative. */
     int64_t       code;
     int64_t       subcode;
 
-    /* error.fbtrace_id if it is of [A-Za-z0-9_-]{1,64}, else trace_len 0 */
+    /*
+     * error.fbtrace_id if it matches [A-Za-z0-9_-]{1,64}, else trace_len is 0.
+     */
     u_char        trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
     size_t        trace_len;
 
@@ -35,35 +37,36 @@ typedef struct {
 
 
 /*
- * The bytes of scratch memory that parsing a body of "len" bytes may need in
- * the worst case.  yajl crashes when its allocator fails, so the caller
- * provides all of it beforehand and the allocator never fails.
+ * Returns how many bytes of scratch memory the parsing of a body of "len"
+ * bytes needs in the worst case.  yajl crashes when its allocator fails, so
+ * the caller provides all of it beforehand and the allocator never fails.
  */
 size_t ngx_http_graph_policy_json_arena(size_t len);
 
 /*
- * Reads one complete error body.  "arena" is at least json_arena(len) bytes,
- * aligned as malloc() aligns, owned by the caller and free after the return.
- * The body isn't changed.
+ * Reads one complete error body, which isn't changed.  "arena" is at least
+ * json_arena(len) bytes, aligned as malloc() aligns; the caller owns it, and
+ * may reuse it after the return.
  *
  * Returns NGX_OK if the body is one whole JSON document; "facts" then holds
- * what its error object says, all absent if there is none.  Returns
- * NGX_DECLINED if it is anything else (truncated, not JSON, invalid UTF-8,
- * nested too deep); all facts are then absent.
+ * the members of its error object, all absent if it has none.  Returns
+ * NGX_DECLINED if the body is anything else (truncated, not JSON, invalid
+ * UTF-8, nested too deep); all facts are absent then.
  */
 ngx_int_t ngx_http_graph_policy_json_parse(u_char *body, size_t len,
     void *arena, ngx_http_graph_policy_facts_t *facts);
 
 
-/* hints of a longer wait, in minutes, are cut to a day */
+/* A hint of a longer wait is cut to a day; in minutes. */
 #define NGX_HTTP_GRAPH_POLICY_MAX_REGAIN  1440
 
 
 /*
- * Errors that say that a quota is used up, of which a usage header may know
- * more: X-App-Usage of the app's and the user's, X-Business-Use-Case-Usage of
- * an account's ("Rate Limits" in Meta's Graph API guide).  These headers come
- * with any answer, and say nothing of other errors.
+ * These errors say that a quota is used up, and a usage header may say for how
+ * long: X-App-Usage for the quotas of the app and the user,
+ * X-Business-Use-Case-Usage for those of an account ("Rate Limits" in Meta's
+ * Graph API guide).  These headers come with any answer, so they are read for
+ * these errors alone.
  */
 #define ngx_http_graph_policy_is_app_quota(code)                              \
     ((code) == 4 || (code) == 17)
@@ -71,25 +74,27 @@ ngx_int_t ngx_http_graph_policy_json_parse(u_char *body, size_t len,
     ((code) == 80007 || (code) == 80008)
 
 
-/* what Graph's usage headers say */
+/* The content of Graph's usage headers. */
 
 typedef struct {
     int64_t       regain;           /* minutes until access is back, or 0 */
-    unsigned      exhausted:1;      /* some figure is at 100 percent */
+    unsigned      exhausted:1;      /* a figure is at 100 percent */
 } ngx_http_graph_policy_usage_t;
 
 
 /*
  * Reads the value of X-Business-Use-Case-Usage, an object of arrays of
  * entries, each under the id whose quota it is, or of X-App-Usage, a single
- * entry.  "regain" is the longest estimated_time_to_regain_access of the
- * former's entries whose type begins with "whatsapp" and, unless "account" is
- * empty, whose id is that.  "exhausted" is set if the latter's call_count,
- * total_cputime or total_time is 100 or more.  What isn't a whole number from
- * 0 to 2^53 - 1, or stands elsewhere, is passed over.
+ * entry.
  *
- * "arena" is as for json_parse(), and so are the returns: NGX_OK if the text
- * is one whole JSON document, else NGX_DECLINED and nothing is found.
+ * "regain" is the longest estimated_time_to_regain_access among those entries
+ * of the former whose type begins with "whatsapp" and whose id is "account";
+ * if "account" is empty, any id counts.  "exhausted" is set if the latter's
+ * call_count, total_cputime or total_time is 100 or more.  A value that isn't
+ * a whole number from 0 to 2^53 - 1, or stands elsewhere, is ignored.
+ *
+ * "arena" is as for json_parse().  Returns NGX_OK if the text is one whole
+ * JSON document, else NGX_DECLINED with nothing found.
  */
 ngx_int_t ngx_http_graph_policy_json_usage(u_char *text, size_t len,
     void *arena, ngx_str_t *account, ngx_http_graph_policy_usage_t *usage);

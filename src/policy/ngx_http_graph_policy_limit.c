@@ -16,6 +16,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_rules.h"
 
 
 static ngx_uint_t ngx_http_graph_policy_limit_is_newer(

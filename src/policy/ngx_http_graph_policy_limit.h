@@ -11,7 +11,6 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
-#include "ngx_http_graph_policy_rules.h"
 
 
 /* all times are milliseconds of the wall clock, holds are milliseconds */

@@ -5,9 +5,10 @@
 
 
 /*
- * The JSON room: reads to whom a message goes, and whether it is a template.
+ * Reads the recipient of a message, and whether the message is a template.
  *
- * Pure: no lock; the result is the caller's, all else is its arena.
+ * The file is pure: it takes no lock; the result is the caller's, and all else
+ * lies in the caller's arena.
  */
 
 
@@ -27,16 +28,18 @@ typedef enum {
 
 
 typedef struct {
-    /* as long as a recipient, as are all the types */
+    /*
+     * Every value, also that of "type", fits in as many bytes as a recipient.
+     */
     ngx_http_graph_policy_recipient_t
                   values[NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER];
 
     ngx_uint_t    depth;
 
-    /* of a member that counts, until its value comes */
+    /* The member whose value comes next; MESSAGE_OTHER if it isn't wanted. */
     ngx_uint_t    member;
 
-    unsigned      in_object:1;      /* the document is one */
+    unsigned      in_object:1;      /* the document is an object */
 } ngx_http_graph_policy_message_ctx_t;
 
 
@@ -220,7 +223,10 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 
     if (member != NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER) {
 
-        /* of members with the same name the last counts, whatever it is */
+        /*
+         * The last of several members with the same name counts, even if it
+         * isn't a string.
+         */
 
         ctx->values[member].len = 0;
     }
@@ -258,7 +264,7 @@ ngx_http_graph_policy_message_fold(
 
     recipient->len = len;
 
-    /* each of the three has 13 digits with the one that may be missing */
+    /* In all three countries a number has 13 digits with the optional one. */
 
     if (len != 13 || !digits) {
         return;

@@ -12,25 +12,29 @@
 #include <ngx_core.h>
 
 
-/* bytes of a phone number or of a business-scoped user id */
-#define NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN  128
+/*
+ * Bytes of a phone number, of a group's id or of a business-scoped user id.
+ * The latter are the longest: two letters, a dot and up to 128 characters, and
+ * ".ENT" more in its parent form ("Business-scoped user IDs", Meta).
+ */
+#define NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN  160
 
 
 /*
- * To whom a message goes.  It is a person's number: the caller makes a
- * fingerprint of it and forgets it.
+ * The recipient of a message.  It is a person's number, so the caller only
+ * makes a fingerprint of it and forgets it.
  */
 
 typedef struct {
     u_char        data[NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN];
-    size_t        len;              /* 0: none was found */
+    size_t        len;              /* 0: no recipient was found */
 } ngx_http_graph_policy_recipient_t;
 
 
-/* what the gate has to know of a message that a client sends */
+/* The parts of a client's message that the gate has to know. */
 
 typedef struct {
-    ngx_http_graph_policy_recipient_t  recipient;     /* folded */
+    ngx_http_graph_policy_recipient_t  recipient;     /* after fold() */
     unsigned                           template:1;
 } ngx_http_graph_policy_message_t;
 
@@ -41,18 +45,18 @@ typedef struct {
  * wins).  The message is a template if its member "type" is the string
  * "template".  Of members with the same name the last counts.
  *
- * "arena" is as for json_parse().  NGX_OK if the body is one whole document.
- * NGX_DECLINED if it can't be read: it has no recipient then, and is no
- * template.
+ * "arena" is as for json_parse().  Returns NGX_OK if the body is one whole
+ * document, or NGX_DECLINED if it can't be read; the message has no recipient
+ * and is no template then.
  */
 ngx_int_t ngx_http_graph_policy_message_read(u_char *body, size_t len,
     void *arena, ngx_http_graph_policy_message_t *message);
 
 /*
- * Folds a recipient, in place, so that spellings of one number are equal:
- * without "+", spaces, hyphens and parentheses, and without what Brazil (a
+ * Folds a recipient, in place, so that all spellings of one number are equal.
+ * It drops "+", spaces, hyphens and parentheses, and the digits that Brazil (a
  * ninth digit), Mexico (521) and Argentina (549) may put into a mobile number.
- * Nothing may be left of it.
+ * The result may be empty.
  */
 void ngx_http_graph_policy_message_fold(
     ngx_http_graph_policy_recipient_t *recipient);

@@ -41,6 +41,7 @@ ngx_http_graph_policy_outcome(ngx_http_graph_policy_verdict_t *verdict,
 
     outcome->hold = (uint32_t) hold;
     outcome->max = (uint32_t) max;
+    outcome->confirm = (uint32_t) limits->confirm;
 
     return hold != 0;
 }
@@ -185,36 +186,74 @@ ngx_http_graph_policy_outcome_covered(ngx_http_graph_policy_verdict_t *verdict,
 
 
 ngx_http_graph_policy_probe_outcome_e
-ngx_http_graph_policy_outcome_of_probe(
+ngx_http_graph_policy_outcome_of_probe(ngx_http_graph_policy_proof_e proof,
     ngx_http_graph_policy_verdict_t *verdict,
-    ngx_http_graph_policy_key_e kind, ngx_uint_t reason)
+    ngx_http_graph_policy_probed_t *probed)
 {
-    if (!verdict->matched) {
+    ngx_uint_t  credential;
+
+    credential = (probed->kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL);
+
+    switch (proof) {
+
+    case NGX_HTTP_GRAPH_POLICY_PROOF_LEFT:
+        return NGX_HTTP_GRAPH_POLICY_NO_PROBE;
+
+    case NGX_HTTP_GRAPH_POLICY_PROOF_ERROR:
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL:
+        return credential ? NGX_HTTP_GRAPH_POLICY_SUCCESS
+                          : NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
+
+    case NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED:
+        return probed->confirmed ? NGX_HTTP_GRAPH_POLICY_UNCONFIRMED
+                                 : NGX_HTTP_GRAPH_POLICY_SUCCESS;
+
+    default: /* PROOF_NONE, PROOF_NOTHING */
         return NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
     }
 
-    if (verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL
-        && verdict->reason == reason)
+    if (!verdict->matched
+        || verdict->category >= NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED)
+    {
+        return NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
+    }
+
+    if (probed->same && probed->fatal
+        && verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL)
     {
         return NGX_HTTP_GRAPH_POLICY_FAILURE;
     }
 
     /* whatever else is wrong, the token works */
 
-    if (kind == NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL
-        && verdict->category < NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED)
-    {
+    if (credential) {
         return NGX_HTTP_GRAPH_POLICY_SUCCESS;
+    }
+
+    /* it says nothing of whom the state covers, so anybody may get it */
+
+    if (verdict->bound
+        || verdict->category == NGX_HTTP_GRAPH_POLICY_REQUEST)
+    {
+        return NGX_HTTP_GRAPH_POLICY_NO_PROBE;
     }
 
     return NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
 }
 
 
-ngx_uint_t
-ngx_http_graph_policy_outcome_needs_message(ngx_uint_t category,
-    ngx_uint_t kind)
+ngx_http_graph_policy_probe_outcome_e
+ngx_http_graph_policy_outcome_of_status(
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t reason)
 {
-    return category == NGX_HTTP_GRAPH_POLICY_FATAL
-           && kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL;
+    if (verdict == NULL) {
+        return NGX_HTTP_GRAPH_POLICY_SUCCESS;
+    }
+
+    return (verdict->matched && verdict->reason == reason
+            && verdict->category == NGX_HTTP_GRAPH_POLICY_FATAL)
+           ? NGX_HTTP_GRAPH_POLICY_FAILURE
+           : NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE;
 }

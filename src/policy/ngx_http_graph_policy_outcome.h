@@ -44,6 +44,32 @@ typedef enum {
 } ngx_http_graph_policy_source_e;
 
 
+/* The answer to a send proves as much; more with each value. */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_PROOF_LEFT = 0,   /* the client left before the
+                                               upstream was asked */
+    NGX_HTTP_GRAPH_POLICY_PROOF_NONE,       /* torn, timeout, no upstream */
+    NGX_HTTP_GRAPH_POLICY_PROOF_NOTHING,    /* 2xx: text, "error", unread */
+    NGX_HTTP_GRAPH_POLICY_PROOF_ERROR,      /* it is in the verdict */
+    NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL, /* 2xx: the token works */
+    NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED    /* 2xx: a message was accepted */
+} ngx_http_graph_policy_proof_e;
+
+
+/* A state is asked what an answer means to it. */
+
+typedef struct {
+    ngx_http_graph_policy_key_e      kind;
+    unsigned                         same:1;    /* the error sets this state,
+                                                   of all */
+    unsigned                         fatal:1;
+    unsigned                         confirmed:1;   /* what a probe of it has
+                                                   sent may fail later, and a
+                                                   status will tell */
+} ngx_http_graph_policy_probed_t;
+
+
 /* A request got an error; all zero: it isn't a send. */
 
 typedef struct {
@@ -58,6 +84,7 @@ typedef struct {
 typedef struct {
     ngx_msec_t                       hold;          /* for fatal states */
     ngx_msec_t                       hold_max;
+    ngx_msec_t                       confirm;
     ngx_msec_t                       conversation_hold; /* the longest of the
                                                        zone, 0: no gate */
     unsigned                         cooldown:1;
@@ -79,6 +106,7 @@ typedef struct {
 typedef struct {
     uint32_t                         hold;      /* temporary: the wait */
     uint32_t                         max;       /* it grows up to this */
+    uint32_t                         confirm;
 } ngx_http_graph_policy_outcome_t;
 
 
@@ -120,19 +148,42 @@ ngx_int_t ngx_http_graph_policy_outcome_covered(
     ngx_http_graph_policy_covered_t *covered);
 
 /*
- * Says what the answer with this verdict proves of a state that its request has
- * probed, and which lies at "kind" and has "reason".
+ * Says what an answer that proves "proof" means to a state which its request
+ * has probed; the verdict is that of PROOF_ERROR, else NULL.
  */
 ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_probe(
+    ngx_http_graph_policy_proof_e proof,
     ngx_http_graph_policy_verdict_t *verdict,
-    ngx_http_graph_policy_key_e kind, ngx_uint_t reason);
+    ngx_http_graph_policy_probed_t *probed);
 
 /*
- * Says whether only a message can prove that a state is over: an accepted
- * upload says nothing of an account or a phone.
+ * Says what a status of the message that is to confirm a state means to it; the
+ * verdict is NULL where it was sent, delivered or read.
  */
-ngx_uint_t ngx_http_graph_policy_outcome_needs_message(ngx_uint_t category,
-    ngx_uint_t kind);
+ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_status(
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t reason);
+
+/*
+ * Says under which terms a state may be probed.  "setter" is the credential
+ * whose answer has set it for everyone, or 0.
+ */
+static ngx_inline void
+ngx_http_graph_policy_outcome_terms(ngx_uint_t category, ngx_uint_t kind,
+    uint64_t setter, ngx_http_graph_policy_terms_t *terms)
+{
+    ngx_uint_t  fatal;
+
+    fatal = (category == NGX_HTTP_GRAPH_POLICY_FATAL);
+
+    /* an accepted upload says nothing of an account or a phone */
+
+    terms->needs_message = (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL);
+
+    /* after a wait of Graph's one goes out alone */
+
+    terms->setter = fatal ? setter : 0;
+    terms->lenient = !fatal;
+}
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_OUTCOME_H_INCLUDED_ */

@@ -11,8 +11,8 @@
  *
  * The way from the document to the open value is a stack of nodes, see
  * ngx_http_graph_policy_shape[].  As members come in any order, a scalar goes
- * to the open record (entry, change, item, error) as it comes, and what needs
- * several of them is decided when the record is closed.
+ * to the open record (entry, change, item, contact, error) as it comes, and
+ * what needs several of them is decided when the record is closed.
  */
 
 
@@ -46,25 +46,6 @@ static int ngx_http_graph_policy_payload_value(
     ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_http_graph_policy_payload_text_t *text);
 
-static ngx_int_t ngx_http_graph_policy_payload_open(
-    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t node);
-static ngx_int_t ngx_http_graph_policy_payload_open_entry(
-    ngx_http_graph_policy_payload_ctx_t *ctx);
-static ngx_int_t ngx_http_graph_policy_payload_open_change(
-    ngx_http_graph_policy_payload_ctx_t *ctx);
-static ngx_int_t ngx_http_graph_policy_payload_open_item(
-    ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_http_graph_policy_item_e place);
-static ngx_int_t ngx_http_graph_policy_payload_open_error(
-    ngx_http_graph_policy_payload_ctx_t *ctx);
-static void ngx_http_graph_policy_payload_close_change(
-    ngx_http_graph_policy_payload_ctx_t *ctx);
-static void ngx_http_graph_policy_payload_close_item(
-    ngx_http_graph_policy_payload_ctx_t *ctx);
-
-static void *ngx_http_graph_policy_payload_record(
-    ngx_http_graph_policy_payload_ctx_t *ctx, size_t size);
-
 
 /* a number callback, as those for integers and doubles fail on large ones */
 
@@ -86,7 +67,7 @@ static yajl_callbacks  ngx_http_graph_policy_payload_callbacks = {
 size_t
 ngx_http_graph_policy_payload_memory(size_t len)
 {
-    return len + NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED;
+    return 3 * len + NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED;
 }
 
 
@@ -201,22 +182,7 @@ ngx_http_graph_policy_payload_end(void *data)
 {
     ngx_http_graph_policy_payload_ctx_t *ctx = data;
 
-    switch (ctx->path[ctx->depth--]) {
-
-    case NGX_HTTP_GRAPH_POLICY_WH_CHANGE:
-        ngx_http_graph_policy_payload_close_change(ctx);
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_WH_VALUE_ERRORS:
-    case NGX_HTTP_GRAPH_POLICY_WH_MESSAGE:
-    case NGX_HTTP_GRAPH_POLICY_WH_STATUS:
-    case NGX_HTTP_GRAPH_POLICY_WH_CONTACT:
-        ngx_http_graph_policy_payload_close_item(ctx);
-        break;
-
-    default:
-        break;
-    }
+    ngx_http_graph_policy_payload_close(ctx, ctx->path[ctx->depth--]);
 
     return 1;
 }
@@ -282,210 +248,4 @@ ngx_http_graph_policy_payload_value(ngx_http_graph_policy_payload_ctx_t *ctx,
     }
 
     return ngx_http_graph_policy_payload_scalar(ctx, what, text) == NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_payload_open(ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_uint_t node)
-{
-    switch (node) {
-
-    case NGX_HTTP_GRAPH_POLICY_WH_ENTRY:
-        return ngx_http_graph_policy_payload_open_entry(ctx);
-
-    case NGX_HTTP_GRAPH_POLICY_WH_CHANGE:
-        return ngx_http_graph_policy_payload_open_change(ctx);
-
-    case NGX_HTTP_GRAPH_POLICY_WH_VALUE_ERRORS:
-        return ngx_http_graph_policy_payload_open_item(ctx,
-                                           NGX_HTTP_GRAPH_POLICY_ITEM_VALUE);
-
-    case NGX_HTTP_GRAPH_POLICY_WH_MESSAGE:
-        return ngx_http_graph_policy_payload_open_item(ctx,
-                                           NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE);
-
-    case NGX_HTTP_GRAPH_POLICY_WH_STATUS:
-        return ngx_http_graph_policy_payload_open_item(ctx,
-                                           NGX_HTTP_GRAPH_POLICY_ITEM_STATUS);
-
-    case NGX_HTTP_GRAPH_POLICY_WH_CONTACT:
-        return ngx_http_graph_policy_payload_open_item(ctx,
-                                           NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT);
-
-    case NGX_HTTP_GRAPH_POLICY_WH_ERROR:
-        return ngx_http_graph_policy_payload_open_error(ctx);
-
-    default:
-        return NGX_OK;
-    }
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_payload_open_entry(
-    ngx_http_graph_policy_payload_ctx_t *ctx)
-{
-    ngx_http_graph_policy_entry_t  *entry;
-
-    entry = ngx_http_graph_policy_payload_record(ctx,
-                                        sizeof(ngx_http_graph_policy_entry_t));
-    if (entry == NULL) {
-        return NGX_ERROR;
-    }
-
-    *ctx->entries = entry;
-    ctx->entries = &entry->next;
-
-    ctx->entry = entry;
-    ctx->changes = &entry->changes;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_payload_open_change(
-    ngx_http_graph_policy_payload_ctx_t *ctx)
-{
-    ngx_http_graph_policy_change_t  *change;
-
-    change = ngx_http_graph_policy_payload_record(ctx,
-                                       sizeof(ngx_http_graph_policy_change_t));
-    if (change == NULL) {
-        return NGX_ERROR;
-    }
-
-    *ctx->changes = change;
-    ctx->changes = &change->next;
-
-    ctx->change = change;
-    ctx->items = &change->items;
-    ctx->ban = NGX_HTTP_GRAPH_POLICY_EVENT_OTHER;
-    ctx->nerrors = 0;
-
-    ctx->payload->nchanges++;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_payload_open_item(
-    ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_http_graph_policy_item_e place)
-{
-    ngx_http_graph_policy_item_t  *item;
-
-    item = ngx_http_graph_policy_payload_record(ctx,
-                                         sizeof(ngx_http_graph_policy_item_t));
-    if (item == NULL) {
-        return NGX_ERROR;
-    }
-
-    item->place = place;
-
-    ctx->item = item;
-    ctx->errors = &item->errors;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_payload_open_error(
-    ngx_http_graph_policy_payload_ctx_t *ctx)
-{
-    ngx_http_graph_policy_wh_error_t  *error;
-
-    error = ngx_http_graph_policy_payload_record(ctx,
-                                     sizeof(ngx_http_graph_policy_wh_error_t));
-    if (error == NULL) {
-        return NGX_ERROR;
-    }
-
-    *ctx->errors = error;
-    ctx->errors = &error->next;
-
-    ctx->error = error;
-    ctx->nerrors++;
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_graph_policy_payload_close_change(
-    ngx_http_graph_policy_payload_ctx_t *ctx)
-{
-    ngx_http_graph_policy_change_t  *change;
-
-    change = ctx->change;
-
-    if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT) {
-        change->event = NGX_HTTP_GRAPH_POLICY_EVENT_OTHER;
-        change->partner = 0;
-
-        ctx->payload->nerrors += ctx->nerrors;
-        return;
-    }
-
-    if (change->event == NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED) {
-        change->event = ctx->ban;
-    }
-
-    if (change->event == NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED
-        || change->event == NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED
-        || change->event == NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE)
-    {
-        ctx->payload->nerrors++;
-    }
-}
-
-
-static void
-ngx_http_graph_policy_payload_close_item(
-    ngx_http_graph_policy_payload_ctx_t *ctx)
-{
-    ngx_http_graph_policy_item_t  *item;
-
-    item = ctx->item;
-
-    ctx->change->time = ngx_max(ctx->change->time, item->time);
-
-    if (item->errors != NULL
-        || item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
-        || (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT
-            && item->recipients[0].len + item->recipients[1].len != 0))
-    {
-        *ctx->items = item;
-        ctx->items = &item->next;
-        return;
-    }
-
-    /* most statuses end here, and their memory serves the next ones */
-
-    ctx->pos = (u_char *) item;
-}
-
-
-/* records are zeroed */
-
-static void *
-ngx_http_graph_policy_payload_record(ngx_http_graph_policy_payload_ctx_t *ctx,
-    size_t size)
-{
-    u_char  *p;
-
-    p = ngx_align_ptr(ctx->pos, NGX_ALIGNMENT);
-
-    if (p > ctx->end || size > (size_t) (ctx->end - p)) {
-        return NULL;
-    }
-
-    ctx->pos = p + size;
-
-    ngx_memzero(p, size);
-
-    return p;
 }

@@ -24,14 +24,16 @@
  * Recipients are persons' numbers: the caller makes fingerprints of them and
  * forgets them.
  *
- * Sources: the references of the fields "messages" (with "status" and
- * "errors") and "account_update", WhatsApp Business Platform, Meta.
+ * Sources: the references of the fields "messages" (with "status", "errors"
+ * and "groups"), "calls", "history" and "account_update", WhatsApp Business
+ * Platform, Meta.
  */
 
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_FIELD_OTHER = 0,
     NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES,         /* "messages" */
+    NGX_HTTP_GRAPH_POLICY_FIELD_CALLS,            /* "calls" */
     NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT           /* "account_update" */
 } ngx_http_graph_policy_field_e;
 
@@ -54,12 +56,27 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_ITEM_VALUE = 0,         /* value.errors[], as one */
     NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE,           /* value.messages[] */
     NGX_HTTP_GRAPH_POLICY_ITEM_STATUS,            /* value.statuses[] */
-    NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT            /* value.contacts[] */
+    NGX_HTTP_GRAPH_POLICY_ITEM_CALL,              /* value.calls[] */
+    NGX_HTTP_GRAPH_POLICY_ITEM_HISTORY            /* value.history[] */
 } ngx_http_graph_policy_item_e;
+
+
+/*
+ * The names by which Meta knows somebody: a phone number, or the id of a group
+ * in its place; a business-scoped user id; that user's id of the parent form,
+ * which all businesses of one owner share ("Business-scoped user IDs", Meta).
+ */
+
+#define NGX_HTTP_GRAPH_POLICY_WHO_NUMBER  0
+#define NGX_HTTP_GRAPH_POLICY_WHO_USER    1
+#define NGX_HTTP_GRAPH_POLICY_WHO_PARENT  2
+#define NGX_HTTP_GRAPH_POLICY_WHO_NAMES   3
 
 
 typedef struct ngx_http_graph_policy_wh_error_s
     ngx_http_graph_policy_wh_error_t;
+typedef struct ngx_http_graph_policy_contact_s
+    ngx_http_graph_policy_contact_t;
 typedef struct ngx_http_graph_policy_item_s    ngx_http_graph_policy_item_t;
 typedef struct ngx_http_graph_policy_change_s  ngx_http_graph_policy_change_t;
 typedef struct ngx_http_graph_policy_entry_s   ngx_http_graph_policy_entry_t;
@@ -76,9 +93,17 @@ struct ngx_http_graph_policy_wh_error_s {
 };
 
 
+/* only contacts with a name are kept; names are folded as those of items */
+
+struct ngx_http_graph_policy_contact_s {
+    ngx_http_graph_policy_contact_t   *next;
+    ngx_str_t                          who[NGX_HTTP_GRAPH_POLICY_WHO_NAMES];
+};
+
+
 /*
- * Kept are all messages, statuses and values that have errors, and contacts
- * that have a recipient.
+ * Kept are all messages, the calls that a customer makes, and statuses, values
+ * and parts of a history that have errors.
  */
 
 struct ngx_http_graph_policy_item_s {
@@ -86,11 +111,10 @@ struct ngx_http_graph_policy_item_s {
     ngx_http_graph_policy_wh_error_t  *errors;
 
     /*
-     * Whom it is about, folded as those of messages that are sent: the number
-     * (recipient_id, from, wa_id) and the business-scoped id
-     * (recipient_user_id, from_user_id, user_id).
+     * Who wrote or called, or to whom a message went, folded as recipients of
+     * messages that are sent.  A message to a group has the group's id alone.
      */
-    ngx_str_t                          recipients[2];
+    ngx_str_t                          who[NGX_HTTP_GRAPH_POLICY_WHO_NAMES];
 
     /* seconds since the epoch, 0 if there is none */
     time_t                             time;
@@ -99,25 +123,50 @@ struct ngx_http_graph_policy_item_s {
 
     /* a message that Meta wrote, not the customer */
     unsigned                           system:1;
+
+    /* a message to a group */
+    unsigned                           group:1;
+
+    /* a status that speaks of one member of the group that "who" names */
+    unsigned                           member:1;
 };
 
 
 struct ngx_http_graph_policy_change_s {
     ngx_http_graph_policy_change_t    *next;
     ngx_http_graph_policy_item_t      *items;
+    ngx_http_graph_policy_contact_t   *contacts;
 
     ngx_str_t                          phone;         /* phone_number_id */
     ngx_str_t                          account;       /* waba_info.waba_id */
 
+    /*
+     * The digits of the number that an account_update is about
+     * (phone_number, display_phone_number), else of the number of the phone
+     * (metadata.display_phone_number).
+     */
+    ngx_str_t                          number;
+
     /* of its newest item, one that isn't kept too; 0 if there is none */
     time_t                             time;
+
+    ngx_uint_t                         ncontacts;
 
     /* one byte each, for there may be many */
     unsigned                           field:8;
     unsigned                           event:8;
 
-    /* the event is one of PARTNER_*: the account isn't the entry's */
+    /*
+     * The event is one of PARTNER_* that has a waba_info: the entry is the
+     * partner's business, and the account is the one that is named there.
+     */
     unsigned                           partner:1;
+
+    /* an account_update about one number, though it may be none we can read */
+    unsigned                           numbered:1;
+
+    /* there is a message to a group among the items */
+    unsigned                           grouped:1;
 };
 
 
@@ -148,7 +197,8 @@ typedef struct {
 
 /*
  * The bytes of memory for the tree of a payload of "len" bytes.  A tree is
- * smaller than its text, unless that was made to be as short as can be.
+ * smaller than three times its text, unless that was made to be as short as
+ * can be.
  */
 size_t ngx_http_graph_policy_payload_memory(size_t len);
 

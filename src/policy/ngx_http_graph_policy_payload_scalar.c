@@ -22,6 +22,9 @@
 #define NGX_HTTP_GRAPH_POLICY_MAX_TIME  9999999999
 
 
+static ngx_int_t ngx_http_graph_policy_payload_item(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar,
+    ngx_http_graph_policy_payload_text_t *text);
 static void ngx_http_graph_policy_payload_event(
     ngx_http_graph_policy_change_t *change,
     ngx_http_graph_policy_payload_text_t *text);
@@ -34,8 +37,11 @@ static time_t ngx_http_graph_policy_payload_time(
 static ngx_int_t ngx_http_graph_policy_payload_id(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *id,
     ngx_http_graph_policy_payload_text_t *text);
-static ngx_int_t ngx_http_graph_policy_payload_recipient(
-    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *recipient,
+static ngx_int_t ngx_http_graph_policy_payload_number(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *number,
+    ngx_http_graph_policy_payload_text_t *text);
+static ngx_int_t ngx_http_graph_policy_payload_who(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *who,
     ngx_http_graph_policy_payload_text_t *text);
 static ngx_int_t ngx_http_graph_policy_payload_copy(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *dst,
@@ -77,6 +83,22 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
     case NGX_HTTP_GRAPH_POLICY_WH_PHONE:
         return ngx_http_graph_policy_payload_id(ctx, &change->phone, text);
 
+    case NGX_HTTP_GRAPH_POLICY_WH_PHONE_NUMBER:
+        return ngx_http_graph_policy_payload_number(ctx, &change->number,
+                                                    text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_ABOUT_NUMBER:
+
+        /* it has two names, and null says nothing against the other one */
+
+        if (text->data == NULL) {
+            return NGX_OK;
+        }
+
+        ctx->numbered = 1;
+
+        return ngx_http_graph_policy_payload_number(ctx, &ctx->about, text);
+
     case NGX_HTTP_GRAPH_POLICY_WH_WABA:
         return ngx_http_graph_policy_payload_id(ctx, &change->account, text);
 
@@ -90,15 +112,60 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
                                                     text->len);
         return NGX_OK;
 
+    case NGX_HTTP_GRAPH_POLICY_WH_CODE:
+        value = ngx_http_graph_policy_payload_integer(text);
+        ctx->error->has_code = (value >= 0);
+        ctx->error->code = ngx_max(value, 0);
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_SUBCODE:
+        value = ngx_http_graph_policy_payload_integer(text);
+        ctx->error->has_subcode = (value >= 0);
+        ctx->error->subcode = ngx_max(value, 0);
+        return NGX_OK;
+
+    default:
+        return ngx_http_graph_policy_payload_item(ctx, scalar, text);
+    }
+}
+
+
+/* those of an item or a contact */
+
+static ngx_int_t
+ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_uint_t scalar, ngx_http_graph_policy_payload_text_t *text)
+{
+    ngx_http_graph_policy_word_t  *words;
+
+    switch (scalar) {
+
     case NGX_HTTP_GRAPH_POLICY_WH_NUMBER:
-        return ngx_http_graph_policy_payload_recipient(ctx,
-                                                &ctx->item->recipients[0],
-                                                text);
+        return ngx_http_graph_policy_payload_who(ctx,
+                            &ctx->who[NGX_HTTP_GRAPH_POLICY_WHO_NUMBER], text);
 
     case NGX_HTTP_GRAPH_POLICY_WH_USER:
-        return ngx_http_graph_policy_payload_recipient(ctx,
-                                                &ctx->item->recipients[1],
-                                                text);
+        return ngx_http_graph_policy_payload_who(ctx,
+                            &ctx->who[NGX_HTTP_GRAPH_POLICY_WHO_USER], text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_PARENT:
+
+        /* an empty spelling leaves alone what another one said */
+
+        if (text->len == 0) {
+            return NGX_OK;
+        }
+
+        return ngx_http_graph_policy_payload_who(ctx,
+                            &ctx->who[NGX_HTTP_GRAPH_POLICY_WHO_PARENT], text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_GROUP:
+        ctx->item->group = (text->len != 0);
+        return ngx_http_graph_policy_payload_who(ctx, &ctx->group, text);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_MEMBER:
+        ctx->item->member |= (text->len != 0);
+        return NGX_OK;
 
     case NGX_HTTP_GRAPH_POLICY_WH_TIME:
         ctx->item->time = ngx_http_graph_policy_payload_time(text);
@@ -108,16 +175,10 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
         ctx->item->system = ngx_http_graph_policy_payload_is(text, "system");
         return NGX_OK;
 
-    case NGX_HTTP_GRAPH_POLICY_WH_CODE:
-        value = ngx_http_graph_policy_payload_integer(text);
-        ctx->error->has_code = (value >= 0);
-        ctx->error->code = ngx_max(value, 0);
-        return NGX_OK;
-
-    default: /* NGX_HTTP_GRAPH_POLICY_WH_SUBCODE */
-        value = ngx_http_graph_policy_payload_integer(text);
-        ctx->error->has_subcode = (value >= 0);
-        ctx->error->subcode = ngx_max(value, 0);
+    default: /* NGX_HTTP_GRAPH_POLICY_WH_DIRECTION */
+        words = ngx_http_graph_policy_shape_directions;
+        ctx->outgoing = ngx_http_graph_policy_shape_word(words, text->data,
+                                                         text->len);
         return NGX_OK;
     }
 }
@@ -198,14 +259,43 @@ ngx_http_graph_policy_payload_id(ngx_http_graph_policy_payload_ctx_t *ctx,
 }
 
 
+/* the digits of a number, however it is set */
+
 static ngx_int_t
-ngx_http_graph_policy_payload_recipient(
-    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *recipient,
+ngx_http_graph_policy_payload_number(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *number,
     ngx_http_graph_policy_payload_text_t *text)
+{
+    u_char  digits[NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN];
+    size_t  i, len;
+
+    number->len = 0;
+    len = 0;
+
+    for (i = 0; i < text->len; i++) {
+
+        if (text->data[i] < '0' || text->data[i] > '9') {
+            continue;
+        }
+
+        if (len == sizeof(digits)) {
+            return NGX_OK;
+        }
+
+        digits[len++] = text->data[i];
+    }
+
+    return ngx_http_graph_policy_payload_copy(ctx, number, digits, len);
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_payload_who(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_str_t *who, ngx_http_graph_policy_payload_text_t *text)
 {
     ngx_http_graph_policy_recipient_t  folded;
 
-    recipient->len = 0;
+    who->len = 0;
 
     if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN) {
         return NGX_OK;
@@ -216,7 +306,7 @@ ngx_http_graph_policy_payload_recipient(
 
     ngx_http_graph_policy_message_fold(&folded);
 
-    return ngx_http_graph_policy_payload_copy(ctx, recipient, folded.data,
+    return ngx_http_graph_policy_payload_copy(ctx, who, folded.data,
                                               folded.len);
 }
 

@@ -6,8 +6,10 @@
 
 /*
  * The JSON room: of what Meta's webhook payloads are made, as tables.  Names
- * and events are those of the references of the webhook fields "messages" and
- * "account_update", WhatsApp Business Platform, Meta.
+ * and events are those of the references of the webhook fields "messages",
+ * "calls", "history" and "account_update", WhatsApp Business Platform, Meta.
+ * The parent form of a user's id is spelt in as many ways there as it has
+ * pages.
  *
  * Pure: no lock, no memory but these tables, which nobody changes.
  */
@@ -47,7 +49,12 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_value[] = {
     { ngx_string("messages"), NGX_HTTP_GRAPH_POLICY_WH_MESSAGES },
     { ngx_string("statuses"), NGX_HTTP_GRAPH_POLICY_WH_STATUSES },
     { ngx_string("errors"), NGX_HTTP_GRAPH_POLICY_WH_VALUE_ERRORS },
+    { ngx_string("calls"), NGX_HTTP_GRAPH_POLICY_WH_CALLS },
+    { ngx_string("history"), NGX_HTTP_GRAPH_POLICY_WH_HISTORY },
     { ngx_string("event"), NGX_HTTP_GRAPH_POLICY_WH_EVENT },
+    { ngx_string("phone_number"), NGX_HTTP_GRAPH_POLICY_WH_ABOUT_NUMBER },
+    { ngx_string("display_phone_number"),
+      NGX_HTTP_GRAPH_POLICY_WH_ABOUT_NUMBER },
     { ngx_string("ban_info"), NGX_HTTP_GRAPH_POLICY_WH_BAN_INFO },
     { ngx_string("waba_info"), NGX_HTTP_GRAPH_POLICY_WH_WABA_INFO },
     { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
@@ -56,6 +63,8 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_value[] = {
 
 static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_metadata[] = {
     { ngx_string("phone_number_id"), NGX_HTTP_GRAPH_POLICY_WH_PHONE },
+    { ngx_string("display_phone_number"),
+      NGX_HTTP_GRAPH_POLICY_WH_PHONE_NUMBER },
     { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
 };
 
@@ -75,6 +84,9 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_waba[] = {
 static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_message[] = {
     { ngx_string("from"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
     { ngx_string("from_user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
+    { ngx_string("from_parent_user_id"), NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_string("parent_from_user_id"), NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_string("group_id"), NGX_HTTP_GRAPH_POLICY_WH_GROUP },
     { ngx_string("timestamp"), NGX_HTTP_GRAPH_POLICY_WH_TIME },
     { ngx_string("type"), NGX_HTTP_GRAPH_POLICY_WH_TYPE },
     { ngx_string("errors"), NGX_HTTP_GRAPH_POLICY_WH_ERRORS },
@@ -85,6 +97,17 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_message[] = {
 static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_status[] = {
     { ngx_string("recipient_id"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
     { ngx_string("recipient_user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
+    { ngx_string("recipient_parent_user_id"),
+      NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_string("parent_recipient_user_id"),
+      NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_string("parent_user_id"), NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_string("recipient_participant_id"),
+      NGX_HTTP_GRAPH_POLICY_WH_MEMBER },
+    { ngx_string("recipient_participant_user_id"),
+      NGX_HTTP_GRAPH_POLICY_WH_MEMBER },
+    { ngx_string("recipient_participant_parent_user_id"),
+      NGX_HTTP_GRAPH_POLICY_WH_MEMBER },
     { ngx_string("timestamp"), NGX_HTTP_GRAPH_POLICY_WH_TIME },
     { ngx_string("errors"), NGX_HTTP_GRAPH_POLICY_WH_ERRORS },
     { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
@@ -94,6 +117,24 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_status[] = {
 static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_contact[] = {
     { ngx_string("wa_id"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
     { ngx_string("user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
+    { ngx_string("parent_user_id"), NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_call[] = {
+    { ngx_string("from"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
+    { ngx_string("from_user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
+    { ngx_string("from_parent_user_id"), NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_string("parent_from_user_id"), NGX_HTTP_GRAPH_POLICY_WH_PARENT },
+    { ngx_string("timestamp"), NGX_HTTP_GRAPH_POLICY_WH_TIME },
+    { ngx_string("direction"), NGX_HTTP_GRAPH_POLICY_WH_DIRECTION },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
+};
+
+
+static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_part[] = {
+    { ngx_string("errors"), NGX_HTTP_GRAPH_POLICY_WH_ERRORS },
     { ngx_null_string, NGX_HTTP_GRAPH_POLICY_WH_NONE }
 };
 
@@ -125,6 +166,10 @@ ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
     { ngx_http_graph_policy_shape_status, 0 },             /* STATUS */
     { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT },            /* CONTACTS */
     { ngx_http_graph_policy_shape_contact, 0 },            /* CONTACT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL },               /* CALLS */
+    { ngx_http_graph_policy_shape_call, 0 },               /* CALL */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART },               /* HISTORY */
+    { ngx_http_graph_policy_shape_part, 0 },               /* PART */
     { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR },              /* ERRORS */
     { ngx_http_graph_policy_shape_error, 0 }               /* ERROR */
 };
@@ -132,6 +177,7 @@ ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
 
 ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_fields[] = {
     { ngx_string("messages"), NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES },
+    { ngx_string("calls"), NGX_HTTP_GRAPH_POLICY_FIELD_CALLS },
     { ngx_string("account_update"), NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT },
     { ngx_null_string, NGX_HTTP_GRAPH_POLICY_FIELD_OTHER }
 };
@@ -166,13 +212,19 @@ ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[] = {
 };
 
 
+ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[] = {
+    { ngx_string("USER_INITIATED"), 0 },
+    { ngx_null_string, 1 }
+};
+
+
 ngx_uint_t
 ngx_http_graph_policy_shape_word(ngx_http_graph_policy_word_t *words,
     const u_char *text, size_t len)
 {
     for ( /* void */ ; words->name.len != 0; words++) {
 
-        /* a call for those alone that begin alike */
+        /* Most words differ at once, which spares the call. */
 
         if (words->name.len == len && words->name.data[0] == text[0]
             && ngx_memcmp(words->name.data, text, len) == 0)

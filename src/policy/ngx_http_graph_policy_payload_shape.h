@@ -43,6 +43,10 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_WH_STATUS,
     NGX_HTTP_GRAPH_POLICY_WH_CONTACTS,
     NGX_HTTP_GRAPH_POLICY_WH_CONTACT,
+    NGX_HTTP_GRAPH_POLICY_WH_CALLS,
+    NGX_HTTP_GRAPH_POLICY_WH_CALL,
+    NGX_HTTP_GRAPH_POLICY_WH_HISTORY,
+    NGX_HTTP_GRAPH_POLICY_WH_PART,
     NGX_HTTP_GRAPH_POLICY_WH_ERRORS,
     NGX_HTTP_GRAPH_POLICY_WH_ERROR,
 
@@ -52,13 +56,19 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_WH_ENTRY_TIME,
     NGX_HTTP_GRAPH_POLICY_WH_FIELD,
     NGX_HTTP_GRAPH_POLICY_WH_PHONE,
+    NGX_HTTP_GRAPH_POLICY_WH_PHONE_NUMBER,        /* of the phone */
+    NGX_HTTP_GRAPH_POLICY_WH_ABOUT_NUMBER,        /* of the event */
     NGX_HTTP_GRAPH_POLICY_WH_WABA,
     NGX_HTTP_GRAPH_POLICY_WH_EVENT,
     NGX_HTTP_GRAPH_POLICY_WH_BAN,
-    NGX_HTTP_GRAPH_POLICY_WH_NUMBER,              /* a recipient's */
+    NGX_HTTP_GRAPH_POLICY_WH_NUMBER,              /* a person's, so below */
     NGX_HTTP_GRAPH_POLICY_WH_USER,
+    NGX_HTTP_GRAPH_POLICY_WH_PARENT,
+    NGX_HTTP_GRAPH_POLICY_WH_GROUP,
+    NGX_HTTP_GRAPH_POLICY_WH_MEMBER,
     NGX_HTTP_GRAPH_POLICY_WH_TIME,
     NGX_HTTP_GRAPH_POLICY_WH_TYPE,
+    NGX_HTTP_GRAPH_POLICY_WH_DIRECTION,
     NGX_HTTP_GRAPH_POLICY_WH_CODE,
     NGX_HTTP_GRAPH_POLICY_WH_SUBCODE
 } ngx_http_graph_policy_wh_e;
@@ -95,6 +105,9 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_events[];
 /* words of event_e */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[];
 
+/* whether a call is another's than the customer's */
+extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
+
 
 /* the value of a word of "len" bytes */
 ngx_uint_t ngx_http_graph_policy_shape_word(
@@ -106,12 +119,17 @@ typedef struct {
     ngx_http_graph_policy_entry_t      *entry;
     ngx_http_graph_policy_change_t     *change;
     ngx_http_graph_policy_item_t       *item;
+    ngx_http_graph_policy_contact_t    *contact;
     ngx_http_graph_policy_wh_error_t   *error;
+
+    /* of the open item or contact, where its names go */
+    ngx_str_t                          *who;
 
     /* where the next one of each is linked */
     ngx_http_graph_policy_entry_t     **entries;
     ngx_http_graph_policy_change_t    **changes;
     ngx_http_graph_policy_item_t      **items;
+    ngx_http_graph_policy_contact_t   **contacts;
     ngx_http_graph_policy_wh_error_t  **errors;
 
     ngx_http_graph_policy_payload_t    *payload;
@@ -128,6 +146,14 @@ typedef struct {
     /* of the open change */
     ngx_uint_t                          ban;
     ngx_uint_t                          nerrors;
+    ngx_str_t                           about;    /* number of an event */
+
+    /* of the open item */
+    ngx_str_t                           group;
+
+    unsigned                            numbered:1;
+    unsigned                            named:1;  /* it has a waba_info */
+    unsigned                            outgoing:1; /* not the customer's */
 
     /* it isn't about WhatsApp accounts */
     unsigned                            foreign:1;
@@ -154,6 +180,16 @@ typedef struct {
 ngx_int_t ngx_http_graph_policy_payload_scalar(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar,
     ngx_http_graph_policy_payload_text_t *text);
+
+/*
+ * Opens the record of a node, if it has one, zeroed; NGX_ERROR if the memory is
+ * used up.  Closes it again: what needs several scalars is decided, and what
+ * nobody needs is dropped.
+ */
+ngx_int_t ngx_http_graph_policy_payload_open(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t node);
+void ngx_http_graph_policy_payload_close(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t node);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_PAYLOAD_SHAPE_H_INCLUDED_ */

@@ -5,15 +5,17 @@
 
 
 /*
- * The lines of a state file: the table of their members, by which they are
- * written and read, and the writing.
+ * Writes the lines of a state file.  The table of their members, by which they
+ * are written and read, is here as well.
  *
- * Pure: no lock; the record and the text are the caller's.
+ * The file is pure: it takes no lock; the record and the text are the
+ * caller's.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_record_fields.h"
 #include "ngx_http_graph_policy_rules.h"
 
@@ -31,7 +33,7 @@ static ngx_uint_t ngx_http_graph_policy_record_is_left_out(
     ngx_http_graph_policy_member_t *member, void *field);
 
 
-/* in the order of ngx_http_graph_policy_key_e, which has more */
+/* In the order of ngx_http_graph_policy_key_e, which has more. */
 
 static ngx_str_t  ngx_http_graph_policy_record_kinds[] = {
     ngx_string("credential"),
@@ -41,7 +43,7 @@ static ngx_str_t  ngx_http_graph_policy_record_kinds[] = {
 };
 
 
-/* in the order of ngx_http_graph_policy_source_e */
+/* In the order of ngx_http_graph_policy_source_e. */
 
 static ngx_str_t  ngx_http_graph_policy_record_sources[] = {
     ngx_string("answer"),
@@ -61,7 +63,7 @@ static ngx_str_t  ngx_http_graph_policy_record_sources[] = {
                                  NULL)
 
 
-/* lines are written in this order */
+/* Members are written in this order. */
 
 ngx_http_graph_policy_member_t
     ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS] = {
@@ -83,6 +85,7 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_member("key", STATE, TEXT, 0, 0, key, 0, NULL),
     ngx_http_graph_policy_member("credential", STATE, HEX, 0, 0, credential, 0,
                                  NULL),
+    ngx_http_graph_policy_member("setter", STATE, HEX, 0, 0, setter, 0, NULL),
     ngx_http_graph_policy_member("category", STATE, WORD, 0, 1, category,
                                  NGX_HTTP_GRAPH_POLICY_TEMPORARY + 1,
                                  ngx_http_graph_policy_categories),
@@ -108,6 +111,8 @@ ngx_http_graph_policy_member_t
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_number("max", STATE, 0, max,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
+    ngx_http_graph_policy_member("confirm", STATE, NUMBER, 0, 0, confirm,
+                                 NGX_HTTP_GRAPH_POLICY_RECORD_32, NULL),
     ngx_http_graph_policy_number("holds", STATE, 0, holds,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_number("blocked", STATE, 0, blocked,
@@ -117,6 +122,7 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_member("link", LINK, DIGITS, 1, 1, key, 0, NULL),
     ngx_http_graph_policy_member("account", LINK, TEXT, 0, 1, account, 0,
                                  NULL),
+    ngx_http_graph_policy_member("number", LINK, HEX, 0, 0, number, 0, NULL),
     ngx_http_graph_policy_number("confirmed", LINK, 0, confirmed,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_MAX),
 
@@ -225,7 +231,10 @@ ngx_http_graph_policy_record_value(u_char *p,
 
     default: /* NGX_HTTP_GRAPH_POLICY_VALUE_CODE */
 
-        /* not every reader of JSON counts further */
+        /*
+         * Not every JSON reader represents larger numbers exactly, so they are
+         * written as strings.
+         */
 
         if (*n <= NGX_HTTP_GRAPH_POLICY_RECORD_MAX) {
             return ngx_http_graph_policy_record_number(p, *n);
@@ -240,7 +249,10 @@ ngx_http_graph_policy_record_value(u_char *p,
 }
 
 
-/* nothing that is written needs an escape */
+/*
+ * The text isn't escaped: none of the characters that JSON wants escaped can
+ * occur in a record.
+ */
 
 static u_char *
 ngx_http_graph_policy_record_put(u_char *p, u_char *data, size_t len)
@@ -294,6 +306,9 @@ ngx_http_graph_policy_record_is_left_out(
     case NGX_HTTP_GRAPH_POLICY_VALUE_FLAG:
     case NGX_HTTP_GRAPH_POLICY_VALUE_HEX:
         return *(uint64_t *) field == 0;
+
+    case NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER:
+        return !member->required && *(uint64_t *) field == 0;
 
     case NGX_HTTP_GRAPH_POLICY_VALUE_TEXT:
         return ((ngx_http_graph_policy_record_text_t *) field)->len == 0;

@@ -8,39 +8,45 @@
 #define _NGX_HTTP_GRAPH_POLICY_RECORD_FIELDS_H_INCLUDED_
 
 
-/* Private to the room of records: what its lines are made of. */
+/*
+ * The description of a line's members, shared by the writer and the reader of
+ * state files, and private to them.
+ */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_record.h"
 
 
-/* up to which numbers are numbers; larger codes are strings of digits */
+/*
+ * Larger codes are written as strings of digits, as not every JSON reader
+ * represents larger numbers exactly.
+ */
 #define NGX_HTTP_GRAPH_POLICY_RECORD_MAX   0x1fffffffffffff
 
 
-/* how a value is written; the fields are uint64_t, unless it says otherwise */
+/* The form of a value.  The field is a uint64_t, unless said otherwise. */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER = 0, /* up to "max" */
+    NGX_HTTP_GRAPH_POLICY_VALUE_NUMBER = 0, /* up to "max"; 0 is left out
+                                               where it isn't required */
     NGX_HTTP_GRAPH_POLICY_VALUE_CODE,       /* int64_t, -1 is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_FLAG,       /* false is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_HEX,        /* 64 bits, 0 is left out */
     NGX_HTTP_GRAPH_POLICY_VALUE_HEX_PAIR,   /* two of them */
-    NGX_HTTP_GRAPH_POLICY_VALUE_WORD,       /* one of "words", "max" of them */
+    NGX_HTTP_GRAPH_POLICY_VALUE_WORD,       /* in "words", "max" of them */
     NGX_HTTP_GRAPH_POLICY_VALUE_REASON,
     NGX_HTTP_GRAPH_POLICY_VALUE_TEXT,       /* record_text_t; an empty one is
                                                left out */
-    NGX_HTTP_GRAPH_POLICY_VALUE_DIGITS      /* likewise, of digits */
+    NGX_HTTP_GRAPH_POLICY_VALUE_DIGITS      /* a text of digits */
 } ngx_http_graph_policy_value_e;
 
 
 typedef struct {
     ngx_str_t     name;
-    uint8_t       type;             /* of the record that has it */
+    uint8_t       type;             /* the record with this member */
     uint8_t       value;
-    unsigned      first:1;          /* tells the type of the record */
+    unsigned      first:1;          /* its name tells the record's type */
     unsigned      required:1;
     size_t        offset;
     uint64_t      max;
@@ -48,7 +54,7 @@ typedef struct {
 } ngx_http_graph_policy_member_t;
 
 
-#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  30
+#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  33
 
 extern ngx_http_graph_policy_member_t
     ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS];

@@ -5,29 +5,29 @@
 
 
 /*
- * The JSON room: reads one line of a state file.
+ * Reads one line of a state file.
  *
- * Pure: no lock; the record and the text are the caller's, all else is its
- * arena.
+ * The file is pure: it takes no lock; the record and the text are the
+ * caller's, and all else lies in the caller's arena.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_record_fields.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_yajl.h"
 
 
-/* of no member: its value is passed over */
+/* An unknown member, whose value is ignored. */
 #define NGX_HTTP_GRAPH_POLICY_RECORD_NONE  ((ngx_uint_t) -1)
 
 
 typedef struct {
     ngx_http_graph_policy_record_t  *record;
     uint64_t      seen;             /* a bit for each member */
-    ngx_uint_t    member;           /* whose value comes, or NONE */
+    ngx_uint_t    member;           /* the next value is its, or NONE */
     ngx_uint_t    depth;
     unsigned      typed:1;
 } ngx_http_graph_policy_record_ctx_t;
@@ -248,7 +248,10 @@ ngx_http_graph_policy_record_map_key(void *data, const unsigned char *text,
 
     member = &ngx_http_graph_policy_members[i];
 
-    /* of two values of a member neither can be trusted */
+    /*
+     * A member that occurs twice makes the line invalid, as neither value can
+     * be trusted.
+     */
 
     if ((ctx->seen & (1ULL << i)) || (member->first && ctx->typed)) {
         return 0;
@@ -436,7 +439,10 @@ ngx_http_graph_policy_record_check(ngx_http_graph_policy_record_ctx_t *ctx)
 
         seen = ((ctx->seen & (1ULL << i)) != 0);
 
-        /* those of another type may share a field with one of this */
+        /*
+         * Members of another type are refused, as they may share a field with
+         * one of this type.
+         */
 
         if (seen ? member->type != record->type
                  : member->type == record->type && member->required)
@@ -461,7 +467,10 @@ ngx_http_graph_policy_record_check(ngx_http_graph_policy_record_ctx_t *ctx)
 }
 
 
-/* by what it covers: a credential has no key, a phone one of digits */
+/*
+ * The key depends on what the state covers: a credential has none, a phone's
+ * is decimal digits.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_record_check_state(

@@ -6,8 +6,10 @@
 
 /*
  * Classifies the facts of an answer by the rules of the configuration and the
- * built-in table, and reads the words in which rules are written.  Pure: takes
- * no lock, allocates nothing and keeps nothing; all memory is the caller's.
+ * built-in table, and reads the words in which rules are written.
+ *
+ * The file is pure: it takes no lock, allocates nothing and remembers nothing
+ * between calls.  All memory is the caller's.
  */
 
 
@@ -16,7 +18,7 @@
 #include "ngx_http_graph_policy_rules.h"
 
 
-/* JSON readers that use doubles keep integers exact only below 2^53 */
+/* JSON readers that use doubles represent integers exactly only below 2^53. */
 #define NGX_HTTP_GRAPH_POLICY_CODE_LIMIT   ((int64_t) 1 << 53)
 #define NGX_HTTP_GRAPH_POLICY_CODE_DIGITS  16
 
@@ -53,7 +55,10 @@ ngx_http_graph_policy_rules_decide(ngx_http_graph_policy_facts_t *facts,
 
     subcode = facts->has_subcode ? facts->subcode : -1;
 
-    /* looked up even if a rule matches: it fills in what the rule omits */
+    /*
+     * The table's row is looked up even if a rule matches, as it fills in what
+     * the rule omits.
+     */
 
     row = ngx_http_graph_policy_rules_row(facts->code, subcode);
 
@@ -68,7 +73,7 @@ ngx_http_graph_policy_rules_decide(ngx_http_graph_policy_facts_t *facts,
         verdict->refused = row->refused;
         verdict->wait = row->wait;
 
-        /* Meta wants 4^X seconds, X = 0, 1, 2..., between these tries */
+        /* Meta asks for 4^X seconds, X = 0, 1, 2..., between these tries. */
 
         if (row->reason == NGX_HTTP_GRAPH_POLICY_PAIR_RATE_LIMIT) {
             verdict->grows = 1;
@@ -116,8 +121,8 @@ ngx_http_graph_policy_rules_match(ngx_http_graph_policy_rule_t *rule,
 
 
 /*
- * "bound" and "messages" stay as they are: whether a code proves access to
- * the phone is Meta's doing, and no rule can change it.
+ * A rule doesn't change "bound" and "messages": only Meta decides which codes
+ * prove access to the phone.
  */
 
 static void
@@ -177,7 +182,10 @@ ngx_http_graph_policy_rules_codes(u_char **p, u_char *last,
         codes->any = 1;
         s++;
 
-        /* an asterisk of its own would catch every error there is */
+        /*
+         * An asterisk without a subcode would match every error, so it is
+         * refused.
+         */
 
         rc = (s < last && *s == '/') ? NGX_OK : NGX_ERROR;
 
@@ -202,7 +210,10 @@ ngx_http_graph_policy_rules_codes(u_char **p, u_char *last,
 
     if (s < last) {
 
-        /* after a comma at the end the next call would see only the end */
+        /*
+         * The text must not end with a comma: the next call would see only the
+         * end and no empty element.
+         */
 
         if (*s != ',' || s + 1 == last) {
             return NGX_ERROR;

@@ -22,7 +22,7 @@
         sizeof(table) / sizeof((table)[0]) == (n) ? 1 : -1]
 
 
-/* the order is that of gravity; values are stored in shared memory */
+/* The order is that of gravity.  The values are stored in shared memory. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_FATAL = 0,
@@ -67,8 +67,8 @@ typedef enum {
 
 
 /*
- * What a human is told of a reason.  The texts are printable ASCII without
- * quotation mark or backslash, so that they stand in JSON as they are.
+ * The texts that explain a reason to people.  They are printable ASCII without
+ * quotation mark and backslash, so they need no escapes in JSON.
  */
 
 typedef struct {
@@ -79,37 +79,40 @@ typedef struct {
 } ngx_http_graph_policy_reason_t;
 
 
-/* a row of the built-in table; sorted by "first", rows don't overlap */
+/*
+ * A row of the built-in table.  The rows are sorted by "first" and don't
+ * overlap.
+ */
 
 typedef struct {
-    int64_t       first;            /* codes, both ends included */
+    int64_t       first;            /* range of codes, inclusive */
     int64_t       last;
-    int64_t       subcode;          /* -1: the row names none */
+    int64_t       subcode;          /* -1: any subcode */
     uint8_t       category;
     uint8_t       scope;
     uint8_t       reason;
     unsigned      bound:1;          /* credential-bound, see below */
-    unsigned      messages:1;       /* set by answers of "messages" alone */
+    unsigned      messages:1;       /* only answers of "messages" set it */
     unsigned      retry:1;          /* a temporary row that may be re-sent */
     unsigned      refused:1;        /* proof that Meta did not send it */
-    uint32_t      wait;             /* milliseconds, 0 if Meta names none */
+    uint32_t      wait;             /* milliseconds, 0: Meta gives none */
     char         *title;            /* Meta's own title of the code */
 } ngx_http_graph_policy_row_t;
 
 
-/* one element of the CODES argument of graph_policy_rule */
+/* An element of the CODES argument of graph_policy_rule. */
 
 typedef struct {
     int64_t       first;
     int64_t       last;
-    int64_t       subcode;          /* -1: any, also none */
-    unsigned      any:1;            /* an asterisk stands for the code */
+    int64_t       subcode;          /* -1: any or none */
+    unsigned      any:1;            /* any code: an asterisk */
 } ngx_http_graph_policy_codes_t;
 
 
 #define NGX_HTTP_GRAPH_POLICY_UNSET  0xff
 
-/* a rule of the configuration; what was omitted comes from the table's row */
+/* A rule of the configuration.  The table's row fills in what it omits. */
 
 typedef struct {
     ngx_http_graph_policy_codes_t  *codes;
@@ -117,7 +120,7 @@ typedef struct {
     ngx_msec_t                      hold;     /* 0: the location's */
     ngx_msec_t                      wait;     /* NGX_CONF_UNSET_MSEC */
     uint8_t                         category;
-    uint8_t                         scope;    /* or UNSET, so below */
+    uint8_t                         scope;    /* UNSET: omitted, as below */
     uint8_t                         reason;
     uint8_t                         retry;
     uint8_t                         refused;
@@ -125,17 +128,17 @@ typedef struct {
 } ngx_http_graph_policy_rule_t;
 
 
-/* what the rules say of an answer */
+/* The verdict of the rules and the table on an answer. */
 
 typedef struct {
     uint8_t       category;
-    uint8_t       scope;            /* valid where matched */
-    uint8_t       reason;           /* likewise */
-    unsigned      matched:1;        /* some row or rule knew the code */
+    uint8_t       scope;            /* valid if matched */
+    uint8_t       reason;           /* valid if matched */
+    unsigned      matched:1;        /* a row or rule has the code */
 
     /*
-     * The code doesn't prove access to the phone, so what it sets covers
-     * only requests that bear the same credential.
+     * The code doesn't prove access to the phone, so the state covers only
+     * requests with the same credential.
      */
     unsigned      bound:1;
     unsigned      messages:1;
@@ -149,9 +152,9 @@ typedef struct {
 
 
 /*
- * Classifies the facts of an answer: the rules in their order, first match
- * wins, then the built-in table, where a row that names the subcode wins over
- * one that doesn't.  An unknown code with is_transient is temporary with the
+ * Classifies the facts of an answer.  Rules come in their order, and the first
+ * match wins; then comes the built-in table, where a row with the subcode wins
+ * over one without.  An unknown code with is_transient is temporary with the
  * reason "other" and the scope "request".  "rules" may be NULL if "n" is 0.
  */
 void ngx_http_graph_policy_rules_decide(
@@ -160,22 +163,27 @@ void ngx_http_graph_policy_rules_decide(
     ngx_http_graph_policy_verdict_t *verdict);
 
 /*
- * Parses the element of CODES that starts at *p and moves *p behind it and
- * behind the comma that follows.  Returns NGX_OK, NGX_DONE at the end of the
- * text, or NGX_ERROR if the element is malformed: not one of "N", "N-M" with
- * N <= M, "N/S" and "asterisk/S", each number decimal and below 2^53; or an
- * empty element.
+ * Parses the element of CODES that starts at *p, and moves *p behind it and
+ * the comma that follows.  Returns NGX_OK, NGX_DONE at the end of the text, or
+ * NGX_ERROR if the element is empty or malformed: it must be "N", "N-M" with N
+ * <= M, "N/S" or "asterisk/S", each number decimal and below 2^53.
  */
 ngx_int_t ngx_http_graph_policy_rules_codes(u_char **p, u_char *last,
     ngx_http_graph_policy_codes_t *codes);
 
-/* Look up a word of the configuration; NGX_ERROR if there is no such word. */
+/*
+ * These look up a word of the configuration.  They return its value, or
+ * NGX_ERROR if there is no such word.
+ */
 ngx_int_t ngx_http_graph_policy_rules_category(ngx_str_t *name);
 ngx_int_t ngx_http_graph_policy_rules_scope(ngx_str_t *name);
-/* "phones-disconnected" is derived and so is not found here */
+/* "phones-disconnected" is derived, so it isn't found here. */
 ngx_int_t ngx_http_graph_policy_rules_reason(ngx_str_t *name);
 
-/* The built-in row of a code, NULL if there is none; subcode -1 is absent. */
+/*
+ * Returns the built-in row of a code, or NULL if there is none; subcode -1
+ * stands for none.
+ */
 ngx_http_graph_policy_row_t *ngx_http_graph_policy_rules_row(int64_t code,
     int64_t subcode);
 
@@ -183,7 +191,7 @@ ngx_http_graph_policy_row_t *ngx_http_graph_policy_rules_row(int64_t code,
 extern ngx_http_graph_policy_row_t     ngx_http_graph_policy_table[];
 extern ngx_uint_t                      ngx_http_graph_policy_table_n;
 
-/* rows that name a subcode; first == -1 stands for any code */
+/* The rows with a subcode; if "first" is -1, the row is for any code. */
 extern ngx_http_graph_policy_row_t     ngx_http_graph_policy_subcodes[];
 extern ngx_uint_t                      ngx_http_graph_policy_subcodes_n;
 

@@ -5,8 +5,9 @@
 
 
 /*
- * Reads the text of a secret file.  Pure: takes no lock, allocates nothing and
- * keeps nothing; the text is the caller's, and what is found points into it.
+ * Reads the text of a secret file.  The file is pure: it takes no lock,
+ * allocates nothing and remembers nothing between calls.  The text is the
+ * caller's, and the results point into it.
  */
 
 
@@ -70,7 +71,7 @@ ngx_http_graph_policy_secret_next(u_char **p, u_char *last,
 }
 
 
-/* NGX_DECLINED if the line says nothing */
+/* Returns NGX_DECLINED if the line is empty or a comment. */
 
 static ngx_int_t
 ngx_http_graph_policy_secret_line(ngx_str_t *line,
@@ -107,7 +108,10 @@ ngx_http_graph_policy_secret_line(ngx_str_t *line,
         }
     }
 
-    /* blanks alone name no account, which isn't the same as all of them */
+    /*
+     * A line of blanks after the secret names no account; the caller takes an
+     * empty list for "any account", so trailing blanks are dropped.
+     */
 
     while (rest.len != 0 && ngx_http_graph_policy_is_blank(rest.data[0])) {
         rest.data++;
@@ -150,7 +154,7 @@ ngx_http_graph_policy_secret_account(ngx_str_t *rest, ngx_str_t *account)
 }
 
 
-/* takes the first word off "rest"; it is empty if there is none */
+/* Takes the first word off "rest"; the word is empty if none is left. */
 
 static void
 ngx_http_graph_policy_secret_word(ngx_str_t *rest, ngx_str_t *word)

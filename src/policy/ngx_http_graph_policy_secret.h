@@ -29,29 +29,29 @@
 #define NGX_HTTP_GRAPH_POLICY_MAX_ACCOUNT_LEN  20  /* digits */
 
 
-/* what a line says; both point into the text */
+/* A line of the file; both texts point into the file's text. */
 
 typedef struct {
     ngx_str_t     secret;
     ngx_str_t     accounts;         /* the rest of the line, may be empty */
-    ngx_uint_t    line;             /* its number, from 1 */
+    ngx_uint_t    line;             /* number of the line, from 1 */
 } ngx_http_graph_policy_secret_t;
 
 
 /*
- * Reads the next secret at *p and moves *p behind its line.  Before the first
- * call the caller zeroes "line", which is counted up from call to call.
- * Returns NGX_OK, NGX_DONE at the end of the text, or NGX_ERROR if the line of
- * that number is malformed; *p stays where it was then.  How many secrets there
- * may be is for the caller to see.
+ * Reads the next secret at *p and moves *p behind its line.  The caller zeroes
+ * "line" before the first call; it is counted up from call to call.  Returns
+ * NGX_OK, NGX_DONE at the end of the text, or NGX_ERROR if the line of that
+ * number is malformed; *p isn't moved then.  The caller checks how many
+ * secrets there are.
  */
 ngx_int_t ngx_http_graph_policy_secret_next(u_char **p, u_char *last,
     ngx_http_graph_policy_secret_t *secret);
 
 /*
  * Takes the first account id off "rest", which is "accounts" to begin with.
- * Returns NGX_OK, NGX_DONE if there is none left, or NGX_ERROR if it is
- * malformed, which it never is in a line that secret_next() has read.
+ * Returns NGX_OK, NGX_DONE if none is left, or NGX_ERROR if it is malformed,
+ * which never happens in a line that secret_next() has read.
  */
 ngx_int_t ngx_http_graph_policy_secret_account(ngx_str_t *rest,
     ngx_str_t *account);

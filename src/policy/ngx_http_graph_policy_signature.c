@@ -5,8 +5,10 @@
 
 
 /*
- * The signature of a webhook; the only room that knows OpenSSL.  Pure: no
- * lock; keys are in OpenSSL's own memory until their maker destroys them.
+ * Computes the signature of a webhook; no other file calls OpenSSL.
+ *
+ * The file is pure: it takes no lock.  Keys are in OpenSSL's own memory until
+ * the caller destroys them.
  */
 
 
@@ -22,17 +24,17 @@
 #define NGX_HTTP_GRAPH_POLICY_SCHEME_LEN                                      \
     (sizeof(NGX_HTTP_GRAPH_POLICY_SCHEME) - 1)
 
-/* of SHA-256, in bytes (FIPS 180-4, 1) */
+/* SHA-256 hashes blocks of 64 bytes (FIPS 180-4, 1). */
 #define NGX_HTTP_GRAPH_POLICY_BLOCK_LEN   64
 
-/* marks the entries of the table below that belong to a digit */
+/* A table's entry has this bit if its character is a hexadecimal digit. */
 #define NGX_HTTP_GRAPH_POLICY_HEX         0x10
 
 
 /*
  * HMAC (RFC 2104) hashes the key, padded to a block, ahead of the text and
- * ahead of the inner digest.  Both blocks are the same for each body, so that
- * they are hashed once, and each body begins with a copy.
+ * ahead of the inner digest.  Both blocks are the same for each body, so they
+ * are hashed once, and each body begins with a copy.
  */
 
 struct ngx_http_graph_policy_signature_s {
@@ -181,7 +183,7 @@ ngx_http_graph_policy_signature_destroy(ngx_http_graph_policy_signature_t *sig)
         return;
     }
 
-    /* these wipe what they had hashed */
+    /* OpenSSL wipes what a context has hashed when it frees it. */
 
     EVP_MD_CTX_free(sig->inner);
     EVP_MD_CTX_free(sig->outer);
@@ -245,7 +247,10 @@ ngx_http_graph_policy_signature_result(ngx_http_graph_policy_signature_t *sig,
         return NGX_OK;
     }
 
-    /* nginx would take what is left there for an error of a connection */
+    /*
+     * nginx would take errors that are left in OpenSSL's queue for those of a
+     * connection, so the queue is emptied.
+     */
 
     ERR_clear_error();
 

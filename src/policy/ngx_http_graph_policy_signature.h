@@ -23,7 +23,7 @@
 
 /*
  * A key that is made ready for any number of bodies, one after the other.  It
- * belongs to one thread; of one made before a fork each process has its own.
+ * belongs to one thread; after a fork each process has a copy of its own.
  */
 
 typedef struct ngx_http_graph_policy_signature_s
@@ -32,29 +32,29 @@ typedef struct ngx_http_graph_policy_signature_s
 
 /*
  * Reads the value of the header into "digest", of DIGEST_LEN bytes.  Returns
- * NGX_OK, or NGX_DECLINED if it isn't "sha256=" in lower case and 64 digits of
- * either case with nothing around them; "digest" is undefined then.
+ * NGX_OK, or NGX_DECLINED if the value isn't "sha256=" in lower case and 64
+ * digits of either case with nothing around them; "digest" is undefined then.
  */
 ngx_int_t ngx_http_graph_policy_signature_parse(ngx_str_t *value,
     u_char *digest);
 
 /*
  * Makes a key ready.  It is in OpenSSL's memory until it is destroyed; "key"
- * itself, of any length but 0, isn't needed any more.  Returns NULL if OpenSSL
- * fails or the key is empty.
+ * itself, which may have any length but 0, isn't needed after the return.
+ * Returns NULL if OpenSSL fails or the key is empty.
  */
 ngx_http_graph_policy_signature_t *ngx_http_graph_policy_signature_create(
     u_char *key, size_t len);
 
-/* wipes it from memory; NULL is fine */
+/* Wipes the key from memory and frees it; "sig" may be NULL. */
 void ngx_http_graph_policy_signature_destroy(
     ngx_http_graph_policy_signature_t *sig);
 
 /*
- * A body: init(), which forgets one that was begun, then update() with each of
- * its parts, then final() for the digest of DIGEST_LEN bytes.  All return
- * NGX_OK or NGX_ERROR.  After an error, and after final(), there is no digest
- * to be had until init() has returned NGX_OK; "digest" is undefined then.
+ * A body is digested by init(), which forgets an unfinished one, then update()
+ * with each of its parts, then final(), which writes the digest of DIGEST_LEN
+ * bytes.  All return NGX_OK or NGX_ERROR.  After an error, and after final(),
+ * only init() may follow; "digest" is undefined then.
  */
 ngx_int_t ngx_http_graph_policy_signature_init(
     ngx_http_graph_policy_signature_t *sig);
@@ -64,13 +64,16 @@ ngx_int_t ngx_http_graph_policy_signature_final(
     ngx_http_graph_policy_signature_t *sig, u_char *digest);
 
 /*
- * Whether two digests are the same, in a time that doesn't depend on where
- * they differ.
+ * Returns 1 if the digests are the same, in a time that doesn't depend on
+ * where they differ.
  */
 ngx_uint_t ngx_http_graph_policy_signature_equal(u_char *a, u_char *b);
 
 
-/* A plain SHA-256 of a text, DIGEST_LEN bytes.  NGX_OK or NGX_ERROR. */
+/*
+ * Writes the SHA-256 of "data", DIGEST_LEN bytes.  Returns NGX_OK or
+ * NGX_ERROR.
+ */
 ngx_int_t ngx_http_graph_policy_sha256(u_char *data, size_t len,
     u_char *digest);
 

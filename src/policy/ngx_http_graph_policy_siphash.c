@@ -5,8 +5,8 @@
 
 
 /*
- * The keyed hash that stands for credentials and keys in shared memory.
- * Pure: no lock, no memory of its own.
+ * The keyed hash that stands for credentials and keys in shared memory.  The
+ * file is pure: it takes no lock and has no memory of its own.
  */
 
 
@@ -15,7 +15,10 @@
 #include "ngx_http_graph_policy_siphash.h"
 
 
-/* rounds for a word and at the end; the tests also take others */
+/*
+ * Numbers of rounds for a word and at the end; the unit tests also build
+ * SipHash-2-4, for which its authors have published test vectors.
+ */
 
 #ifndef NGX_HTTP_GRAPH_POLICY_SIP_WORD
 #define NGX_HTTP_GRAPH_POLICY_SIP_WORD  1
@@ -92,7 +95,7 @@ ngx_http_graph_policy_siphash(const uint64_t key[2], const u_char *data,
 
 #if (NGX_HAVE_LITTLE_ENDIAN)
 
-    /* the last eight bytes, without those that had their turn */
+    /* The last eight bytes are loaded, and those hashed before shifted out. */
 
     if (n != 0 && len >= 8) {
         ngx_memcpy(&m, last + n - 8, 8);

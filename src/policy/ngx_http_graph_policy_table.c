@@ -5,9 +5,9 @@
 
 
 /*
- * The built-in table: Meta's catalogue of errors, a row a code, and the texts
- * that humans are told of a reason.  Only data, never written to; it needs no
- * lock and nobody frees it.
+ * The built-in table: Meta's catalogue of errors, a row for each code, and the
+ * texts that explain a reason to people.  All of it is constant, so it needs
+ * no lock, and nobody frees it.
  */
 
 
@@ -38,15 +38,15 @@
 
 
 /*
- * Sorted by code for the binary search.  The columns are
+ * The rows are sorted by code for the binary search.  The columns are
  *
  *     FATAL(code, scope, reason, bound, messages, title)
  *     TEMP(code, scope, reason, retry, refused, wait, title)
  *     CONTEXT(code, scope, reason, title)
  *     REQUEST(code, title)
  *
- * "refused" is set only where the code itself says that Meta stopped before
- * the work was done: a resend after anything else may be a second message.
+ * "refused" is set only if the code itself says that Meta stopped before the
+ * work was done: a resend after any other code may send a second message.
  */
 
 ngx_http_graph_policy_row_t  ngx_http_graph_policy_table[] = {
@@ -243,8 +243,8 @@ ngx_uint_t  ngx_http_graph_policy_table_n =
 ngx_http_graph_policy_row_t  ngx_http_graph_policy_subcodes[] = {
 
     /*
-     * Messenger's and Instagram's sends have the same path.  These concern one
-     * recipient, while their codes alone tell of the token.
+     * Messenger's and Instagram's sends have the same path.  These subcodes
+     * concern one recipient, while their codes alone concern the token.
      */
     ROW(10, 10, 2018065, CONTEXT, REQUEST, OTHER, 1, 0, 0, 0, 0,
         "Messenger: outside the allowed window"),
@@ -256,7 +256,10 @@ ngx_http_graph_policy_row_t  ngx_http_graph_policy_subcodes[] = {
     ROW(100, 100, 33, FATAL, PHONE, PHONE_DISCONNECTED, 1, 0, 0, 0, 0,
         "Object does not exist or permission is missing"),
 
-    /* listed as a code, but its siblings arrive as subcodes of 100 */
+    /*
+     * Meta lists this one as a code, but the related ones arrive as subcodes
+     * of 100.
+     */
     ROW(-1, -1, 2494100, TEMPORARY, PHONE, MAINTENANCE, 0, 0, 1, 1, 60000,
         "Account in maintenance mode"),
 };
@@ -267,7 +270,7 @@ ngx_uint_t  ngx_http_graph_policy_subcodes_n =
     / sizeof(ngx_http_graph_policy_row_t);
 
 
-/* in the order of ngx_http_graph_policy_reason_e */
+/* In the order of ngx_http_graph_policy_reason_e. */
 
 ngx_http_graph_policy_reason_t  ngx_http_graph_policy_reasons[] = {
 
@@ -373,7 +376,7 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_reasons,
                                NGX_HTTP_GRAPH_POLICY_NREASONS);
 
 
-/* in the order of ngx_http_graph_policy_category_e */
+/* In the order of ngx_http_graph_policy_category_e. */
 
 ngx_str_t  ngx_http_graph_policy_categories[] = {
     ngx_string("fatal"),
@@ -388,7 +391,7 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_categories,
                                NGX_HTTP_GRAPH_POLICY_NCATEGORIES);
 
 
-/* in the order of ngx_http_graph_policy_scope_e */
+/* In the order of ngx_http_graph_policy_scope_e. */
 
 ngx_str_t  ngx_http_graph_policy_scopes[] = {
     ngx_string("credential"),

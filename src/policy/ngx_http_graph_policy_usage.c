@@ -5,9 +5,12 @@
 
 
 /*
- * The JSON room: reads the headers in which Graph tells how much of a quota is
- * used.  One header may tell of several quotas, so it is read with the
- * question whose it is: a send has nothing to do with those of ads.
+ * Reads the headers in which Graph tells how much of a quota is used.  A
+ * header may tell of several quotas, and those of ads, say, have nothing to do
+ * with a send, so the caller says which account's quota is asked for.
+ *
+ * The file is pure: it takes no lock; the result is the caller's, and all else
+ * lies in the caller's arena.
  */
 
 
@@ -17,24 +20,26 @@
 #include "ngx_http_graph_policy_yajl.h"
 
 
-/* percent, from which on Graph throttles */
+/* Graph throttles from this percentage on. */
 #define NGX_HTTP_GRAPH_POLICY_USAGE_FULL  100
 
-/* the types of entries that are about WhatsApp begin with this */
+/* The types of entries that are about WhatsApp begin with this. */
 #define NGX_HTTP_GRAPH_POLICY_USAGE_TYPE  "whatsapp"
 
-/* levels: the document, an array of entries in it, an entry in that */
+/*
+ * Levels of nesting: the document, a list of entries in it, an entry in that.
+ */
 #define NGX_HTTP_GRAPH_POLICY_USAGE_TOP    1
 #define NGX_HTTP_GRAPH_POLICY_USAGE_LIST   2
 #define NGX_HTTP_GRAPH_POLICY_USAGE_ENTRY  3
 
 
 typedef enum {
-    /* of an entry */
+    /* Members of an entry. */
     NGX_HTTP_GRAPH_POLICY_USAGE_REGAIN = 0,
     NGX_HTTP_GRAPH_POLICY_USAGE_OF,
 
-    /* of the document */
+    /* Members of the document. */
     NGX_HTTP_GRAPH_POLICY_USAGE_CALLS,
     NGX_HTTP_GRAPH_POLICY_USAGE_CPU,
     NGX_HTTP_GRAPH_POLICY_USAGE_TIME,
@@ -44,21 +49,27 @@ typedef enum {
 
 typedef struct {
     ngx_http_graph_policy_usage_t  *usage;
-    ngx_str_t                      *account;    /* empty: any */
+    ngx_str_t                      *account;    /* empty: any account */
 
     ngx_uint_t                      depth;
 
-    /* of the entry, whose type may come last */
+    /* The entry's value, used at its end, as its type may come last. */
     int64_t                         regain;
 
-    /* of a member that counts, until its value comes */
+    /* The member whose value comes next; USAGE_OTHER if it isn't wanted. */
     ngx_uint_t                      member;
 
-    unsigned                        in_object:1;  /* the document is one */
+    /* The document is an object. */
+    unsigned                        in_object:1;
+
+    /*
+     * The position in the document: in a list, in an entry of a list.  A list
+     * may be that of the account, and an entry may be about WhatsApp.
+     */
     unsigned                        in_list:1;
-    unsigned                        in_entry:1;   /* valid at its level */
-    unsigned                        is_account:1; /* likewise, of the list */
-    unsigned                        is_whatsapp:1;  /* the entry's type */
+    unsigned                        in_entry:1;
+    unsigned                        is_account:1;
+    unsigned                        is_whatsapp:1;
 } ngx_http_graph_policy_usage_ctx_t;
 
 
@@ -74,7 +85,10 @@ static int ngx_http_graph_policy_usage_start_array(void *data);
 static int ngx_http_graph_policy_usage_end_array(void *data);
 
 
-/* a number callback, as those for integers and doubles fail on large ones */
+/*
+ * A number callback gets every number as text: with yajl's integer and double
+ * callbacks the parser fails on large ones.
+ */
 
 static yajl_callbacks  ngx_http_graph_policy_usage_callbacks = {
     NULL,
@@ -91,7 +105,7 @@ static yajl_callbacks  ngx_http_graph_policy_usage_callbacks = {
 };
 
 
-/* in the order of ngx_http_graph_policy_usage_member_e */
+/* In the order of ngx_http_graph_policy_usage_member_e. */
 
 static ngx_str_t  ngx_http_graph_policy_usage_members[] = {
     ngx_string("estimated_time_to_regain_access"),
@@ -147,7 +161,10 @@ ngx_http_graph_policy_usage_number(void *data, const char *text, size_t len)
 
     p = (const u_char *) text;
 
-    /* -1 for what isn't a number of minutes or percents; it changes nothing */
+    /*
+     * The value is -1 if it isn't a number of minutes or percents, and changes
+     * nothing then.
+     */
 
     value = ngx_http_graph_policy_yajl_integer(p, p + len);
 
@@ -216,7 +233,7 @@ ngx_http_graph_policy_usage_map_key(void *data, const unsigned char *text,
     ngx_str_t   *name;
     ngx_uint_t   i, end;
 
-    /* a value that is no number leaves the member behind */
+    /* The value of the member isn't a number, so the member is forgotten. */
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_USAGE_OTHER;
 

@@ -5,11 +5,12 @@
 
 
 /*
- * What the readers of the JSON room share: a run of yajl over one complete
- * text, and the numbers.  No other room knows yajl.
+ * Runs yajl over one complete text, and reads numbers and UTF-8; all JSON
+ * readers share this.
  *
- * The room takes no lock and keeps nothing between two calls.  All memory, the
- * parser's included, is the caller's arena; what is left in it is rubbish.
+ * The file is pure: it takes no lock and remembers nothing between two calls.
+ * All memory, the parser's included, is the caller's arena, whose contents are
+ * undefined afterwards.
  */
 
 
@@ -19,19 +20,22 @@
 #include "ngx_http_graph_policy_yajl.h"
 
 
-/* the parser's own structures and its stack, which the depth keeps small */
+/*
+ * Bytes of the parser's own structures and its stack, which the limit of the
+ * depth bounds.
+ */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_FIXED   1024
 
-/* what yajl's buffers start with */
+/* Bytes that each of yajl's buffers has at first. */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_BUFFER  2048
 
-/* what no byte of eight that are ASCII has */
+/* The top bits of eight bytes; they are all zero if the bytes are ASCII. */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_HIGH    0x8080808080808080ULL
 
-/* 2^53 - 1, up to which every JSON implementation counts alike */
+/* 2^53 - 1: every JSON implementation represents numbers up to here exactly. */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_MAX     0x1fffffffffffff
 
-/* digits that are below that whatever they are */
+/* As many digits are less than that whatever they are. */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_FEW     15
 
 
@@ -71,8 +75,8 @@ ngx_http_graph_policy_json_arena(size_t len)
 
 
 /*
- * RFC 3629, which yajl's own check takes lightly: it lets overlong forms,
- * surrogates and code points past U+10FFFF pass.
+ * Checks UTF-8 strictly, after RFC 3629; yajl's own check accepts overlong
+ * forms, surrogates and code points past U+10FFFF.
  */
 
 ngx_int_t
@@ -87,7 +91,10 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
     while (p < last) {
 
-        /* most bodies are nothing but ASCII */
+        /*
+         * Most bodies are nothing but ASCII, so 64 bytes are looked at in one
+         * step.
+         */
 
         if (last - p >= 64) {
             ngx_memcpy(some, p, 64);
@@ -104,7 +111,10 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
         if (last - p < 64 && last - first >= 64) {
 
-            /* the rest, with some that were looked at before */
+            /*
+             * The last 64 bytes are looked at in one step, too; some of them
+             * have been checked before.
+             */
 
             ngx_memcpy(some, last - 64, 64);
 
@@ -127,7 +137,7 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
         } else if (last - first >= 8) {
 
-            /* likewise */
+            /* Likewise. */
 
             ngx_memcpy(some, last - 8, 8);
 
@@ -152,7 +162,7 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
             return NGX_DECLINED;
         }
 
-        /* the second byte alone may be narrowed */
+        /* The range of the second byte alone depends on the first byte. */
 
         low = (c == 0xe0) ? 0xa0 : (c == 0xf0) ? 0x90 : 0x80;
         high = (c == 0xed) ? 0x9f : (c == 0xf4) ? 0x8f : 0xbf;
@@ -198,8 +208,8 @@ ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
     handle = yajl_alloc(callbacks, &funcs, ctx);
 
     /*
-     * What follows the document is checked here: yajl's own check lets a
-     * string pass that has no end.
+     * Trailing garbage is checked for below: yajl's own check accepts a string
+     * without an end.
      */
 
     (void) yajl_config(handle, yajl_allow_trailing_garbage, 1);
@@ -214,7 +224,7 @@ ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
         return NGX_DECLINED;
     }
 
-    /* yajl_free() is left out, it would only return blocks to the arena */
+    /* yajl_free() isn't called, as it would only return blocks to the arena. */
 
     for ( /* void */ ; n < len; n++) {
         if (text[n] != ' ' && text[n] != LF && text[n] != CR
@@ -261,7 +271,10 @@ ngx_http_graph_policy_yajl_realloc(void *data, void *p, size_t size)
         return ngx_http_graph_policy_yajl_malloc(data, size);
     }
 
-    /* sizes aren't kept: more than the block may be copied, but it is there */
+    /*
+     * The arena doesn't record the size of a block, so this may copy bytes
+     * behind it.  They lie in the arena as well.
+     */
 
     n = (old != NULL) ? ngx_min(size, (size_t) (arena->pos - old)) : 0;
 
@@ -278,11 +291,14 @@ ngx_http_graph_policy_yajl_realloc(void *data, void *p, size_t size)
 static void
 ngx_http_graph_policy_yajl_free(void *data, void *p)
 {
-    /* the arena goes as a whole */
+    /* Blocks aren't freed one by one, the arena goes as a whole. */
 }
 
 
-/* strtod() would depend on the locale and on a NUL behind the text */
+/*
+ * strtod() isn't used: it depends on the locale and needs a NUL behind the
+ * text.
+ */
 
 int64_t
 ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
@@ -297,7 +313,7 @@ ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
 
     value = 0;
 
-    /* a code is a few digits, nothing else */
+    /* A code is a few digits and nothing else. */
 
     if (last - p <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
 
@@ -323,7 +339,10 @@ ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
             continue;
         }
 
-        /* zeros that nothing follows must not make the value overflow */
+        /*
+         * Zeros are counted and applied only when another digit follows, so
+         * that trailing ones can't make the value overflow.
+         */
 
         zeros++;
 
@@ -363,7 +382,11 @@ ngx_http_graph_policy_yajl_exponent(const u_char *p, const u_char *last)
         p++;
     }
 
-    /* no body is as long as the number of digits this stops at */
+    /*
+     * The loop ends at the first value above the maximum, so an exponent of
+     * any length can't overflow; an exponent that large can't be made up for
+     * by digits, as no body has that many.
+     */
 
     for (value = 0; p < last && value < NGX_HTTP_GRAPH_POLICY_YAJL_MAX; p++) {
         value = value * 10 + (*p - '0');
@@ -373,7 +396,9 @@ ngx_http_graph_policy_yajl_exponent(const u_char *p, const u_char *last)
 }
 
 
-/* value * 10^power, or -1 if that isn't whole or above the maximum */
+/*
+ * Returns value * 10^power, or -1 if that isn't whole or is above the maximum.
+ */
 
 static int64_t
 ngx_http_graph_policy_yajl_scale(int64_t value, int64_t power)
@@ -382,7 +407,7 @@ ngx_http_graph_policy_yajl_scale(int64_t value, int64_t power)
         return 0;
     }
 
-    /* the last digit of the value is never zero */
+    /* The last digit of the value is never zero, so the result isn't whole. */
 
     if (power < 0) {
         return -1;

@@ -5,24 +5,24 @@
 
 
 /*
- * When a state file is read and written, and by whom: at start by the master,
- * from then on by the first worker, a moment after a change; at the end by
- * both.
+ * Decides when a state file is read and written, and by which process.  The
+ * master reads it at start.  From then on the first worker writes it, a moment
+ * after each change.  At the end both write it.
  *
- * A zone has a generation, made with its memory, and so has a file.  A file is
- * written by its own generation, and by the one that has read it, so that a
- * new binary takes the file over from the old one, which then leaves it alone.
- * If the new one dies first, the old one reads what that has learnt, and takes
- * the file back.  It may do so while another new binary starts, which has read
- * the file of the dead one: the head of a file names its writer's predecessor,
- * so that this binary knows the old one's generation, too, and takes over from
- * it after all.
+ * A zone has a generation, made with its memory, and so has a file.  A file
+ * may be written by its own generation, and by a generation that has read it,
+ * so a new binary takes the file over from the old one, which then leaves it
+ * alone.  If the new binary dies first, the old one reads what the new one has
+ * learnt, and takes the file back.  It may do so while a second new binary
+ * starts, which has read the file of the first one.  The head of a file
+ * therefore names its writer's predecessor: the second binary then knows the
+ * generation of the old one as well, and takes over from it after all.
  *
- * Where a worker that died has taken the zone's states along, they are read
- * from the file, which nobody writes until then.
+ * If the states of a zone were lost because a worker died while it changed
+ * them, they are read from the file, which nobody writes until then.
  *
- * Lock rule: none but that of the rooms it calls.  Memory: of the
- * configuration.
+ * No lock is taken here, but by the functions of the zone that are called.
+ * Memory belongs to the configuration.
  */
 
 
@@ -36,23 +36,28 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* milliseconds: between two looks at a zone, after a failure, and a step */
+/*
+ * Milliseconds between two looks at a zone, after a failure, and between the
+ * steps of a load or save.
+ */
 #define NGX_HTTP_GRAPH_POLICY_LOOK     100
 #define NGX_HTTP_GRAPH_POLICY_WAIT     1000
 #define NGX_HTTP_GRAPH_POLICY_STEP     1
 
-/* lines of a step, and how many times as long as a save none follows it */
+/*
+ * Lines of a step.  After a save there is a pause of REST times its duration.
+ */
 #define NGX_HTTP_GRAPH_POLICY_LINES    256
 #define NGX_HTTP_GRAPH_POLICY_REST     4
 
 
-/* whether the file may be written */
+/* The state of the file as seen by the process that wants to write it. */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_OURS = 0,         /* it may, or there is none */
-    NGX_HTTP_GRAPH_POLICY_UNREAD,           /* it has to be read before */
-    NGX_HTTP_GRAPH_POLICY_ANOTHERS,         /* another nginx keeps it */
-    NGX_HTTP_GRAPH_POLICY_NO_FILE           /* it is something else */
+    NGX_HTTP_GRAPH_POLICY_OURS = 0,         /* it may be written, or created */
+    NGX_HTTP_GRAPH_POLICY_UNREAD,           /* it must be read before */
+    NGX_HTTP_GRAPH_POLICY_ANOTHERS,         /* another nginx writes it */
+    NGX_HTTP_GRAPH_POLICY_NO_FILE           /* it isn't a regular file */
 } ngx_http_graph_policy_whose_e;
 
 
@@ -125,7 +130,7 @@ ngx_http_graph_policy_state_file_add(ngx_conf_t *cf,
     p = ngx_cpymem(file->temp, file->name.data, file->name.len);
     ngx_memcpy(p, ".tmp", sizeof(".tmp"));
 
-    /* what is new is read from the file at once */
+    /* A new zone reads its file when nginx initializes its memory. */
 
     zone->shm_zone->init = ngx_http_graph_policy_state_file_init;
 
@@ -162,7 +167,7 @@ ngx_http_graph_policy_state_file_init(ngx_shm_zone_t *shm_zone, void *data)
         ngx_http_graph_policy_load_set_aside(zone->file, shm_zone->shm.log);
     }
 
-    /* what a file said before the place where it is corrupt counts neither */
+    /* Nothing of a corrupt file counts, not even the lines before the error. */
 
     return ngx_http_graph_policy_zone_reset(zone, shm_zone->shm.log);
 }
@@ -186,7 +191,7 @@ ngx_http_graph_policy_state_files_start(ngx_cycle_t *cycle, void *tag)
         file->event.data = file;
         file->event.log = cycle->log;
 
-        /* a worker that is leaving must not stay for it */
+        /* A pending save must not delay the exit of a worker. */
 
         file->event.cancelable = 1;
 
@@ -270,7 +275,10 @@ ngx_http_graph_policy_state_file_handler(ngx_event_t *ev)
 }
 
 
-/* each of these returns in how many milliseconds it goes on */
+/*
+ * Each of these functions returns the delay, in milliseconds, until the next
+ * call.
+ */
 
 static ngx_msec_t
 ngx_http_graph_policy_state_file_look(ngx_http_graph_policy_state_file_t *file)
@@ -294,7 +302,10 @@ ngx_http_graph_policy_state_file_look(ngx_http_graph_policy_state_file_t *file)
         return NGX_HTTP_GRAPH_POLICY_LOOK;
     }
 
-    /* also where nothing has changed: a new binary may have been given up */
+    /*
+     * The file is looked at even if nothing has changed, as a new binary that
+     * has taken it over may have been given up.
+     */
 
     switch (ngx_http_graph_policy_state_file_whose(file)) {
 
@@ -345,7 +356,10 @@ ngx_http_graph_policy_state_file_save(ngx_http_graph_policy_state_file_t *file)
         return NGX_HTTP_GRAPH_POLICY_STEP;
     }
 
-    /* saving many states may not take all the time of a worker */
+    /*
+     * The pause after a save grows with the time that the save took, so that
+     * saving many states never takes most of a worker's time.
+     */
 
     file->next = ngx_current_msec + NGX_HTTP_GRAPH_POLICY_REST
                                     * (ngx_current_msec - file->begun);
@@ -418,7 +432,10 @@ ngx_http_graph_policy_state_file_whose(
         return NGX_HTTP_GRAPH_POLICY_OURS;
     }
 
-    /* a worker that is leaving knows no more than who came after it */
+    /*
+     * An exiting worker leaves a file of an unknown generation alone: its
+     * successor has written the file and knows more than the worker does.
+     */
 
     if (ngx_exiting
         || (head.generation != keep->ancestor
@@ -494,7 +511,10 @@ ngx_http_graph_policy_state_file_save_now(
 }
 
 
-/* NGX_DONE, also if there is no file, or what else a load ends with */
+/*
+ * Loads the whole file.  Returns NGX_DONE, also if there is no file, or the
+ * error of load_begin() or load_step().
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_state_file_load_now(
@@ -517,7 +537,10 @@ ngx_http_graph_policy_state_file_load_now(
 }
 
 
-/* the next zone's file; "part" is NULL and "i" 0 to begin with */
+/*
+ * Returns the file of the next zone, or NULL if there is none; at first *part
+ * is NULL and *i is 0.
+ */
 
 static ngx_http_graph_policy_state_file_t *
 ngx_http_graph_policy_state_file_next(ngx_cycle_t *cycle, void *tag,

@@ -6,10 +6,11 @@
 
 /*
  * Reads a state file, some lines a call, so that a file of any size needs
- * little memory and doesn't stall a worker.  What is in it may be anything.
+ * little memory and doesn't stall a worker.  The file may contain anything, so
+ * each line is checked.
  *
- * Lock rule: none; what a line says is restored under the mutex, elsewhere.
- * Memory: allocated for as long as a file is read.
+ * No lock is taken here; record_restore() adds a line's state under the mutex.
+ * Memory is allocated for as long as a file is read.
  */
 
 
@@ -26,15 +27,18 @@
 #define NGX_HTTP_GRAPH_POLICY_LOAD_BUFFER                                     \
     (8 * NGX_HTTP_GRAPH_POLICY_RECORD_READ)
 
-/* names for what is set aside: with ".corrupt", then with a number, too */
+/*
+ * Names for files that are set aside: the suffix is ".corrupt", and a number
+ * if that name is taken.
+ */
 #define NGX_HTTP_GRAPH_POLICY_ASIDES  10
 
 
 struct ngx_http_graph_policy_load_s {
     ngx_fd_t                         fd;
     ngx_log_t                       *log;
-    off_t                            offset;    /* of the line */
-    size_t                           len;       /* of the line, with LF */
+    off_t                            offset;    /* where the line begins */
+    size_t                           len;       /* the line's, with LF */
     uint64_t                         line;      /* from 1 */
     uint64_t                         states;
     uint64_t                         links;
@@ -42,9 +46,9 @@ struct ngx_http_graph_policy_load_s {
     u_char                          *last;
     void                            *arena;
     uint64_t                         generation;    /* the head's */
-    uint64_t                         predecessor;   /* likewise */
+    uint64_t                         predecessor;   /* the head's */
     ngx_http_graph_policy_record_t   record;
-    ngx_http_graph_policy_changes_t  changes;   /* of no request */
+    ngx_http_graph_policy_changes_t  changes;   /* without a request */
     unsigned                         fresh:1;   /* the zone is new */
     unsigned                         eof:1;
     unsigned                         ended:1;   /* the last line was there */
@@ -108,7 +112,10 @@ ngx_http_graph_policy_load_begin(ngx_http_graph_policy_state_file_t *file,
 }
 
 
-/* what is no regular file could block whoever opens or reads it */
+/*
+ * Opens regular files only: opening or reading anything else, such as a FIFO,
+ * could block.
+ */
 
 static ngx_fd_t
 ngx_http_graph_policy_load_open(u_char *name, ngx_err_t *err)
@@ -208,8 +215,9 @@ ngx_http_graph_policy_load_step(ngx_http_graph_policy_state_file_t *file,
 
 
 /*
- * The next line, as a record.  NGX_DONE at the end of the file, NGX_DECLINED
- * if the line is none, NGX_ERROR if it can't be read.
+ * Reads the next line into load->record.  Returns NGX_OK, NGX_DONE at the end
+ * of the file, NGX_DECLINED if the line is invalid, or NGX_ERROR if it can't
+ * be read.
  */
 
 static ngx_int_t
@@ -318,7 +326,10 @@ ngx_http_graph_policy_load_record(ngx_http_graph_policy_state_file_t *file,
         break;
     }
 
-    /* a zone that is full has what it has room for */
+    /*
+     * A line that the full zone has no memory for isn't an error, it just
+     * isn't counted.
+     */
 
     if (rc == NGX_OK && record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK) {
         load->links++;

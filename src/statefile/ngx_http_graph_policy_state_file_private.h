@@ -8,7 +8,7 @@
 #define _NGX_HTTP_GRAPH_POLICY_STATE_FILE_PRIVATE_H_INCLUDED_
 
 
-/* Private to the rooms of state files. */
+/* Shared by the files that read and write state files, and private to them. */
 
 
 #include <ngx_config.h>
@@ -23,49 +23,54 @@ typedef struct ngx_http_graph_policy_save_s  ngx_http_graph_policy_save_t;
 typedef struct ngx_http_graph_policy_load_s  ngx_http_graph_policy_load_t;
 
 
-/* of one process; lives in the pool of the configuration */
+/* A state file as one process sees it, in the configuration's pool. */
 
 struct ngx_http_graph_policy_state_file_s {
-    ngx_str_t                        name;      /* with a NUL behind it */
-    u_char                          *temp;      /* where it is written */
+    ngx_str_t                        name;      /* with a NUL after it */
+    u_char                          *temp;      /* the temporary file's name */
     ngx_http_graph_policy_zone_t    *zone;
     ngx_core_conf_t                 *ccf;
     ngx_event_t                      event;
-    ngx_msec_t                       begun;     /* the last save */
-    ngx_msec_t                       next;      /* no save before that */
+    ngx_msec_t                       begun;     /* start of the last save */
+    ngx_msec_t                       next;      /* earliest next save */
 
-    /* what is under way; NULL, or one of them */
+    /* The save or load in progress; at most one of them isn't NULL. */
     ngx_http_graph_policy_save_t    *save;
     ngx_http_graph_policy_load_t    *load;
 
-    /* what was logged last, so that a full disk isn't each second */
+    /*
+     * The error that was logged last, as a full disk isn't to fill the log,
+     * too.
+     */
     ngx_err_t                        err;
     time_t                           logged;
-    ngx_uint_t                       foreign;   /* that another keeps it */
+    ngx_uint_t                       foreign;   /* logged: another's file */
 };
 
 
 /*
- * Saving.  "begin" returns NGX_OK, NGX_BUSY if another process writes the
- * file, or NGX_ERROR with the reason logged.  "step" writes some of it:
- * NGX_AGAIN if there is more, NGX_DONE, NGX_ERROR with the reason logged,
- * NGX_ABORT if the states were lost meanwhile; all but NGX_AGAIN end it.
+ * Saving.  save_begin() returns NGX_OK, NGX_BUSY if another process writes the
+ * file, or NGX_ERROR with the reason logged.  save_step() writes some lines:
+ * it returns NGX_AGAIN if there are more, NGX_DONE, NGX_ERROR with the reason
+ * logged, or NGX_ABORT if the states were lost meanwhile; all but NGX_AGAIN
+ * end the save.
  */
 ngx_int_t ngx_http_graph_policy_save_begin(
     ngx_http_graph_policy_state_file_t *file);
 ngx_int_t ngx_http_graph_policy_save_step(
     ngx_http_graph_policy_state_file_t *file);
-/* gives up what is under way, if anything is */
+/* Gives up the save in progress, if there is one. */
 void ngx_http_graph_policy_save_abort(
     ngx_http_graph_policy_state_file_t *file);
 
 
 /*
- * Loading.  "begin" returns NGX_OK, NGX_DONE if there is no file, or NGX_ERROR
- * with the reason logged.  "step" adds at most "n" lines to the zone, none of
- * what it has already: NGX_AGAIN if there is more, NGX_DONE, NGX_DECLINED if
- * the file is corrupt, NGX_ABORT if it is of a zone with another key and this
- * one isn't new, NGX_ERROR; all but NGX_AGAIN end it, with the reason logged.
+ * Loading.  load_begin() returns NGX_OK, NGX_DONE if there is no file, or
+ * NGX_ERROR with the reason logged.  load_step() adds the states and links of
+ * at most "n" lines to the zone, without those that it has already.  It
+ * returns NGX_AGAIN if there are more lines, NGX_DONE, NGX_DECLINED if the
+ * file is corrupt, NGX_ABORT if its zone has another key and this one isn't
+ * new, or NGX_ERROR; all but NGX_AGAIN end the load, with the reason logged.
  */
 ngx_int_t ngx_http_graph_policy_load_begin(
     ngx_http_graph_policy_state_file_t *file, ngx_uint_t fresh,
@@ -75,13 +80,13 @@ ngx_int_t ngx_http_graph_policy_load_step(
 void ngx_http_graph_policy_load_abort(
     ngx_http_graph_policy_state_file_t *file);
 
-/* gives the file, which can't be read, another name, and logs that */
+/* Renames the file, which can't be read, and logs that. */
 void ngx_http_graph_policy_load_set_aside(
     ngx_http_graph_policy_state_file_t *file, ngx_log_t *log);
 
 /*
- * Reads the head of the file.  NGX_OK, NGX_DONE if there is no file,
- * NGX_DECLINED if it has no head or can't be read, NGX_ABORT if it is no
+ * Reads the head of the file.  Returns NGX_OK, NGX_DONE if there is no file,
+ * NGX_DECLINED if it has no head or can't be read, or NGX_ABORT if it is no
  * regular file.
  */
 ngx_int_t ngx_http_graph_policy_load_head(
@@ -90,23 +95,30 @@ ngx_int_t ngx_http_graph_policy_load_head(
 
 
 /*
- * Between states and records, each call under the mutex once.  "batch" copies
- * what is behind the cursor, moves it, and returns how many records that are,
- * at most NGX_HTTP_GRAPH_POLICY_BATCH; cursor->tree is set for links, which
- * come last.  NGX_ERROR if the zone has lost its states.
+ * These convert states and links to records and back; each call takes the
+ * mutex once.  record_batch() copies the states or links behind the cursor,
+ * moves the cursor, and returns how many records it has made, at most
+ * NGX_HTTP_GRAPH_POLICY_BATCH, or NGX_ERROR if the zone has lost its states.
+ * cursor->tree is set for links, which come last.
  */
 ngx_int_t ngx_http_graph_policy_record_batch(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor,
     ngx_http_graph_policy_record_t *records);
-/* NGX_OK, NGX_DECLINED if it is over or known already, NGX_ERROR: no room */
+/*
+ * Adds the state or link of a record to the zone.  Returns NGX_OK,
+ * NGX_DECLINED if it has expired or is known already, or NGX_ERROR if there is
+ * no memory for it.
+ */
 ngx_int_t ngx_http_graph_policy_record_restore(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
 
-/* logs that "call" failed, unless it was logged within the last minute */
+/*
+ * Logs that "call" failed, unless the same was logged within the last minute.
+ */
 void ngx_http_graph_policy_state_file_failed(
     ngx_http_graph_policy_state_file_t *file, ngx_err_t err, char *call,
     u_char *name);

@@ -128,13 +128,15 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
     record->category = state->category;
     record->reason = state->reason;
     record->source = state->source;
-    record->credential = state->credential;
+    record->credential = state->bound ? state->credential : 0;
+    record->setter = state->bound ? 0 : state->credential;
     record->group = state->member.key;
     record->since = state->breaker.since;
     record->until = state->breaker.until;
     record->changed = state->breaker.changed;
     record->hold = state->breaker.hold;
     record->max = state->breaker.max;
+    record->confirm = state->breaker.confirm;
     record->holds = state->breaker.holds;
     record->blocked = state->blocked;
     record->status = state->status;
@@ -161,6 +163,7 @@ ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_LINK);
 
     record->confirmed = link->confirmed;
+    record->number = link->number;
 
     ngx_http_graph_policy_record_copy(&record->key, link->phone,
                                       link->phone_len);
@@ -218,6 +221,7 @@ ngx_http_graph_policy_restore_link(ngx_http_graph_policy_zone_t *zone,
     id.account.data = record->account.data;
     id.account.len = record->account.len;
     id.account_hash = 0;
+    id.number = record->number;
 
     return (ngx_http_graph_policy_zone_link(zone, &id, NULL,
                                             ngx_min(record->confirmed, now),
@@ -316,6 +320,7 @@ ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
     failure.source = record->source;
     failure.status = record->status;
     failure.now = now;
+    failure.credential = record->setter;
 
     state = ngx_http_graph_policy_state_create(zone, place, verdict.reason,
                                                facts.trace_len, now, changes);
@@ -344,7 +349,8 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
     b->changed = record->changed;
     b->hold = (uint32_t) record->hold;
     b->max = (uint32_t) record->max;
-    b->holds = (uint32_t) record->holds;
+    b->confirm = (uint32_t) record->confirm;
+    b->holds = (uint16_t) ngx_min(record->holds, 0xffff);
     b->armed = (record->armed != 0);
 }
 
@@ -360,6 +366,12 @@ ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
     record->hold = ngx_min(record->hold, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->since = ngx_min(record->since, now);
+
+    /* a file of an earlier version has none */
+
+    record->confirm = (record->confirm != 0)
+                      ? ngx_min(record->confirm, NGX_HTTP_GRAPH_POLICY_LONGEST)
+                      : NGX_HTTP_GRAPH_POLICY_CONFIRM;
     record->changed = ngx_min(record->changed, now);
 
     if (record->armed
@@ -389,9 +401,11 @@ ngx_http_graph_policy_restore_is_over(ngx_http_graph_policy_zone_t *zone,
 
     order = ngx_http_graph_policy_breaker_order(&b,
                       record->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY,
-                      record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+                      record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER,
+                      record->credential != 0);
 
     return ngx_http_graph_policy_breaker_is_over(order,
-                   ngx_http_graph_policy_breaker_order_key(&b, zone->memory),
+                   ngx_http_graph_policy_breaker_order_key(&b, zone->memory,
+                                                           now),
                                                  now);
 }

@@ -5,20 +5,21 @@
 
 
 /*
- * Writes a state file: all of it, to a file beside it, which then takes its
- * name.  One batch a call, so that a worker isn't stalled by many states.
+ * Writes a state file: all of it goes to a temporary file beside it, which is
+ * then renamed.  Each call writes one batch, so that many states don't stall a
+ * worker.
  *
- * Several processes may want to write: workers that are leaving beside new
- * ones, or two masters during a binary upgrade.  Who holds the lock of the
- * temporary file writes; the lock goes with its holder, so that a file without
- * one is a dead writer's and is removed.
+ * Several processes may want to write: exiting workers beside new ones, or two
+ * masters during a binary upgrade.  Only the process that holds the lock of
+ * the temporary file writes it.  The kernel drops the lock when its holder
+ * dies, so a temporary file without a lock is a dead writer's and is removed.
  *
- * Nothing is synced to the disk: that could stall a worker for seconds.  What
- * a crash of the whole machine leaves may be torn, and is noticed at the next
- * start then.
+ * Nothing is synced to the disk, as that could stall a worker for seconds.  A
+ * crash of the whole machine may leave a torn file, which is noticed at the
+ * next start.
  *
- * Lock rule: takes no mutex of the zone; batches are copied under it, in their
- * own room.  Memory: allocated for as long as a file is written.
+ * The zone's mutex isn't taken here; record_batch() copies a batch under it.
+ * Memory is allocated for as long as a file is written.
  */
 
 
@@ -34,7 +35,7 @@
 struct ngx_http_graph_policy_save_s {
     ngx_fd_t                         fd;
     ngx_http_graph_policy_cursor_t   cursor;
-    ngx_atomic_uint_t                changes;   /* when it began */
+    ngx_atomic_uint_t                changes;   /* at the start */
     uint64_t                         lines;
     u_char                          *pos;
     ngx_http_graph_policy_record_t   records[NGX_HTTP_GRAPH_POLICY_BATCH];
@@ -153,7 +154,10 @@ ngx_http_graph_policy_save_open(ngx_http_graph_policy_state_file_t *file,
 }
 
 
-/* NGX_BUSY if somebody is writing it, NGX_ERROR with the reason logged */
+/*
+ * Removes a temporary file without a writer.  Returns NGX_OK, NGX_BUSY if some
+ * process is writing it, or NGX_ERROR with the reason logged.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_save_remove_stale(
@@ -167,7 +171,10 @@ ngx_http_graph_policy_save_remove_stale(
     fd = ngx_open_file(file->temp, NGX_FILE_RDWR|NGX_FILE_NONBLOCK|O_NOFOLLOW,
                        NGX_FILE_OPEN, 0);
 
-    /* what can't be opened is another user's, or no file */
+    /*
+     * A file that can't be opened belongs to another user, or doesn't exist,
+     * or is a symbolic link; removing it either works or reports the error.
+     */
 
     if (fd != NGX_INVALID_FILE) {
         rc = ngx_http_graph_policy_save_lock(fd, file->temp);
@@ -190,7 +197,10 @@ ngx_http_graph_policy_save_remove_stale(
 }
 
 
-/* NGX_BUSY if another has the lock, or "name" is another file by now */
+/*
+ * Returns NGX_OK, or NGX_BUSY if another process has the lock, or if "name" is
+ * another file by now.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_save_lock(ngx_fd_t fd, u_char *name)
@@ -212,7 +222,10 @@ ngx_http_graph_policy_save_lock(ngx_fd_t fd, u_char *name)
 }
 
 
-/* what the master has written workers must be able to read */
+/*
+ * The workers run as another user than the master, and must be able to read
+ * the file that the master writes.
+ */
 
 static void
 ngx_http_graph_policy_save_give(ngx_http_graph_policy_state_file_t *file,
@@ -310,7 +323,10 @@ ngx_http_graph_policy_save_end(ngx_http_graph_policy_state_file_t *file)
 
     save = file->save;
 
-    /* the lock has to last till then */
+    /*
+     * The file is renamed before it is closed, as closing it gives up the lock
+     * and lets other processes remove it.
+     */
 
     if (ngx_rename_file(file->temp, file->name.data) == NGX_FILE_ERROR) {
         ngx_http_graph_policy_state_file_failed(file, ngx_errno,

@@ -5,12 +5,11 @@
 
 
 /*
- * The location of webhooks, before its upstream, the application: verified,
- * read, learnt from, tagged, and let through, or kept back while receiving is
- * paused.  Nothing unverified is read or goes on.
+ * The location of webhooks, before its upstream, the application: what is
+ * Meta's goes on to be inspected.  Nothing unverified is read or goes on.
  *
- * Lock rule: none of its own.  Memory: what reading takes is freed before the
- * payload goes on; what is kept of it are fingerprints and ids.
+ * Lock rule: none of its own.  Memory: a copy of the body is freed when it has
+ * been read.
  */
 
 
@@ -20,23 +19,19 @@
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
-#include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_log.h"
-#include "ngx_http_graph_policy_payload.h"
-#include "ngx_http_graph_policy_reply.h"
 #include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_signature.h"
 #include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
-#include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_count.h"
 
 
 static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_uint_t error_page);
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
@@ -44,19 +39,6 @@ static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
 static ngx_int_t ngx_http_graph_policy_refuse(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_webhook_e kind, const char *why);
-static ngx_int_t ngx_http_graph_policy_verified(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body);
-static ngx_int_t ngx_http_graph_policy_read_payload(ngx_http_request_t *r,
-    ngx_str_t *body, ngx_http_graph_policy_payload_t *payload,
-    u_char **memory);
-static ngx_int_t ngx_http_graph_policy_inspect(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload);
-static void ngx_http_graph_policy_count(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_webhook_e kind,
-    ngx_uint_t level, const char *what);
 
 
 ngx_int_t
@@ -71,20 +53,26 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 
     /* an internal redirect, which may have made a GET of it */
 
-    if (ctx != NULL && ctx->verified == glcf->secrets) {
+    if (ctx != NULL && ctx->learning == NULL
+        && ctx->verified == glcf->secrets)
+    {
         return NGX_DECLINED;
     }
 
     /* an error_page may lead to the application, and takes the body along */
 
-    error_page = r->error_page;
+    error_page = (ctx != NULL && ctx->error_page_kept) ? ctx->error_page
+                                                       : r->error_page;
     r->error_page = 1;
 
     if (r != r->main) {
         rc = ngx_http_graph_policy_subrequest(r, glcf);
 
+    } else if (ctx != NULL && ctx->learning != NULL) {
+        rc = ngx_http_graph_policy_webhook_inspect(r, ctx, glcf);
+
     } else if (r->method == NGX_HTTP_POST) {
-        rc = ngx_http_graph_policy_post(r, glcf);
+        rc = ngx_http_graph_policy_post(r, glcf, error_page);
 
     } else if (r->method != NGX_HTTP_GET) {
         rc = NGX_HTTP_NOT_ALLOWED;
@@ -99,6 +87,12 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 
     if (rc == NGX_DECLINED) {
         r->error_page = error_page;
+
+        ctx = ngx_http_graph_policy_get_ctx(r->main);
+
+        if (ctx != NULL) {
+            ctx->error_page_kept = 0;
+        }
     }
 
     return rc;
@@ -126,7 +120,7 @@ ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
 
 static ngx_int_t
 ngx_http_graph_policy_post(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf)
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_uint_t error_page)
 {
     u_char                          *allocated;
     u_char                           digest[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN];
@@ -146,6 +140,11 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* this comes here again when the body is there */
+
+    ctx->error_page = (error_page != 0);
+    ctx->error_page_kept = 1;
+
     rc = ngx_http_graph_policy_read_body(r, ctx);
 
     if (rc != NGX_OK) {
@@ -160,7 +159,8 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
 
     case NGX_OK:
         ctx->verified = glcf->secrets;
-        rc = ngx_http_graph_policy_verified(r, ctx, glcf, &trust, &body);
+        rc = ngx_http_graph_policy_webhook_read(r, ctx, glcf, &trust,
+                                                &body);
         break;
 
     case NGX_DECLINED:
@@ -280,142 +280,4 @@ ngx_http_graph_policy_refuse(ngx_http_request_t *r,
                   &glcf->webhook_zone->name);
 
     return NGX_HTTP_FORBIDDEN;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_verified(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body)
-{
-    u_char                           *memory;
-    ngx_int_t                         rc;
-    ngx_http_graph_policy_payload_t   payload;
-
-    ngx_http_graph_policy_zone_count_webhook(glcf->webhook_zone,
-                                      NGX_HTTP_GRAPH_POLICY_WEBHOOK_VERIFIED);
-
-    if (ngx_http_graph_policy_webhook_untag(r) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (body->data == NULL && r->request_body != NULL
-        && r->request_body->bufs != NULL)
-    {
-        ngx_http_graph_policy_count(r, glcf->webhook_zone,
-                                    NGX_HTTP_GRAPH_POLICY_WEBHOOK_TOO_LARGE,
-                                    NGX_LOG_WARN, "is too large to be read");
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_graph_policy_read_payload(r, body, &payload, &memory);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_graph_policy_inspect(r, ctx, glcf, trust, &payload);
-
-    } else {
-        ngx_http_graph_policy_count(r, glcf->webhook_zone,
-                                    NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNREAD,
-                                    NGX_LOG_WARN, "can't be read");
-        rc = NGX_DECLINED;
-    }
-
-    if (memory != NULL) {
-        ngx_free(memory);
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_read_payload(ngx_http_request_t *r, ngx_str_t *body,
-    ngx_http_graph_policy_payload_t *payload, u_char **memory)
-{
-    size_t  arena, tree;
-
-    arena = ngx_align(ngx_http_graph_policy_json_arena(body->len),
-                      NGX_ALIGNMENT);
-    tree = ngx_http_graph_policy_payload_memory(body->len);
-
-    *memory = ngx_alloc(arena + tree, r->connection->log);
-    if (*memory == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_graph_policy_payload_read(body->data, body->len, *memory,
-                                              *memory + arena, payload);
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_inspect(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload)
-{
-    ngx_http_graph_policy_webhook_result_t  result;
-
-    ngx_http_graph_policy_webhook_learn(ctx, glcf, trust, payload, &result);
-
-    if (result.errors != 0) {
-        ctx->facts = result.facts;
-        ctx->verdict = result.verdict;
-        ctx->classified = 1;
-
-        if (ngx_http_graph_policy_webhook_tag(r, &result) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
-    }
-
-    if (!glcf->webhook_pause) {
-        return NGX_DECLINED;
-    }
-
-    switch (ngx_http_graph_policy_webhook_paused(ctx, trust, payload,
-                                                 &result))
-    {
-    case NGX_OK:
-        return NGX_DECLINED;
-
-    case NGX_BUSY:
-        break;
-
-    default: /* NGX_ERROR */
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_graph_policy_dry_run(r, glcf)) {
-        ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN;
-        ngx_http_graph_policy_log_request(ctx, ctx->view,
-                                          "would keep a webhook back");
-        return NGX_DECLINED;
-    }
-
-    ngx_http_graph_policy_zone_count_webhook(glcf->webhook_zone,
-                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_PAUSED);
-
-    ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED;
-    ngx_http_graph_policy_log_request(ctx, ctx->view, "keeps a webhook back");
-
-    ngx_http_graph_policy_reply(r, ctx, NGX_HTTP_SERVICE_UNAVAILABLE);
-
-    return NGX_DONE;
-}
-
-
-static void
-ngx_http_graph_policy_count(ngx_http_request_t *r,
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_webhook_e kind,
-    ngx_uint_t level, const char *what)
-{
-    ngx_log_t  log;
-
-    ngx_http_graph_policy_zone_count_webhook(zone, kind);
-
-    ngx_http_graph_policy_plain_log(r->connection->log, &log);
-
-    ngx_log_error(level, &log, 0,
-                  "graph policy lets a webhook pass that %s, zone: \"%V\"",
-                  what, &zone->name);
 }

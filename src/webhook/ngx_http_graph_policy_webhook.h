@@ -14,7 +14,6 @@
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_json.h"
-#include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_signature.h"
 #include "ngx_http_graph_policy_zone.h"
@@ -45,7 +44,7 @@ typedef struct {
 
 /*
  * What a webhook's location does before its upstream: NGX_DECLINED to go on,
- * NGX_DONE, or a status.
+ * NGX_DONE or NGX_AGAIN to wait, or a status.
  */
 ngx_int_t ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
@@ -80,21 +79,33 @@ typedef struct {
 } ngx_http_graph_policy_webhook_result_t;
 
 
-/* learns from all of a payload */
-void ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_webhook_result_t *result);
+/*
+ * What becomes of a verified body: reads it, and then inspects it, as far as
+ * one slice goes.  As webhook(), or NGX_AGAIN: inspect() is to be called again
+ * when the request comes back to its phase, as long as ctx->learning is there.
+ */
+ngx_int_t ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body);
+ngx_int_t ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * Whether all of the payload is for phones that are paused; ctx->view is then
- * the state with the latest end.  NGX_BUSY, NGX_OK, or NGX_ERROR.
+ * Learns from a payload that has been read, a slice a call: NGX_AGAIN until
+ * all of it is learnt, then NGX_OK.
+ */
+void ngx_http_graph_policy_webhook_begin(
+    ngx_http_graph_policy_learning_t *learning);
+ngx_int_t ngx_http_graph_policy_webhook_learn(
+    ngx_http_graph_policy_learning_t *learning);
+
+/*
+ * Whether all of a payload that has been learnt from is for phones that are
+ * paused; ctx->view is then the state with the latest end.  A slice a call,
+ * too: NGX_AGAIN, NGX_BUSY, NGX_OK, or NGX_ERROR.
  */
 ngx_int_t ngx_http_graph_policy_webhook_paused(
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_webhook_result_t *result);
+    ngx_http_graph_policy_learning_t *learning);
 
 /*
  * Takes our names off the header of the request that goes on, and adds what

@@ -6,10 +6,14 @@
 
 /*
  * What a verified payload teaches: errors, where they hold, which phones an
- * account has, who wrote, and what became of an account.
+ * account has, who wrote.  What became of an account is in a file of its own.
  *
  * Each event bears its own time.  One without a time, or that isn't of these
  * minutes, changes no state: it may be a replay.
+ *
+ * A payload may say more than a worker should do at one go, so it is walked in
+ * slices; an event of one payload may then come between those of another one,
+ * as it may between those of two workers.
  *
  * Lock rule: none of its own, the zone is told of one thing at a time.
  * Memory: the payload is the caller's; recipients become fingerprints here.
@@ -19,264 +23,377 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_graph_policy_breaker.h"
-#include "ngx_http_graph_policy_change.h"
-#include "ngx_http_graph_policy_classify.h"
-#include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_json.h"
-#include "ngx_http_graph_policy_limit.h"
-#include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_rules.h"
-#include "ngx_http_graph_policy_tell.h"
 #include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
+#include "ngx_http_graph_policy_webhook_learning.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_count.h"
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
+/* things that are learnt in a slice, a few milliseconds' work */
+#define NGX_HTTP_GRAPH_POLICY_SLICE    1000
+
 /*
- * Phones that the account events of one payload can mark, far more than Meta's
- * have: as many events as fit into one, times all phones, would take minutes.
+ * Contacts of a change that are compared with those who wrote; Meta's have one.
+ * Of more the comparing would grow as their square.
  */
-#define NGX_HTTP_GRAPH_POLICY_MARKED  10000
+#define NGX_HTTP_GRAPH_POLICY_MATCHED  16
+
+/* the names of an item and of its contacts */
+#define NGX_HTTP_GRAPH_POLICY_NNAMES                                          \
+    (NGX_HTTP_GRAPH_POLICY_WHO_NAMES * (1 + NGX_HTTP_GRAPH_POLICY_MATCHED))
 
 
-/* what all that a change says is learnt with */
-
-typedef struct {
-    ngx_http_graph_policy_ctx_t             *ctx;
-    ngx_http_graph_policy_loc_conf_t        *glcf;
-    ngx_http_graph_policy_webhook_result_t  *result;
-    ngx_http_graph_policy_identity_t         identity;    /* account, phone */
-    uint64_t                                 now;
-    time_t                                   time;        /* entry's, or 0 */
-    ngx_uint_t                               trusted;
-    ngx_uint_t                               marked;      /* by events */
-    ngx_http_graph_policy_changes_t          changes;
-} ngx_http_graph_policy_learning_t;
-
-
-static void ngx_http_graph_policy_learn_change(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_entry_t *entry,
-    ngx_http_graph_policy_change_t *change);
+static void ngx_http_graph_policy_learning_open(
+    ngx_http_graph_policy_learning_t *learning);
+static void ngx_http_graph_policy_learning_step(
+    ngx_http_graph_policy_learning_t *learning);
 static ngx_uint_t ngx_http_graph_policy_learn_link(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_trust_t *trust,
-    time_t time);
-static void ngx_http_graph_policy_learn_items(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_change_t *change);
+    ngx_http_graph_policy_learning_t *learning);
+static ngx_uint_t ngx_http_graph_policy_trust_phone(
+    ngx_http_graph_policy_learning_t *learning);
+static void ngx_http_graph_policy_learn_item(
+    ngx_http_graph_policy_learning_t *learning);
+static ngx_uint_t ngx_http_graph_policy_is_inbound(
+    ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_inbound(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_item_t *item,
+    ngx_http_graph_policy_learning_t *learning, ngx_str_t *names, ngx_uint_t n,
     time_t time);
 static void ngx_http_graph_policy_learn_error(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_item_t *item,
-    ngx_http_graph_policy_wh_error_t *error, ngx_uint_t learns);
-static void ngx_http_graph_policy_learn_account(
-    ngx_http_graph_policy_learning_t *learning, ngx_uint_t event);
-static void ngx_http_graph_policy_learn_phones(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_verdict_t *verdict, ngx_http_graph_policy_key_e kind,
-    ngx_http_graph_policy_reason_e reason);
-static void ngx_http_graph_policy_learn_failure(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict, time_t time);
-static void ngx_http_graph_policy_learn_resolved(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_key_e kind,
-    ngx_http_graph_policy_reason_e reason);
-static void ngx_http_graph_policy_note_error(
-    ngx_http_graph_policy_webhook_result_t *result,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict);
-static ngx_uint_t ngx_http_graph_policy_is_recent(time_t time, uint64_t now);
-static uint64_t ngx_http_graph_policy_cause_time(time_t time, uint64_t now);
+    ngx_http_graph_policy_learning_t *learning);
+static ngx_uint_t ngx_http_graph_policy_names(
+    ngx_http_graph_policy_change_t *change, ngx_http_graph_policy_item_t *item,
+    ngx_str_t *names);
+static ngx_uint_t ngx_http_graph_policy_same_name(ngx_str_t *one,
+    ngx_str_t *two);
 
 
 void
-ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_webhook_result_t *result)
+ngx_http_graph_policy_webhook_begin(ngx_http_graph_policy_learning_t *learning)
 {
-    ngx_http_graph_policy_entry_t     *entry;
-    ngx_http_graph_policy_learning_t   learning;
-    ngx_http_graph_policy_change_t    *change;
+    learning->result.errors = 0;
+    learning->result.nset = 0;
 
-    result->errors = 0;
-    result->nset = 0;
+    ngx_http_graph_policy_learning_rewind(learning);
+}
 
-    learning.ctx = ctx;
-    learning.glcf = glcf;
-    learning.result = result;
-    learning.marked = 0;
-    learning.now = ngx_http_graph_policy_now();
 
-    ngx_http_graph_policy_changes_of(&learning.changes, ctx->request,
-                                     ctx->log_level);
+void
+ngx_http_graph_policy_learning_rewind(
+    ngx_http_graph_policy_learning_t *learning)
+{
+    learning->entry = learning->payload.entries;
+    learning->change = NULL;
+    learning->opened = 0;
 
-    for (entry = payload->entries; entry != NULL; entry = entry->next) {
+    if (learning->entry != NULL) {
+        learning->change = learning->entry->changes;
 
-        for (change = entry->changes; change != NULL; change = change->next) {
-            ngx_http_graph_policy_learn_change(&learning, trust, entry, change);
+        if (learning->change == NULL) {
+            ngx_http_graph_policy_learning_next(learning);
         }
     }
 }
 
 
-static void
-ngx_http_graph_policy_learn_change(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_entry_t *entry,
-    ngx_http_graph_policy_change_t *change)
+void
+ngx_http_graph_policy_learning_next(ngx_http_graph_policy_learning_t *learning)
 {
+    learning->opened = 0;
+
+    if (learning->change != NULL) {
+        learning->change = learning->change->next;
+    }
+
+    while (learning->change == NULL && learning->entry->next != NULL) {
+        learning->entry = learning->entry->next;
+        learning->change = learning->entry->changes;
+    }
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_webhook_learn(ngx_http_graph_policy_learning_t *learning)
+{
+    learning->now = ngx_http_graph_policy_now();
+    learning->room = NGX_HTTP_GRAPH_POLICY_SLICE;
+
+    while (learning->change != NULL) {
+
+        if (learning->room == 0) {
+            return NGX_AGAIN;
+        }
+
+        learning->room--;
+
+        ngx_http_graph_policy_learning_step(learning);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_graph_policy_learning_step(ngx_http_graph_policy_learning_t *learning)
+{
+    if (!learning->opened) {
+        learning->opened = 1;
+        ngx_http_graph_policy_learning_open(learning);
+        return;
+    }
+
+    if (learning->item != NULL) {
+        ngx_http_graph_policy_learn_item(learning);
+        return;
+    }
+
+    /*
+     * Who wrote may be known by another name, too.  Which of several it was
+     * isn't told, so that the time is the one that undoes least; and who wrote
+     * to a group didn't write to the business.
+     */
+
+    if (learning->contact != NULL && learning->oldest != 0
+        && !learning->change->grouped)
+    {
+        ngx_http_graph_policy_learn_inbound(learning, learning->contact->who,
+                                            NGX_HTTP_GRAPH_POLICY_WHO_NAMES,
+                                            learning->oldest);
+
+        learning->contact = learning->contact->next;
+        return;
+    }
+
+    ngx_http_graph_policy_learning_next(learning);
+}
+
+
+static void
+ngx_http_graph_policy_learning_open(ngx_http_graph_policy_learning_t *learning)
+{
+    ngx_http_graph_policy_change_t    *change;
     ngx_http_graph_policy_identity_t  *id;
 
     id = &learning->identity;
+    change = learning->change;
 
     ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
 
     /* the entry of PARTNER_* is the partner's own business */
 
-    id->account = change->partner ? change->account : entry->account;
+    id->account = change->partner ? change->account : learning->entry->account;
     id->phone = change->phone;
 
-    learning->time = entry->time;
-    learning->trusted = ngx_http_graph_policy_is_trusted(trust, &id->account);
+    learning->item = change->items;
+    learning->contact = change->contacts;
+    learning->error = NULL;
+    learning->oldest = 0;
+    learning->time = learning->entry->time;
+    learning->trusted = ngx_http_graph_policy_is_trusted(&learning->trust,
+                                                         &id->account);
 
     if (!learning->trusted) {
         ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
     }
 
-    if (change->field == NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT) {
-        ngx_http_graph_policy_learn_account(learning, change->event);
-        return;
-    }
+    switch (change->field) {
 
-    if (learning->trusted
-        && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES)
-    {
-        learning->trusted = ngx_http_graph_policy_learn_link(learning, trust,
-                                  (change->time != 0) ? change->time
-                                                      : entry->time);
-    }
+    case NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT:
+        ngx_http_graph_policy_learn_account(learning);
 
-    ngx_http_graph_policy_learn_items(learning, change);
+        learning->item = NULL;
+        learning->contact = NULL;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES:
+        if (learning->trusted) {
+            learning->trusted = ngx_http_graph_policy_learn_link(learning);
+        }
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_FIELD_CALLS:
+        if (learning->trusted) {
+            learning->trusted = ngx_http_graph_policy_trust_phone(learning);
+        }
+        break;
+
+    default:
+        break;
+    }
 }
 
 
 /*
  * Of several customers each signs with a secret of its own: none may speak for
- * a phone that is another's.
+ * a phone that is another's.  Where it can't be remembered whose a phone is,
+ * that can't be told, and only who speaks for all accounts is believed.
  */
 
 static ngx_uint_t
-ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_trust_t *trust, time_t time)
+ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
 {
-    u_char                            data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
-    ngx_http_graph_policy_link_e          rc;
-    ngx_str_t                         other;
+    time_t                             time;
+    u_char                             data[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
+    ngx_str_t                          other;
+    ngx_uint_t                         recent;
+    ngx_http_graph_policy_link_e       rc;
+    ngx_http_graph_policy_zone_t      *zone;
+    ngx_http_graph_policy_change_t    *change;
     ngx_http_graph_policy_identity_t  *id;
 
     id = &learning->identity;
+    zone = learning->ctx->zone;
+    change = learning->change;
 
     if (id->account.len == 0 || id->phone.len == 0) {
         return 1;
     }
 
+    time = (change->time != 0) ? change->time : learning->time;
+    recent = ngx_http_graph_policy_is_recent(time, learning->now);
+
+    /* a number may be another phone's by now */
+
+    if (change->number.len != 0 && recent) {
+        id->number = ngx_http_graph_policy_zone_fingerprint(zone,
+                                                            &change->number);
+    }
+
     other.data = data;
 
-    rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, &other,
-                                         learning->now, &learning->changes);
+    rc = ngx_http_graph_policy_zone_link(zone, id, &other, learning->now,
+                                         &learning->changes);
 
     if (rc == NGX_HTTP_GRAPH_POLICY_LINK_OTHER) {
 
-        if (!ngx_http_graph_policy_is_trusted(trust, &other)) {
-            ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
+        if (!ngx_http_graph_policy_is_trusted(&learning->trust, &other)) {
+            ngx_http_graph_policy_zone_count_webhook(zone,
                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
             return 0;
         }
 
         /* where the phone was when an old event happened says nothing */
 
-        if (!ngx_http_graph_policy_is_recent(time, learning->now)) {
+        if (!recent) {
             return 1;
         }
 
-        rc = ngx_http_graph_policy_zone_link(learning->ctx->zone, id, NULL,
-                                             learning->now,
+        rc = ngx_http_graph_policy_zone_link(zone, id, NULL, learning->now,
                                              &learning->changes);
+    }
+
+    if (rc == NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM) {
+        ngx_str_null(&other);
+        return ngx_http_graph_policy_is_trusted(&learning->trust, &other);
     }
 
     return rc != NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
 }
 
 
-static void
-ngx_http_graph_policy_learn_items(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_change_t *change)
+/* likewise of a field that teaches no phones */
+
+static ngx_uint_t
+ngx_http_graph_policy_trust_phone(ngx_http_graph_policy_learning_t *learning)
 {
-    time_t                             oldest, when;
-    ngx_uint_t                         learns;
-    ngx_http_graph_policy_item_t      *item;
-    ngx_http_graph_policy_wh_error_t  *error;
+    ngx_http_graph_policy_identity_t  id;
 
-    oldest = 0;
+    ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
 
-    learns = (learning->trusted
-              && change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES);
+    id.phone = learning->identity.phone;
 
-    for (item = change->items; item != NULL; item = item->next) {
+    ngx_http_graph_policy_zone_account(learning->ctx->zone, &id);
 
-        if (learns && item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
-            && !item->system)
-        {
+    if (ngx_http_graph_policy_is_trusted(&learning->trust, &id.account)) {
+        return 1;
+    }
+
+    ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
+                                       NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
+    return 0;
+}
+
+
+/* the item itself, then one error with each step */
+
+static void
+ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
+{
+    time_t                         when;
+    ngx_str_t                      names[NGX_HTTP_GRAPH_POLICY_NNAMES];
+    ngx_uint_t                     n;
+    ngx_http_graph_policy_item_t  *item;
+
+    item = learning->item;
+
+    if (learning->error != NULL) {
+        ngx_http_graph_policy_learn_error(learning);
+        learning->error = learning->error->next;
+
+    } else {
+
+        if (ngx_http_graph_policy_is_inbound(learning)) {
             when = (item->time != 0) ? item->time : learning->time;
-            oldest = (oldest != 0) ? ngx_min(oldest, when) : when;
 
-            ngx_http_graph_policy_learn_inbound(learning, item, when);
+            if (!item->group) {
+                learning->oldest = (learning->oldest != 0)
+                                   ? ngx_min(learning->oldest, when) : when;
+            }
+
+            n = ngx_http_graph_policy_names(learning->change, item, names);
+            ngx_http_graph_policy_learn_inbound(learning, names, n, when);
         }
 
-        for (error = item->errors; error != NULL; error = error->next) {
-            ngx_http_graph_policy_learn_error(learning, item, error, learns);
-        }
+        learning->error = item->errors;
     }
 
-    if (oldest == 0) {
-        return;
+    if (learning->error == NULL) {
+        learning->item = item->next;
+    }
+}
+
+
+/* whether the customer has made himself heard, which opens the window */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_inbound(ngx_http_graph_policy_learning_t *learning)
+{
+    ngx_http_graph_policy_item_t  *item;
+
+    item = learning->item;
+
+    if (!learning->trusted) {
+        return 0;
     }
 
-    /*
-     * Who wrote may be known by another spelling, too.  Which of several it
-     * was isn't told, so that the time is the one that undoes least.
-     */
+    switch (learning->change->field) {
 
-    for (item = change->items; item != NULL; item = item->next) {
+    case NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES:
+        return item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
+               && !item->system;
 
-        if (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT) {
-            ngx_http_graph_policy_learn_inbound(learning, item, oldest);
-        }
+    case NGX_HTTP_GRAPH_POLICY_FIELD_CALLS:
+        return item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CALL;
+
+    default:
+        return 0;
     }
 }
 
 
 static void
 ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_item_t *item, time_t time)
+    ngx_str_t *names, ngx_uint_t n, time_t time)
 {
+    uint64_t                           when;
     ngx_uint_t                         i;
     ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_identity_t  *id;
@@ -288,40 +405,41 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
         return;
     }
 
-    for (i = 0; i < 2; i++) {
-        id->conversation = ngx_http_graph_policy_conversation_of(ctx->zone,
-                                             &id->phone, &item->recipients[i]);
+    when = ngx_http_graph_policy_cause_time(time, learning->now);
 
+    for (i = 0; i < n; i++) {
+        id->conversation = ngx_http_graph_policy_conversation_of(ctx->zone,
+                                                       &id->phone, &names[i]);
         if (id->conversation == 0) {
             continue;
         }
 
-        ngx_http_graph_policy_zone_inbound(ctx->zone, id,
-                         ngx_http_graph_policy_cause_time(time, learning->now),
-                                           learning->now,
+        ngx_http_graph_policy_zone_inbound(ctx->zone, id, when, learning->now,
                                            &learning->changes);
     }
 }
 
 
 static void
-ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_item_t *item,
-    ngx_http_graph_policy_wh_error_t *error, ngx_uint_t learns)
+ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
 {
     time_t                             when;
+    ngx_str_t                          names[NGX_HTTP_GRAPH_POLICY_NNAMES];
     ngx_uint_t                         i, n;
     ngx_array_t                       *rules;
+    ngx_http_graph_policy_item_t      *item;
     ngx_http_graph_policy_facts_t      facts;
     ngx_http_graph_policy_verdict_t    verdict;
     ngx_http_graph_policy_identity_t  *id;
 
+    item = learning->item;
+
     ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
 
-    facts.code = error->code;
-    facts.subcode = error->subcode;
-    facts.has_code = error->has_code;
-    facts.has_subcode = error->has_subcode;
+    facts.code = learning->error->code;
+    facts.subcode = learning->error->subcode;
+    facts.has_code = learning->error->has_code;
+    facts.has_subcode = learning->error->has_subcode;
 
     rules = learning->glcf->rules;
 
@@ -330,249 +448,102 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning,
                                        (rules != NULL) ? rules->nelts : 0,
                                        &verdict);
 
-    ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
+    ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
 
-    if (!learns) {
+    if (!learning->trusted
+        || learning->change->field != NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES
+        || item->place == NGX_HTTP_GRAPH_POLICY_ITEM_HISTORY)
+    {
         return;
     }
 
     id = &learning->identity;
     when = (item->time != 0) ? item->time : learning->time;
-    n = (verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) ? 2 : 1;
+
+    if (verdict.scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
+        ngx_http_graph_policy_learn_failure(learning, &facts, &verdict, when);
+        return;
+    }
+
+    /* that one member can't be reached says nothing of the group */
+
+    if (item->member) {
+        return;
+    }
+
+    n = ngx_http_graph_policy_names(learning->change, item, names);
 
     for (i = 0; i < n; i++) {
         id->conversation = ngx_http_graph_policy_conversation_of(
-                                                        learning->ctx->zone,
-                                             &id->phone, &item->recipients[i]);
+                                                      learning->ctx->zone,
+                                                      &id->phone, &names[i]);
+        if (id->conversation == 0) {
+            continue;
+        }
 
         ngx_http_graph_policy_learn_failure(learning, &facts, &verdict, when);
     }
 }
 
 
-static void
-ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning,
-    ngx_uint_t event)
-{
-    ngx_http_graph_policy_facts_t    facts;
-    ngx_http_graph_policy_verdict_t  verdict;
-
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
-
-    verdict.category = NGX_HTTP_GRAPH_POLICY_FATAL;
-    verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT;
-    verdict.reason = NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED;
-    verdict.matched = 1;
-
-    switch (event) {
-
-    case NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED:
-        verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
-        verdict.reason = NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED;
-
-        ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
-        ngx_http_graph_policy_learn_phones(learning, &verdict,
-                                           NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
-                                           verdict.reason);
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED:
-        ngx_http_graph_policy_learn_phones(learning, NULL,
-                                     NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
-                                     NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED);
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED:
-        ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
-
-        if (learning->trusted) {
-            ngx_http_graph_policy_learn_failure(learning, &facts, &verdict,
-                                                learning->time);
-        }
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_EVENT_REINSTATED:
-        ngx_http_graph_policy_learn_resolved(learning,
-                                       NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
-                                     NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
-
-        /* what was set while nobody knew whose phone it is */
-
-        ngx_http_graph_policy_learn_phones(learning, NULL,
-                                     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
-                                     NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
-        break;
-
-    case NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE:
-        ngx_http_graph_policy_note_error(learning->result, &facts, &verdict);
-        break;
-
-    default: /* NGX_HTTP_GRAPH_POLICY_EVENT_OTHER */
-        break;
-    }
-}
-
-
 /*
- * Of all known phones of the account: "verdict" if there is one, or that the
- * cause of its "reason" is gone.
+ * All names of the one whom an item is about, which may be NNAMES: its own, and
+ * those of contacts that share one of them.
  */
 
-static void
-ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_verdict_t *verdict, ngx_http_graph_policy_key_e kind,
-    ngx_http_graph_policy_reason_e reason)
+static ngx_uint_t
+ngx_http_graph_policy_names(ngx_http_graph_policy_change_t *change,
+    ngx_http_graph_policy_item_t *item, ngx_str_t *names)
 {
-    u_char                             data[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
-    ngx_str_t                          phone, account;
-    ngx_http_graph_policy_facts_t      facts;
-    ngx_http_graph_policy_identity_t  *id;
+    ngx_uint_t                        i, n;
+    ngx_http_graph_policy_contact_t  *contact;
 
-    if (!learning->trusted) {
-        return;
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_WHO_NAMES; i++) {
+
+        if (item->who[i].len != 0) {
+            names[n++] = item->who[i];
+        }
     }
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+    if (change->ncontacts > NGX_HTTP_GRAPH_POLICY_MATCHED) {
+        return n;
+    }
 
-    id = &learning->identity;
-    account = id->account;
-
-    phone.data = data;
-    phone.len = 0;
-
-    while (learning->marked < NGX_HTTP_GRAPH_POLICY_MARKED
-           && ngx_http_graph_policy_zone_next_phone(learning->ctx->zone,
-                                                    &account, &phone)
-              == NGX_OK)
+    for (contact = change->contacts; contact != NULL; contact = contact->next)
     {
-        learning->marked++;
+        for (i = 0; i < NGX_HTTP_GRAPH_POLICY_WHO_NAMES; i++) {
 
-        ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
-        id->account = account;
-        id->phone = phone;
+            if (ngx_http_graph_policy_same_name(&contact->who[i],
+                                                &item->who[i]))
+            {
+                break;
+            }
+        }
 
-        if (verdict != NULL) {
-            ngx_http_graph_policy_learn_failure(learning, &facts, verdict,
-                                                learning->time);
+        if (i == NGX_HTTP_GRAPH_POLICY_WHO_NAMES) {
             continue;
         }
 
-        ngx_http_graph_policy_learn_resolved(learning, kind, reason);
-    }
-}
+        for (i = 0; i < NGX_HTTP_GRAPH_POLICY_WHO_NAMES; i++) {
 
-
-static void
-ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict, time_t time)
-{
-    ngx_int_t                                rc;
-    ngx_http_graph_policy_ref_t             *ref;
-    ngx_http_graph_policy_view_t             view;
-    ngx_http_graph_policy_limits_t           limits;
-    ngx_http_graph_policy_outcome_t          outcome;
-    ngx_http_graph_policy_failure_t          failure;
-    ngx_http_graph_policy_webhook_result_t  *result;
-
-    ngx_http_graph_policy_limits(learning->glcf,
-                                 learning->ctx->zone->conversation_hold,
-                                 &limits);
-
-    if (!ngx_http_graph_policy_outcome(verdict,
-                                       NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
-                                       0, &limits, &outcome)
-        || !ngx_http_graph_policy_is_recent(time, learning->now))
-    {
-        return;
+            if (contact->who[i].len != 0
+                && !ngx_http_graph_policy_same_name(&contact->who[i],
+                                                    &item->who[i]))
+            {
+                names[n++] = contact->who[i];
+            }
+        }
     }
 
-    failure.verdict = verdict;
-    failure.facts = facts;
-    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
-    failure.status = NGX_HTTP_BAD_REQUEST;
-    failure.lease = 0;
-    failure.now = learning->now;
-    failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
-    failure.hold = outcome.hold;
-    failure.max = outcome.max;
-
-    rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
-                                          &learning->identity, &failure,
-                                          &learning->changes, &view);
-
-    if (rc != NGX_OK || view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
-        return;
-    }
-
-    result = learning->result;
-
-    if (result->nset++ < NGX_HTTP_GRAPH_POLICY_NSET) {
-        ref = &result->set[result->nset - 1];
-        ref->hash = view.hash;
-        ref->reason = view.stored_reason;
-    }
-}
-
-
-static void
-ngx_http_graph_policy_learn_resolved(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason)
-{
-    uint64_t  when;
-
-    /* however late it comes, only what is newer than itself withstands it */
-
-    if (!learning->trusted || learning->time == 0) {
-        return;
-    }
-
-    when = ngx_http_graph_policy_cause_time(learning->time, learning->now);
-
-    ngx_http_graph_policy_zone_resolve(learning->ctx->zone,
-                                       &learning->identity, kind, reason, when,
-                                       learning->now, &learning->changes);
-}
-
-
-/* the gravest is the one that is shown, the first of its kind */
-
-static void
-ngx_http_graph_policy_note_error(ngx_http_graph_policy_webhook_result_t *result,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict)
-{
-    if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
-        return;
-    }
-
-    if (result->errors++ == 0
-        || verdict->category < result->verdict.category)
-    {
-        result->facts = *facts;
-        result->verdict = *verdict;
-    }
+    return n;
 }
 
 
 static ngx_uint_t
-ngx_http_graph_policy_is_recent(time_t time, uint64_t now)
+ngx_http_graph_policy_same_name(ngx_str_t *one, ngx_str_t *two)
 {
-    uint64_t  then;
-
-    then = (uint64_t) time * 1000;
-
-    return time > 0
-           && then + NGX_HTTP_GRAPH_POLICY_FRESH > now
-           && then < now + NGX_HTTP_GRAPH_POLICY_FRESH;
-}
-
-
-/* clocks differ: what seems to come from the future is of now */
-
-static uint64_t
-ngx_http_graph_policy_cause_time(time_t time, uint64_t now)
-{
-    return ngx_min((uint64_t) time, now / 1000) * 1000;
+    return one->len != 0 && one->len == two->len
+           && ngx_memcmp(one->data, two->data, one->len) == 0;
 }

@@ -20,76 +20,109 @@
 #include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
+#include "ngx_http_graph_policy_webhook_learning.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_admit.h"
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
-ngx_int_t
-ngx_http_graph_policy_webhook_paused(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_trust_t *trust,
-    ngx_http_graph_policy_payload_t *payload,
-    ngx_http_graph_policy_webhook_result_t *result)
-{
-    uint64_t                           now;
-    ngx_http_graph_policy_view_t       view;
-    ngx_http_graph_policy_entry_t     *entry;
-    ngx_http_graph_policy_change_t    *change;
-    ngx_http_graph_policy_identity_t   id;
+/* changes that are asked about in a slice, a few milliseconds' work */
+#define NGX_HTTP_GRAPH_POLICY_ASKED  2000
 
-    if (payload->nchanges == 0 || result->nset > NGX_HTTP_GRAPH_POLICY_NSET) {
+
+static ngx_uint_t ngx_http_graph_policy_change_is_paused(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_view_t *view);
+
+
+ngx_int_t
+ngx_http_graph_policy_webhook_paused(
+    ngx_http_graph_policy_learning_t *learning)
+{
+    ngx_http_graph_policy_ctx_t   *ctx;
+    ngx_http_graph_policy_view_t   view;
+
+    ctx = learning->ctx;
+
+    if (learning->payload.nchanges == 0
+        || learning->result.nset > NGX_HTTP_GRAPH_POLICY_NSET)
+    {
         return NGX_OK;
     }
 
-    now = ngx_http_graph_policy_now();
+    learning->now = ngx_http_graph_policy_now();
+    learning->room = NGX_HTTP_GRAPH_POLICY_ASKED;
 
-    for (entry = payload->entries; entry != NULL; entry = entry->next) {
+    while (learning->change != NULL) {
 
-        for (change = entry->changes; change != NULL; change = change->next) {
-
-            if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES
-                || change->phone.len == 0
-                || !ngx_http_graph_policy_is_trusted(trust, &entry->account))
-            {
-                return NGX_OK;
-            }
-
-            ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
-            id.phone = change->phone;
-
-            /* nobody is told of a phone that is another customer's */
-
-            ngx_http_graph_policy_zone_account(ctx->zone, &id);
-
-            if (id.account.len == 0) {
-                id.account = entry->account;
-
-            } else if (!ngx_http_graph_policy_is_trusted(trust, &id.account)) {
-                return NGX_OK;
-            }
-
-            if (!ngx_http_graph_policy_zone_is_paused(ctx->zone, &id,
-                                                      result->set,
-                                                      result->nset, now,
-                                                      &view))
-            {
-                return NGX_OK;
-            }
-
-            if (ctx->view == NULL) {
-                ctx->view = ngx_palloc(ctx->request->pool,
-                                       sizeof(ngx_http_graph_policy_view_t));
-                if (ctx->view == NULL) {
-                    return NGX_ERROR;
-                }
-
-                *ctx->view = view;
-
-            } else if (view.until > ctx->view->until) {
-                *ctx->view = view;
-            }
+        if (learning->room == 0) {
+            return NGX_AGAIN;
         }
+
+        learning->room--;
+
+        if (!ngx_http_graph_policy_change_is_paused(learning, &view)) {
+            return NGX_OK;
+        }
+
+        if (ctx->view == NULL) {
+            ctx->view = ngx_palloc(ctx->request->pool,
+                                   sizeof(ngx_http_graph_policy_view_t));
+            if (ctx->view == NULL) {
+                return NGX_ERROR;
+            }
+
+            *ctx->view = view;
+
+        } else if (view.until > ctx->view->until) {
+            *ctx->view = view;
+        }
+
+        ngx_http_graph_policy_learning_next(learning);
     }
 
     return NGX_BUSY;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_change_is_paused(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_view_t *view)
+{
+    ngx_str_t                         *account;
+    ngx_http_graph_policy_zone_t      *zone;
+    ngx_http_graph_policy_change_t    *change;
+    ngx_http_graph_policy_identity_t   id;
+
+    zone = learning->ctx->zone;
+    change = learning->change;
+    account = &learning->entry->account;
+
+    if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES
+        || change->phone.len == 0
+        || !ngx_http_graph_policy_is_trusted(&learning->trust, account))
+    {
+        return 0;
+    }
+
+    ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
+    id.phone = change->phone;
+
+    /* nobody is told of a phone that is another customer's, or may be */
+
+    ngx_http_graph_policy_zone_account(zone, &id);
+
+    if (!ngx_http_graph_policy_is_trusted(&learning->trust, &id.account)) {
+        return 0;
+    }
+
+    if (id.account.len == 0) {
+        id.account = *account;
+    }
+
+    return ngx_http_graph_policy_zone_is_paused(zone, &id,
+                                                learning->result.set,
+                                                learning->result.nset,
+                                                learning->now, view);
 }

@@ -15,6 +15,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
@@ -22,6 +23,8 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
+static uint32_t ngx_http_graph_policy_next_lease(
+    ngx_http_graph_policy_shctx_t *sh);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
     ngx_uint_t cooldown, ngx_http_graph_policy_state_t **states);
@@ -29,7 +32,7 @@ static ngx_http_graph_policy_state_t *ngx_http_graph_policy_weigh(
     ngx_http_graph_policy_state_t **states, ngx_uint_t n,
     ngx_http_graph_policy_asker_t *asker, uint64_t now,
     ngx_http_graph_policy_scales_t *scales);
-static ngx_uint_t ngx_http_graph_policy_blocks(
+static ngx_http_graph_policy_position_e ngx_http_graph_policy_ask(
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_asker_t *asker, uint64_t now);
 
@@ -37,12 +40,15 @@ static ngx_uint_t ngx_http_graph_policy_blocks(
 ngx_http_graph_policy_admission_e
 ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_query_t *query, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
 {
-    uint64_t                               lease, end;
+    uint32_t                               lease;
+    uint64_t                               end;
     ngx_uint_t                             i, n, counted;
     ngx_http_graph_policy_ref_t           *ref;
     ngx_http_graph_policy_asker_t          asker;
+    ngx_http_graph_policy_terms_t          terms;
     ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
     ngx_http_graph_policy_scales_t         scales;
@@ -55,10 +61,11 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     asker.kind = query->kind;
     asker.credential = id->credential;
     asker.lease = query->lease;
+    asker.may_probe = query->may_probe;
 
-    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_zone_edit(zone, changes);
 
-    ngx_http_graph_policy_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now, changes);
 
     n = ngx_http_graph_policy_collect_states(zone->sh, id, query->cooldown,
                                              states);
@@ -74,10 +81,10 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_conversation_view(limit, end, view);
     }
 
-    admission = ngx_http_graph_policy_breaker_admit(&scales, &asker);
+    admission = ngx_http_graph_policy_breaker_admit(&scales);
 
     lease = (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE)
-            ? ++zone->sh->lease : 0;
+            ? ngx_http_graph_policy_next_lease(zone->sh) : 0;
     counted = (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
                && !query->uncounted);
     cover->n = 0;
@@ -85,12 +92,15 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     for (i = 0; i < n; i++) {
 
         if (lease != 0) {
-            if (ngx_http_graph_policy_blocks(states[i], &asker, now)) {
+            if (ngx_http_graph_policy_ask(states[i], &asker, now)
+                != NGX_HTTP_GRAPH_POLICY_DUE)
+            {
                 continue;
             }
 
+            ngx_http_graph_policy_state_terms(states[i], &terms);
             ngx_http_graph_policy_breaker_lease(&states[i]->breaker, lease,
-                                           now + NGX_HTTP_GRAPH_POLICY_LEASE);
+                                                &terms, &asker, now);
         }
 
         ref = &cover->refs[cover->n++];
@@ -121,16 +131,30 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
         shown->blocked += (counted
                            && (id->credential != 0
-                               || now < shown->breaker.until));
+                               || now < ngx_http_graph_policy_breaker_until(
+                                                     &shown->breaker, now)));
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
 
     } else if (limit != NULL) {
         limit->blocked += counted;
     }
 
-    ngx_http_graph_policy_zone_unlock(zone);
+    ngx_http_graph_policy_zone_publish(zone, changes);
 
     return admission;
+}
+
+
+/* of 32 bits, of which 0 is none */
+
+static uint32_t
+ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
+{
+    if ((uint32_t) ++sh->lease == 0) {
+        sh->lease++;
+    }
+
+    return (uint32_t) sh->lease;
 }
 
 
@@ -197,17 +221,20 @@ ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,
     ngx_uint_t n, ngx_http_graph_policy_asker_t *asker, uint64_t now,
     ngx_http_graph_policy_scales_t *scales)
 {
-    uint64_t                        end;
-    ngx_uint_t                      i;
-    ngx_http_graph_policy_state_t  *shown;
+    uint64_t                          end;
+    ngx_uint_t                        i;
+    ngx_http_graph_policy_state_t    *shown;
+    ngx_http_graph_policy_position_e  position;
 
     ngx_memzero(scales, sizeof(ngx_http_graph_policy_scales_t));
     shown = NULL;
 
     for (i = 0; i < n; i++) {
 
-        if (!ngx_http_graph_policy_blocks(states[i], asker, now)) {
-            scales->due = 1;
+        position = ngx_http_graph_policy_ask(states[i], asker, now);
+
+        if (position != NGX_HTTP_GRAPH_POLICY_OPEN) {
+            scales->due |= (position == NGX_HTTP_GRAPH_POLICY_DUE);
             continue;
         }
 
@@ -225,17 +252,16 @@ ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,
 }
 
 
-static ngx_uint_t
-ngx_http_graph_policy_blocks(ngx_http_graph_policy_state_t *state,
+static ngx_http_graph_policy_position_e
+ngx_http_graph_policy_ask(ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_asker_t *asker, uint64_t now)
 {
-    ngx_uint_t  needs_message;
+    ngx_http_graph_policy_terms_t  terms;
 
-    needs_message = ngx_http_graph_policy_outcome_needs_message(
-                                               state->category, state->kind);
+    ngx_http_graph_policy_state_terms(state, &terms);
 
-    return ngx_http_graph_policy_breaker_blocks(&state->breaker, needs_message,
-                                                asker, now);
+    return ngx_http_graph_policy_breaker_ask(&state->breaker, &terms, asker,
+                                             now);
 }
 
 
@@ -257,9 +283,10 @@ ngx_http_graph_policy_zone_is_paused(ngx_http_graph_policy_zone_t *zone,
     for (i = 0; i < nstates; i++) {
         state = states[i];
 
-        if (state->credential != 0 || state->dry_run
+        if (state->bound || state->dry_run
             || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
-            || now >= state->breaker.until)
+            || now >= ngx_http_graph_policy_breaker_until(&state->breaker,
+                                                          now))
         {
             continue;
         }

@@ -5,10 +5,13 @@
 
 
 /*
- * Room in a full zone: who leaves for whom, and the sweep of what is over.
- * The order is conversations, cool-downs, links of phones, memories of states
- * that ended, states that are due, those that answers set by soonest end, and
- * last those that were told.
+ * Room in a full zone: who leaves for whom.
+ * The order is what is bound to a credential and due or over, conversations,
+ * cool-downs, links of phones, memories of states that ended, states that are
+ * due, those that answers set by soonest end, and last those that were told.
+ *
+ * Whoever can reach the proxy can make up tokens, so states that are bound to
+ * one make room among themselves once they have a quarter of the zone.
  *
  * Sizes get in the way of it: what leaves frees room for its like only, unless
  * a whole page becomes free.
@@ -26,9 +29,8 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* milliseconds between sweeps, and states that one drops of each order */
-#define NGX_HTTP_GRAPH_POLICY_SWEEP    100
-#define NGX_HTTP_GRAPH_POLICY_SWEPT    16
+/* bound states have up to 1/4 of a zone */
+#define NGX_HTTP_GRAPH_POLICY_BOUND_SHARE    4
 
 
 #define ngx_http_graph_policy_order_state(n)                                  \
@@ -43,6 +45,15 @@
 
 static void *ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone,
     size_t size, ngx_uint_t all, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+static void ngx_http_graph_policy_bound_share(
+    ngx_http_graph_policy_zone_t *zone, size_t size, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+static ngx_int_t ngx_http_graph_policy_evict_bound(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t large, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+static ngx_int_t ngx_http_graph_policy_evict_bound_page(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 static ngx_int_t ngx_http_graph_policy_evict_conversations(
     ngx_http_graph_policy_zone_t *zone,
@@ -59,18 +70,11 @@ static ngx_int_t ngx_http_graph_policy_evict_page(
 static ngx_uint_t ngx_http_graph_policy_evict_link(
     ngx_http_graph_policy_zone_t *zone, u_char *p);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_victim(
-    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, uint64_t now,
-    ngx_http_graph_policy_rank_e *rank);
-static ngx_http_graph_policy_state_t *ngx_http_graph_policy_oldest(
-    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
-static ngx_http_graph_policy_conversation_t *
-    ngx_http_graph_policy_oldest_conversation(
-    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t live);
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t first,
+    uint64_t now, ngx_http_graph_policy_rank_e *rank);
 static void *ngx_http_graph_policy_room_for_conversation(
-    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live,
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t live, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
-static void ngx_http_graph_policy_expire_conversations(
-    ngx_http_graph_policy_zone_t *zone, uint64_t now);
 
 
 ngx_http_graph_policy_state_t *
@@ -88,6 +92,10 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
     size = head + place->key.len + trace_len;
     size = ngx_max(size, NGX_HTTP_GRAPH_POLICY_SLOT);
     state = NULL;
+
+    if (place->credential != 0) {
+        ngx_http_graph_policy_bound_share(zone, size, now, changes);
+    }
 
     if (size > NGX_HTTP_GRAPH_POLICY_SLOT) {
 
@@ -136,12 +144,12 @@ ngx_http_graph_policy_link_create(ngx_http_graph_policy_zone_t *zone,
 
 ngx_http_graph_policy_conversation_t *
 ngx_http_graph_policy_conversation_create(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t live,
+    uint64_t hash, ngx_uint_t live, uint64_t now,
     ngx_http_graph_policy_changes_t *changes)
 {
     ngx_http_graph_policy_conversation_t  *conversation;
 
-    conversation = ngx_http_graph_policy_room_for_conversation(zone, live,
+    conversation = ngx_http_graph_policy_room_for_conversation(zone, live, now,
                                                                changes);
     if (conversation == NULL) {
         return NULL;
@@ -150,6 +158,52 @@ ngx_http_graph_policy_conversation_create(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_init(zone, conversation, hash);
 
     return conversation;
+}
+
+
+/* two of the usual size make room for a large one */
+
+static void
+ngx_http_graph_policy_bound_share(ngx_http_graph_policy_zone_t *zone,
+    size_t size, uint64_t now, ngx_http_graph_policy_changes_t *changes)
+{
+    size_t                          share;
+    ngx_uint_t                      i;
+    ngx_http_graph_policy_rank_e    rank, other_rank;
+    ngx_http_graph_policy_state_t  *state, *other;
+
+    share = zone->shm_zone->shm.size / NGX_HTTP_GRAPH_POLICY_BOUND_SHARE;
+    size = (size > NGX_HTTP_GRAPH_POLICY_SLOT) ? 2 * NGX_HTTP_GRAPH_POLICY_SLOT
+                                               : NGX_HTTP_GRAPH_POLICY_SLOT;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_EVICTIONS; i++) {
+
+        if (zone->sh->bound_size + size <= share) {
+            return;
+        }
+
+        state = ngx_http_graph_policy_victim(zone->sh, 0,
+                                        NGX_HTTP_GRAPH_POLICY_BOUND_IDLE, now,
+                                        &rank);
+        other = ngx_http_graph_policy_victim(zone->sh, 1,
+                                        NGX_HTTP_GRAPH_POLICY_BOUND_IDLE, now,
+                                        &other_rank);
+
+        if (state == NULL
+            || (other != NULL
+                && (other_rank < rank
+                    || (other_rank == rank
+                        && other->order.key < state->order.key))))
+        {
+            state = other;
+        }
+
+        if (state == NULL) {
+            return;
+        }
+
+        ngx_http_graph_policy_evict_state(zone, state, now, changes);
+    }
 }
 
 
@@ -172,7 +226,10 @@ ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
             return p;
         }
 
-        if (ngx_http_graph_policy_evict_conversations(zone, changes) == NGX_OK
+        if (ngx_http_graph_policy_evict_bound(zone, large, now, changes)
+            == NGX_OK
+            || ngx_http_graph_policy_evict_conversations(zone, changes)
+               == NGX_OK
             || ngx_http_graph_policy_evict_like(zone, large, all, now,
                                                 changes)
                == NGX_OK)
@@ -192,6 +249,68 @@ ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
 }
 
 
+/* one that is due or over */
+
+static ngx_int_t
+ngx_http_graph_policy_evict_bound(ngx_http_graph_policy_zone_t *zone,
+    ngx_uint_t large, uint64_t now, ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_rank_e    rank;
+    ngx_http_graph_policy_state_t  *state;
+
+    state = ngx_http_graph_policy_victim(zone->sh, large,
+                                         NGX_HTTP_GRAPH_POLICY_BOUND_IDLE, now,
+                                         &rank);
+
+    if (rank != NGX_HTTP_GRAPH_POLICY_LEAVES_BOUND) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_graph_policy_evict_state(zone, state, now, changes);
+
+    return NGX_OK;
+}
+
+
+/* such a one, and those that are likewise beside it, to free its page */
+
+static ngx_int_t
+ngx_http_graph_policy_evict_bound_page(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now, ngx_http_graph_policy_changes_t *changes)
+{
+    u_char                         *p, *last;
+    ngx_http_graph_policy_rank_e    rank;
+    ngx_http_graph_policy_state_t  *state, *mate;
+
+    state = ngx_http_graph_policy_victim(zone->sh, 0,
+                                         NGX_HTTP_GRAPH_POLICY_BOUND_IDLE, now,
+                                         &rank);
+
+    if (rank != NGX_HTTP_GRAPH_POLICY_LEAVES_BOUND) {
+        return NGX_DECLINED;
+    }
+
+    p = ngx_http_graph_policy_page(state);
+    last = p + ngx_pagesize;
+
+    for ( /* void */ ; p < last; p += NGX_HTTP_GRAPH_POLICY_SLOT) {
+        mate = (ngx_http_graph_policy_state_t *) p;
+
+        if (ngx_http_graph_policy_state_find(zone->sh, mate->node.key,
+                                             mate->reason)
+            == mate
+            && ngx_http_graph_policy_breaker_rank(mate->order_in,
+                                                  mate->breaker.until, now)
+               == NGX_HTTP_GRAPH_POLICY_LEAVES_BOUND)
+        {
+            ngx_http_graph_policy_evict_state(zone, mate, now, changes);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* the page of the oldest one: a single one would free room for none but it */
 
 static ngx_int_t
@@ -201,10 +320,10 @@ ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone,
     u_char                                *p, *last;
     ngx_http_graph_policy_conversation_t  *conversation, *mate;
 
-    conversation = ngx_http_graph_policy_oldest_conversation(zone->sh, 0);
+    conversation = ngx_http_graph_policy_conversation_oldest(zone->sh, 0);
 
     if (conversation == NULL) {
-        conversation = ngx_http_graph_policy_oldest_conversation(zone->sh, 1);
+        conversation = ngx_http_graph_policy_conversation_oldest(zone->sh, 1);
     }
 
     if (conversation == NULL) {
@@ -242,7 +361,9 @@ ngx_http_graph_policy_evict_like(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_rank_e    rank;
     ngx_http_graph_policy_state_t  *state;
 
-    state = ngx_http_graph_policy_victim(zone->sh, large, now, &rank);
+    state = ngx_http_graph_policy_victim(zone->sh, large,
+                                         NGX_HTTP_GRAPH_POLICY_IDLE, now,
+                                         &rank);
 
     if (!large && rank > NGX_HTTP_GRAPH_POLICY_LEAVES_LINK
         && !ngx_queue_empty(&zone->sh->link_queue))
@@ -295,7 +416,9 @@ ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_rank_e    rank;
     ngx_http_graph_policy_state_t  *state, *mate;
 
-    state = ngx_http_graph_policy_victim(zone->sh, large, now, &rank);
+    state = ngx_http_graph_policy_victim(zone->sh, large,
+                                         NGX_HTTP_GRAPH_POLICY_IDLE, now,
+                                         &rank);
 
     if (state == NULL) {
         return NGX_DECLINED;
@@ -351,11 +474,15 @@ ngx_http_graph_policy_evict_link(ngx_http_graph_policy_zone_t *zone, u_char *p)
 }
 
 
-/* returns the state that leaves first of its size, NULL if there is none */
+/*
+ * Returns the state that leaves first of its size, of the orders from "first"
+ * on; NULL if there is none.
+ */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
-    ngx_uint_t large, uint64_t now, ngx_http_graph_policy_rank_e *rank)
+    ngx_uint_t large, ngx_uint_t first, uint64_t now,
+    ngx_http_graph_policy_rank_e *rank)
 {
     ngx_uint_t                      order;
     ngx_http_graph_policy_rank_e    each;
@@ -364,9 +491,9 @@ ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
     victim = NULL;
     *rank = NGX_HTTP_GRAPH_POLICY_LEAVES_NEVER;
 
-    for (order = 0; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
+    for (order = first; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
 
-        state = ngx_http_graph_policy_oldest(sh, large, order);
+        state = ngx_http_graph_policy_state_oldest(sh, large, order);
 
         if (state == NULL) {
             continue;
@@ -374,7 +501,10 @@ ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
 
         each = ngx_http_graph_policy_breaker_rank(order, state->breaker.until,
                                                   now);
-        if (each < *rank) {
+        if (each < *rank
+            || (victim != NULL && each == *rank
+                && state->order.key < victim->order.key))
+        {
             victim = state;
             *rank = each;
         }
@@ -384,8 +514,8 @@ ngx_http_graph_policy_victim(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-static ngx_http_graph_policy_state_t *
-ngx_http_graph_policy_oldest(ngx_http_graph_policy_shctx_t *sh,
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_state_oldest(ngx_http_graph_policy_shctx_t *sh,
     ngx_uint_t large, ngx_uint_t order)
 {
     ngx_rbtree_node_t  *node;
@@ -396,8 +526,8 @@ ngx_http_graph_policy_oldest(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-static ngx_http_graph_policy_conversation_t *
-ngx_http_graph_policy_oldest_conversation(ngx_http_graph_policy_shctx_t *sh,
+ngx_http_graph_policy_conversation_t *
+ngx_http_graph_policy_conversation_oldest(ngx_http_graph_policy_shctx_t *sh,
     ngx_uint_t live)
 {
     ngx_rbtree_node_t  *node;
@@ -411,23 +541,34 @@ ngx_http_graph_policy_oldest_conversation(ngx_http_graph_policy_shctx_t *sh,
 
 static void *
 ngx_http_graph_policy_room_for_conversation(ngx_http_graph_policy_zone_t *zone,
-    ngx_uint_t live, ngx_http_graph_policy_changes_t *changes)
+    ngx_uint_t live, uint64_t now, ngx_http_graph_policy_changes_t *changes)
 {
     void                                  *p;
+    ngx_uint_t                             i;
     ngx_http_graph_policy_conversation_t  *oldest;
 
     zone->sh->editing = 1;
 
-    p = ngx_slab_alloc_locked(zone->shpool,
-                              NGX_HTTP_GRAPH_POLICY_SMALL_SLOT);
-    if (p != NULL) {
-        return p;
+    for (i = 0; /* void */ ; i++) {
+
+        p = ngx_slab_alloc_locked(zone->shpool,
+                                  NGX_HTTP_GRAPH_POLICY_SMALL_SLOT);
+        if (p != NULL) {
+            return p;
+        }
+
+        if (i == NGX_HTTP_GRAPH_POLICY_EVICTIONS
+            || ngx_http_graph_policy_evict_bound_page(zone, now, changes)
+               != NGX_OK)
+        {
+            break;
+        }
     }
 
-    oldest = ngx_http_graph_policy_oldest_conversation(zone->sh, 0);
+    oldest = ngx_http_graph_policy_conversation_oldest(zone->sh, 0);
 
     if (oldest == NULL && live) {
-        oldest = ngx_http_graph_policy_oldest_conversation(zone->sh, 1);
+        oldest = ngx_http_graph_policy_conversation_oldest(zone->sh, 1);
     }
 
     if (oldest == NULL) {
@@ -439,87 +580,4 @@ ngx_http_graph_policy_room_for_conversation(ngx_http_graph_policy_zone_t *zone,
 
     return ngx_slab_alloc_locked(zone->shpool,
                                  NGX_HTTP_GRAPH_POLICY_SMALL_SLOT);
-}
-
-
-void
-ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now)
-{
-    ngx_uint_t                      large, order, n;
-    ngx_http_graph_policy_state_t  *state;
-
-    ngx_http_graph_policy_expire_conversations(zone, now);
-
-    /* now and then, and a few at a time, as others wait for the lock */
-
-    if (now - zone->sh->swept < NGX_HTTP_GRAPH_POLICY_SWEEP) {
-        return;
-    }
-
-    zone->sh->swept = now;
-
-    for (large = 0; large < 2; large++) {
-
-        for (order = 0; order < NGX_HTTP_GRAPH_POLICY_NORDERS; order++) {
-
-            for (n = 0; n < NGX_HTTP_GRAPH_POLICY_SWEPT; n++) {
-
-                state = ngx_http_graph_policy_oldest(zone->sh, large, order);
-
-                if (state == NULL
-                    || !ngx_http_graph_policy_breaker_is_over(order,
-                                                    state->order.key, now))
-                {
-                    break;
-                }
-
-                ngx_http_graph_policy_state_remove(zone, state);
-            }
-        }
-    }
-}
-
-
-/*
- * Each call drops more than it can add, so that they don't pile up where a
- * business has many customers.
- */
-
-static void
-ngx_http_graph_policy_expire_conversations(ngx_http_graph_policy_zone_t *zone,
-    uint64_t now)
-{
-    uint64_t                               over;
-    ngx_uint_t                             live, n;
-    ngx_http_graph_policy_conversation_t  *oldest;
-
-    if (now < zone->sh->over) {
-        return;
-    }
-
-    over = NGX_HTTP_GRAPH_POLICY_NEVER;
-
-    for (live = 0; live < 2; live++) {
-
-        for (n = 0; n < 4; n++) {
-            oldest = ngx_http_graph_policy_oldest_conversation(zone->sh, live);
-
-            if (oldest == NULL) {
-                break;
-            }
-
-            if (oldest->order.key > now) {
-                over = ngx_min(over, oldest->order.key);
-                break;
-            }
-
-            ngx_http_graph_policy_conversation_remove(zone, oldest);
-        }
-
-        if (n == 4) {
-            over = now;
-        }
-    }
-
-    zone->sh->over = over;
 }

@@ -49,7 +49,7 @@ ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
 
     /* who may not have access must not change what others are shown */
 
-    if (account != 0 && state->credential == 0) {
+    if (account != 0 && !state->bound) {
         credential = 0;
 
     } else {

@@ -35,8 +35,6 @@
 #define NGX_HTTP_GRAPH_POLICY_PHONES   1000
 
 
-static ngx_uint_t ngx_http_graph_policy_link_too_many(
-    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id);
 static void ngx_http_graph_policy_link_regroup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
@@ -83,7 +81,12 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         link = NULL;
     }
 
-    if (link == NULL && ngx_http_graph_policy_link_too_many(zone->sh, id)) {
+    if (link == NULL
+        && ngx_http_graph_policy_link_count(zone->sh,
+                     ngx_http_graph_policy_key_hash(zone->sh, &id->account,
+                                                    &id->account_hash))
+           >= NGX_HTTP_GRAPH_POLICY_PHONES)
+    {
         changes->refused = 1;
         rc = NGX_HTTP_GRAPH_POLICY_LINK_TOO_MANY;
         goto done;
@@ -104,6 +107,10 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
+    if (id->number != 0) {
+        ngx_http_graph_policy_link_give_number(zone, link, id->number);
+    }
+
     link->confirmed = now;
     ngx_queue_remove(&link->queue);
     ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
@@ -113,32 +120,6 @@ done:
     ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
-}
-
-
-static ngx_uint_t
-ngx_http_graph_policy_link_too_many(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_identity_t *id)
-{
-    uint64_t            hash;
-    ngx_uint_t          n;
-    ngx_rbtree_node_t  *node;
-
-    hash = ngx_http_graph_policy_key_hash(sh, &id->account,
-                                          &id->account_hash);
-
-    node = ngx_http_graph_policy_tree_find(&sh->link_members, hash);
-
-    for (n = 1; node != NULL && node->key == hash; n++) {
-
-        if (n == NGX_HTTP_GRAPH_POLICY_PHONES) {
-            return 1;
-        }
-
-        node = ngx_rbtree_next(&sh->link_members.tree, node);
-    }
-
-    return 0;
 }
 
 
@@ -187,7 +168,7 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
-    ngx_http_graph_policy_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now, changes);
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 

@@ -63,8 +63,9 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
     if (conversation == NULL) {
-        conversation = ngx_http_graph_policy_conversation_create(zone, hash,
-                                                                 1, changes);
+        conversation = ngx_http_graph_policy_conversation_create(zone, hash, 1,
+                                                                 failure->now,
+                                                                 changes);
         if (conversation == NULL) {
             return NGX_ERROR;
         }
@@ -133,13 +134,13 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_edit(zone, changes);
 
-    ngx_http_graph_policy_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now, changes);
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
     if (conversation == NULL && until > now) {
-        conversation = ngx_http_graph_policy_conversation_create(zone, hash,
-                                                                 0, changes);
+        conversation = ngx_http_graph_policy_conversation_create(zone, hash, 0,
+                                                                 now, changes);
     }
 
     if (conversation == NULL) {

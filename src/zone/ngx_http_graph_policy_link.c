@@ -5,7 +5,8 @@
 
 
 /*
- * Which phones belong to an account, as signed webhooks tell it.
+ * Which phones belong to an account, and which numbers they have, as signed
+ * webhooks tell it.
  *
  * Lock rule: what zone.h declares takes the mutex, the rest is called with it
  * held.  Memory: the zone's slab pool; what is told of a link is copied.
@@ -19,6 +20,8 @@
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
+static void ngx_http_graph_policy_link_set_count(
+    ngx_http_graph_policy_shctx_t *sh, uint64_t account, ngx_uint_t n);
 static ngx_int_t ngx_http_graph_policy_link_compare(u_char *one, size_t len,
     u_char *two, size_t two_len);
 static void ngx_http_graph_policy_link_insert(ngx_rbtree_node_t *temp,
@@ -27,6 +30,12 @@ static void ngx_http_graph_policy_link_insert(ngx_rbtree_node_t *temp,
 
 #define ngx_http_graph_policy_link_member(n)                                  \
     ngx_rbtree_data(n, ngx_http_graph_policy_link_t, member)
+
+/* where an account's number is found, of the hash and the fingerprint */
+
+#define ngx_http_graph_policy_link_number(account, number)                    \
+    (ngx_http_graph_policy_mix(account, number, NGX_HTTP_GRAPH_POLICY_NKEYS)  \
+     | 1)
 
 
 ngx_http_graph_policy_link_t *
@@ -95,6 +104,8 @@ void
 ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id)
 {
+    ngx_uint_t  n;
+
     ngx_memzero(link, sizeof(ngx_http_graph_policy_link_t));
 
     link->node.key = id->phone_hash;
@@ -105,11 +116,15 @@ ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
     ngx_memcpy(link->phone, id->phone.data, id->phone.len);
     ngx_memcpy(link->account, id->account.data, id->account.len);
 
+    n = ngx_http_graph_policy_link_count(zone->sh, link->member.key);
+
     ngx_http_graph_policy_tree_insert(&zone->sh->links, &link->node,
                                       ngx_rbtree_insert_value);
     ngx_http_graph_policy_tree_insert(&zone->sh->link_members, &link->member,
                                       ngx_http_graph_policy_link_insert);
     ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
+
+    ngx_http_graph_policy_link_set_count(zone->sh, link->member.key, n + 1);
 
     zone->sh->linked++;
     zone->sh->changes++;
@@ -120,16 +135,151 @@ void
 ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link)
 {
+    uint64_t    account;
+    ngx_uint_t  n;
+
     zone->sh->editing = 1;
+
+    /* deleting a node forgets its key */
+
+    account = link->member.key;
+    n = ngx_http_graph_policy_link_count(zone->sh, account);
 
     ngx_rbtree_delete(&zone->sh->links.tree, &link->node);
     ngx_rbtree_delete(&zone->sh->link_members.tree, &link->member);
     ngx_queue_remove(&link->queue);
 
+    if (link->by_number.key != 0) {
+        ngx_rbtree_delete(&zone->sh->link_numbers.tree, &link->by_number);
+    }
+
+    ngx_http_graph_policy_link_set_count(zone->sh, account, n - 1);
+
     zone->sh->linked--;
     zone->sh->changes++;
 
     ngx_slab_free_locked(zone->shpool, link);
+}
+
+
+/* a walk would be as long as an account has phones, for each that is learnt */
+
+ngx_uint_t
+ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t account)
+{
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_link_t  *link;
+
+    node = ngx_http_graph_policy_tree_find(&sh->link_members, account);
+
+    if (node == NULL) {
+        return 0;
+    }
+
+    link = ngx_http_graph_policy_link_member(node);
+
+    return link->nphones;
+}
+
+
+/* phones come and go, and any of them may be the account's first one */
+
+static void
+ngx_http_graph_policy_link_set_count(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t account, ngx_uint_t n)
+{
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_link_t  *link;
+
+    node = ngx_http_graph_policy_tree_find(&sh->link_members, account);
+
+    if (node != NULL) {
+        link = ngx_http_graph_policy_link_member(node);
+        link->nphones = (uint32_t) n;
+    }
+}
+
+
+void
+ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link, uint64_t number)
+{
+    uint64_t                       key;
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_tree_t  *numbers;
+    ngx_http_graph_policy_link_t  *other;
+
+    numbers = &zone->sh->link_numbers;
+    key = ngx_http_graph_policy_link_number(link->member.key, number);
+
+    if (link->by_number.key == key) {
+        return;
+    }
+
+    zone->sh->editing = 1;
+
+    node = ngx_http_graph_policy_tree_find(numbers, key);
+
+    if (node != NULL) {
+        other = ngx_rbtree_data(node, ngx_http_graph_policy_link_t, by_number);
+
+        ngx_rbtree_delete(&numbers->tree, node);
+        other->by_number.key = 0;
+        other->number = 0;
+    }
+
+    if (link->by_number.key != 0) {
+        ngx_rbtree_delete(&numbers->tree, &link->by_number);
+    }
+
+    link->by_number.key = key;
+    link->number = number;
+
+    ngx_http_graph_policy_tree_insert(numbers, &link->by_number,
+                                      ngx_rbtree_insert_value);
+    zone->sh->changes++;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_numbered(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, ngx_str_t *phone)
+{
+    uint64_t                        account;
+    ngx_int_t                       rc;
+    ngx_rbtree_node_t              *node;
+    ngx_http_graph_policy_link_t   *link;
+    ngx_http_graph_policy_shctx_t  *sh;
+
+    if (id->number == 0 || id->account.len == 0) {
+        return NGX_DECLINED;
+    }
+
+    rc = NGX_DECLINED;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    sh = zone->sh;
+
+    account = ngx_http_graph_policy_key_hash(sh, &id->account,
+                                             &id->account_hash);
+    node = ngx_http_graph_policy_tree_find(&sh->link_numbers,
+                      ngx_http_graph_policy_link_number(account, id->number));
+
+    if (node != NULL) {
+        link = ngx_rbtree_data(node, ngx_http_graph_policy_link_t, by_number);
+
+        if (ngx_http_graph_policy_link_is_of(link, &id->account)) {
+            ngx_memcpy(phone->data, link->phone, link->phone_len);
+            phone->len = link->phone_len;
+            rc = NGX_OK;
+        }
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
 }
 
 

@@ -205,7 +205,7 @@ ngx_http_graph_policy_zone_oldest_limit(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    ngx_http_graph_policy_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now, NULL);
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
         node = ngx_http_graph_policy_tree_min(

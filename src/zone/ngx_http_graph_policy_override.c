@@ -47,7 +47,7 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_edit(zone, changes);
 
-    ngx_http_graph_policy_expire(zone, failure->now);
+    ngx_http_graph_policy_expire(zone, failure->now, changes);
     ngx_http_graph_policy_link_account(zone->sh, id);
 
     if (ngx_http_graph_policy_state_place(zone->sh, id, kind,
@@ -77,6 +77,7 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     transition = ngx_http_graph_policy_breaker_put(&state->breaker,
                                                    failure->now, failure->hold,
                                                    failure->max, frozen);
+    state->breaker.confirm = failure->confirm;
 
     if (transition == NGX_HTTP_GRAPH_POLICY_SET) {
         state->blocked = 0;
@@ -157,7 +158,7 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    ngx_http_graph_policy_expire(zone, now);
+    ngx_http_graph_policy_expire(zone, now, NULL);
     ngx_http_graph_policy_link_account(zone->sh, id);
 
     for (kind = NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT;

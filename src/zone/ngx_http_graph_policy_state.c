@@ -141,7 +141,8 @@ ngx_http_graph_policy_state_is_at(ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_place_t *place)
 {
     return state->kind == place->kind
-           && state->credential == place->credential
+           && state->bound == (place->credential != 0)
+           && (!state->bound || state->credential == place->credential)
            && state->key_len == place->key.len
            && ngx_memcmp(state->data, place->key.data, place->key.len) == 0;
 }
@@ -160,11 +161,12 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
 
     state->node.key = place->hash;
     state->credential = place->credential;
-    state->kind = (uint8_t) place->kind;
+    state->bound = (place->credential != 0);
+    state->kind = place->kind & 7;
     state->reason = (uint8_t) reason;
     state->code = -1;
     state->subcode = -1;
-    state->data_size = (uint16_t) (size - head);
+    state->data_size = (uint8_t) (size - head);
     state->large = (size > NGX_HTTP_GRAPH_POLICY_SLOT);
     state->key_len = (uint8_t) place->key.len;
     ngx_memcpy(state->data, place->key.data, place->key.len);
@@ -173,9 +175,15 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_tree_insert(&zone->sh->states, &state->node,
                                       ngx_http_graph_policy_state_insert);
+
+    if (state->bound) {
+        state->order_in = NGX_HTTP_GRAPH_POLICY_BOUND_IDLE;
+        zone->sh->bound_size += ngx_http_graph_policy_state_size(state);
+    }
+
     ngx_http_graph_policy_tree_insert(
-                &zone->sh->order[state->large][NGX_HTTP_GRAPH_POLICY_IDLE],
-                &state->order, ngx_rbtree_insert_value);
+                            &zone->sh->order[state->large][state->order_in],
+                            &state->order, ngx_rbtree_insert_value);
 }
 
 
@@ -189,13 +197,19 @@ ngx_http_graph_policy_state_describe(ngx_http_graph_policy_state_t *state,
 
     facts = failure->facts;
 
-    state->category = failure->verdict->category;
+    state->category = failure->verdict->category & 7;
     state->dry_run = failure->verdict->dry_run;
     state->status = (uint16_t) failure->status;
     state->source = failure->source;
     state->code = facts->has_code ? facts->code : -1;
     state->subcode = facts->has_subcode ? facts->subcode : -1;
     state->trace_len = 0;
+
+    if (!state->bound) {
+        state->credential = (failure->source
+                             == NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER)
+                            ? failure->credential : 0;
+    }
 
     if (facts->trace_len <= (size_t) (state->data_size - state->key_len)) {
         ngx_memcpy(state->data + state->key_len, facts->trace,
@@ -206,15 +220,27 @@ ngx_http_graph_policy_state_describe(ngx_http_graph_policy_state_t *state,
 
 
 void
+ngx_http_graph_policy_state_terms(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_terms_t *terms)
+{
+    ngx_http_graph_policy_outcome_terms(state->category, state->kind,
+                                        state->bound ? 0 : state->credential,
+                                        terms);
+}
+
+
+void
 ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed)
 {
+    uint64_t                        now;
+    ngx_time_t                     *tp;
     ngx_uint_t                      armed, bound, conversation, scope;
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
     armed = state->breaker.armed;
-    bound = (state->credential != 0);
+    bound = state->bound;
     conversation = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION);
 
     sh->editing = 1;
@@ -230,7 +256,7 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (armed) {
-        state->counted_as = state->category;
+        state->counted_as = state->category & 3;
         sh->counts[scope][state->counted_as]++;
     }
 
@@ -253,13 +279,22 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_rbtree_delete(&sh->order[state->large][state->order_in].tree,
                       &state->order);
 
-    state->order_in = ngx_http_graph_policy_breaker_order(&state->breaker,
+    sh->awaited -= (state->order_in == NGX_HTTP_GRAPH_POLICY_CONFIRMING);
+
+    state->order_in = 7 & ngx_http_graph_policy_breaker_order(&state->breaker,
                         state->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY,
-                        state->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+                        state->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER,
+                        bound);
+
+    sh->awaited += (state->order_in == NGX_HTTP_GRAPH_POLICY_CONFIRMING);
+
+    tp = ngx_timeofday();
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
 
     state->order.key = (ngx_rbtree_key_t)
                        ngx_http_graph_policy_breaker_order_key(&state->breaker,
-                                                               zone->memory);
+                                                               zone->memory,
+                                                               now);
 
     ngx_http_graph_policy_tree_insert(&sh->order[state->large]
                                                 [state->order_in],
@@ -278,8 +313,11 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_state_update(zone, state, 1);
     }
 
-    ngx_rbtree_delete(&zone->sh->order[state->large]
-                                      [NGX_HTTP_GRAPH_POLICY_IDLE].tree,
+    if (state->bound) {
+        zone->sh->bound_size -= ngx_http_graph_policy_state_size(state);
+    }
+
+    ngx_rbtree_delete(&zone->sh->order[state->large][state->order_in].tree,
                       &state->order);
     ngx_rbtree_delete(&zone->sh->states.tree, &state->node);
 
@@ -294,11 +332,13 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
 {
     view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
     view->hash = state->node.key;
-    view->credential = state->credential;
-    view->since = state->breaker.since;
+    view->credential = state->bound ? state->credential : 0;
+    view->since = ngx_min(state->breaker.since, now);
     view->until = ngx_http_graph_policy_breaker_blocked_until(&state->breaker,
                                                               now);
-    view->leased = (view->until != state->breaker.until);
+    view->leased = (now < view->until
+                    && now >= ngx_http_graph_policy_breaker_until(
+                                                     &state->breaker, now));
     view->hold = state->breaker.hold;
     view->holds = state->breaker.holds;
     view->blocked = state->blocked;

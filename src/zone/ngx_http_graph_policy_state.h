@@ -41,19 +41,25 @@ typedef struct {
     ngx_rbtree_node_t                member;
 
     ngx_http_graph_policy_breaker_t  breaker;
-    uint64_t                         credential;    /* 0: everyone's */
+
+    /*
+     * Of a bound state the credential that it covers; of one that covers
+     * everyone that whose answer has set it, 0 if no answer has.
+     */
+    uint64_t                         credential;
     int64_t                          code;          /* -1: none */
     int64_t                          subcode;       /* -1: none */
     uint32_t                         blocked;       /* sends */
     uint16_t                         status;
-    uint16_t                         data_size;     /* bytes */
-    uint8_t                          kind;
-    uint8_t                          category;
+    uint8_t                          data_size;     /* bytes */
     uint8_t                          reason;
-    uint8_t                          order_in;  /* which tree of order */
     uint8_t                          key_len;
     uint8_t                          trace_len;
-    unsigned                         large:1;   /* likewise of order */
+    unsigned                         kind:3;
+    unsigned                         category:3;
+    unsigned                         order_in:3;    /* which tree of order */
+    unsigned                         large:1;       /* likewise */
+    unsigned                         bound:1;
     unsigned                         dry_run:1;
     unsigned                         source:2;
     unsigned                         counted_as:2;  /* category, if armed */
@@ -84,8 +90,15 @@ typedef struct {
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash of the phone */
     ngx_rbtree_node_t                member;    /* by account, then phone */
+
+    /* by account and number, which one phone has; the key is 0 without one */
+    ngx_rbtree_node_t                by_number;
+
     ngx_queue_t                      queue;     /* longest unconfirmed first */
     uint64_t                         confirmed;
+    uint64_t                         number;    /* fingerprint of its digits */
+    uint32_t                         nphones;   /* of the account, counted in
+                                                   the first of its members */
     uint8_t                          phone_len;
     uint8_t                          account_len;
     u_char                           phone[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
@@ -97,6 +110,11 @@ typedef struct {
     ngx_rbtree_t                     tree;
     ngx_rbtree_node_t                sentinel;
 } ngx_http_graph_policy_tree_t;
+
+
+/* what it takes of a zone */
+#define ngx_http_graph_policy_state_size(state)                               \
+    ((size_t) NGX_HTTP_GRAPH_POLICY_SLOT << (state)->large)
 
 
 /* what the zone and its state file know of each other */
@@ -119,7 +137,8 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     armed_conversations;
     ngx_atomic_t                     limited;
     ngx_atomic_t                     linked;
-    u_char                           pad[128 - 5 * sizeof(ngx_atomic_t)];
+    ngx_atomic_t                     awaited;   /* statuses of messages */
+    u_char                           pad[128 - 6 * sizeof(ngx_atomic_t)];
 
     ngx_http_graph_policy_counters_t  counters;
 
@@ -144,6 +163,8 @@ struct ngx_http_graph_policy_shctx_s {
     /* of the usual size, and of larger ones, which free no room for others */
     ngx_http_graph_policy_tree_t     order[2][NGX_HTTP_GRAPH_POLICY_NORDERS];
 
+    size_t                           bound_size;    /* of all bound ones */
+
     /* armed ones, everyone's and bound, to skip lookups that find nothing */
     ngx_uint_t                       live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];
 
@@ -154,6 +175,7 @@ struct ngx_http_graph_policy_shctx_s {
 
     ngx_http_graph_policy_tree_t     links;
     ngx_http_graph_policy_tree_t     link_members;
+    ngx_http_graph_policy_tree_t     link_numbers;
     ngx_queue_t                      link_queue;
 };
 
@@ -162,7 +184,7 @@ struct ngx_http_graph_policy_shctx_s {
 
 typedef struct {
     uint64_t                         hash;
-    uint64_t                         credential;
+    uint64_t                         credential;    /* 0: everyone's */
     ngx_str_t                        key;
     ngx_uint_t                       kind;
 } ngx_http_graph_policy_place_t;
@@ -238,10 +260,28 @@ void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, size_t size,
     ngx_http_graph_policy_place_t *place, ngx_uint_t reason);
 
+/* the one with the soonest end in an order; NULL if that is empty */
+ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_oldest(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
+
+/*
+ * Where the state lies that such a failure of "id" sets; the account of "id" is
+ * filled in if it is known.  NGX_DECLINED if it sets none that is probed.
+ */
+ngx_int_t ngx_http_graph_policy_state_of_failure(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_source_e source,
+    ngx_http_graph_policy_place_t *place);
+
 /* Shows the failure that set or re-armed the state. */
 void ngx_http_graph_policy_state_describe(
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_failure_t *failure);
+
+/* Under which terms it may be probed. */
+void ngx_http_graph_policy_state_terms(ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_terms_t *terms);
 
 /* Brings counts, groups and order in line with what the breaker became. */
 void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
@@ -298,9 +338,9 @@ void ngx_http_graph_policy_group_rejoin(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t key);
 
 
-/* Drops what is over. */
+/* Drops what is over, and clears what no status has told otherwise of. */
 void ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone,
-    uint64_t now);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
 
 
 /* the record of id->conversation, NULL if there is none */
@@ -313,7 +353,11 @@ uint64_t ngx_http_graph_policy_conversation_hash(
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_create(
     ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live,
-    ngx_http_graph_policy_changes_t *changes);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
+/* the one whose end is the soonest; NULL if there is none */
+ngx_http_graph_policy_conversation_t *
+    ngx_http_graph_policy_conversation_oldest(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t live);
 void ngx_http_graph_policy_conversation_init(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t hash);
@@ -362,6 +406,12 @@ ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
     uint64_t now, ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id);
+/* how many phones of the account are known, by its hash */
+ngx_uint_t ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t account);
+/* gives the phone a number, which is taken from another one of the account */
+void ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_link_t *link, uint64_t number);
 ngx_uint_t ngx_http_graph_policy_link_is_of(
     ngx_http_graph_policy_link_t *link, ngx_str_t *account);
 void ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,

@@ -31,7 +31,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   11
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   12
 
 /*
  * A zone that another version of the module has made isn't walked.  Whoever
@@ -291,6 +291,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_tree_init(&sh->conversations);
     ngx_http_graph_policy_tree_init(&sh->links);
     ngx_http_graph_policy_tree_init(&sh->link_members);
+    ngx_http_graph_policy_tree_init(&sh->link_numbers);
     ngx_queue_init(&sh->link_queue);
 
     for (i = 0; i < 2; i++) {
@@ -410,6 +411,13 @@ ngx_http_graph_policy_zone_armed_conversations(
     ngx_http_graph_policy_zone_t *zone)
 {
     return zone->sh->armed_conversations;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_zone_awaited(ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->awaited;
 }
 
 

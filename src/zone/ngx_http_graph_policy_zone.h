@@ -69,6 +69,7 @@ typedef struct {
     uint64_t                         account_hash;
     uint64_t                         credential;    /* fingerprint */
     uint64_t                         conversation;  /* fingerprint, or 0 */
+    uint64_t                         number;    /* of the phone, likewise */
     u_char                           learnt[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
                                                 /* what account may be in */
 } ngx_http_graph_policy_identity_t;
@@ -78,7 +79,7 @@ typedef struct {
 
 typedef struct {
     uint64_t                         hash;
-    uint64_t                         lease;         /* 0 if none was taken */
+    uint32_t                         lease;         /* 0 if none was taken */
     uint8_t                          reason;
     uint8_t                          kind;          /* of key */
 } ngx_http_graph_policy_ref_t;

@@ -17,8 +17,7 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* milliseconds that a probe may stay silent; it renews its lease meanwhile */
-#define NGX_HTTP_GRAPH_POLICY_LEASE        30000
+/* milliseconds after which a probe that is under way renews its lease */
 #define NGX_HTTP_GRAPH_POLICY_RENEW        10000
 
 
@@ -28,7 +27,9 @@ typedef struct {
     ngx_http_graph_policy_identity_t  identity;
     ngx_http_graph_policy_kind_e      kind;
     ngx_http_graph_policy_gate_t      gate;      /* of conversations */
-    uint64_t                         lease;     /* one it has already, or 0 */
+    uint32_t                         lease;     /* one it has already, or 0 */
+    unsigned                         may_probe:1;   /* its target is in normal
+                                                       form, its body there */
     unsigned                         cooldown:1;    /* temporary ones count */
     unsigned                         uncounted:1;   /* among the blocked */
 } ngx_http_graph_policy_query_t;
@@ -63,6 +64,10 @@ ngx_uint_t ngx_http_graph_policy_zone_armed_bound(
 ngx_uint_t ngx_http_graph_policy_zone_armed_conversations(
     ngx_http_graph_policy_zone_t *zone);
 
+/* The same of messages whose status is waited for: is it worth telling? */
+ngx_uint_t ngx_http_graph_policy_zone_awaited(
+    ngx_http_graph_policy_zone_t *zone);
+
 /* How many conversations are limited: is the body worth reading? */
 ngx_uint_t ngx_http_graph_policy_zone_limited(
     ngx_http_graph_policy_zone_t *zone);
@@ -70,19 +75,20 @@ ngx_uint_t ngx_http_graph_policy_zone_limited(
 /*
  * Looks up the states that cover who asks; a send without a credential mustn't
  * change a state, so it never probes.  Returns
- *   ADMIT_PASS     nothing covers, or nothing blocks a READ; "cover" may name a
- *                  conversation that this location's hold has let go;
+ *   ADMIT_PASS     nothing covers, or nothing that does blocks this request;
+ *                  "cover" may name a conversation that this location's hold
+ *                  has let go;
  *   ADMIT_PROBE    the request is the probe: "cover" names the states whose
  *                  lease it took, to be settled under their tokens;
  *   ADMIT_BLOCK    blocked; "view" is the state with the latest end, "cover"
  *                  names all, without leases;
  *   ADMIT_DRY_RUN  as ADMIT_BLOCK, but only states of rules in dry run block.
- * "now" is in milliseconds.
+ * "now" is in milliseconds.  What was over is told by "changes".
  */
 ngx_http_graph_policy_admission_e ngx_http_graph_policy_zone_admit(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_query_t *query,
-    uint64_t now, ngx_http_graph_policy_cover_t *cover,
-    ngx_http_graph_policy_view_t *view);
+    uint64_t now, ngx_http_graph_policy_changes_t *changes,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 
 /*
  * Keeps the leases of "refs" for another NGX_HTTP_GRAPH_POLICY_LEASE, which is

@@ -29,10 +29,30 @@ typedef struct {
     uint64_t                         sent;
     uint64_t                         now;
     ngx_uint_t                       status;
-    uint64_t                         lease;     /* the request's, or 0 */
+    uint64_t                         credential;    /* whose answer it is */
+    uint32_t                         lease;     /* the request's, or 0 */
     uint32_t                         hold;      /* temporary: the wait */
     uint32_t                         max;
+    uint32_t                         confirm;
 } ngx_http_graph_policy_failure_t;
+
+
+/*
+ * What came of a request that holds leases, or that states would have blocked.
+ * "message" is the fingerprint of the id that Graph gave an accepted message,
+ * 0 if it is unknown.
+ */
+
+typedef struct {
+    ngx_http_graph_policy_proof_e    proof;
+    ngx_http_graph_policy_verdict_t *verdict;   /* of PROOF_ERROR, else NULL */
+    ngx_http_graph_policy_facts_t   *facts;     /* likewise */
+    ngx_http_graph_policy_identity_t  *id;
+    uint64_t                         message;
+    uint64_t                         sent;      /* not needed to settle */
+    uint64_t                         now;
+    ngx_uint_t                       status;
+} ngx_http_graph_policy_answer_t;
 
 /*
  * Learns a failure: a fatal or temporary one, or a context-limited one of a
@@ -48,16 +68,30 @@ ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Settles the lease of one state, "failure" being what the probe found, or
- * NULL; likewise clears without lease what was set before "sent".
+ * Settles the lease of one state by what the answer means to it.  A state that
+ * a webhook has set isn't cleared by an accepted message yet where webhooks are
+ * received: its lease waits for a status of that message.
  */
 void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *ref,
-    ngx_http_graph_policy_probe_outcome_e outcome,
-    ngx_http_graph_policy_failure_t *failure, uint64_t now,
+    ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_answer_t *answer,
     ngx_http_graph_policy_changes_t *changes);
+
+/*
+ * Ends one state without lease, likewise, if it was set before answer->sent and
+ * the answer proves that it is over.
+ */
 void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_ref_t *ref, uint64_t sent, uint64_t now,
+    ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_answer_t *answer,
+    ngx_http_graph_policy_changes_t *changes);
+
+/*
+ * A webhook tells a status of the message with the fingerprint "message", of
+ * the phone and account of "id": "failure" if it has failed, NULL if it was
+ * sent, delivered or read.  Nothing changes where nobody waits for it.
+ */
+void ngx_http_graph_policy_zone_confirm(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t message,
+    ngx_http_graph_policy_failure_t *failure, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
@@ -86,11 +120,11 @@ void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * Learns that the phone of "id" belongs to its account.  LINK_OTHER: it is
- * known to belong to another one, which is then in "other" (in its data of
- * NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes), unless "other" is NULL, which moves it.
- * LINK_TOO_MANY: the account has far too many phones already.  LINK_NO_ROOM: no
- * memory.
+ * Learns that the phone of "id" belongs to its account, and has its number,
+ * where "id" has one.  LINK_OTHER: it is known to belong to another one, which
+ * is then in "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes),
+ * unless "other" is NULL, which moves it.  LINK_TOO_MANY: the account has far
+ * too many phones already.  LINK_NO_ROOM: no memory.
  */
 
 typedef enum {
@@ -118,6 +152,14 @@ void ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
  */
 ngx_int_t ngx_http_graph_policy_zone_next_phone(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
+
+/*
+ * The phone of the account of "id" that has its number, in "phone" as above.
+ * NGX_DECLINED: none is known.
+ */
+ngx_int_t ngx_http_graph_policy_zone_numbered(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
+    ngx_str_t *phone);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_ZONE_LEARN_H_INCLUDED_ */

@@ -24,7 +24,8 @@ my $seconds = 8;
 
 my $hook = GraphPolicy::Webhook->start(
     secrets   => ['s3cretOfAll'],
-    secrets2  => ['s3cretOfOne 1 2 3', 's3cretOfAnother 4 5 6'],
+    secrets2  => ['s3cretOfOne 1 2 3', 's3cretOfAnother 4 5 6',
+        's3cretOfEverybody'],
     workers   => $workers,
     log_level => 'warn',
     http      => conf());
@@ -211,7 +212,8 @@ sub a_webhook {
     } 1 .. 3;
 
     return $hook->delivery(payload(@entries), path => "/brief/$in",
-        secret => any('s3cretOfOne', 's3cretOfAnother'));
+        secret => any('s3cretOfOne', 's3cretOfAnother',
+            's3cretOfEverybody'));
 }
 
 sub a_send {

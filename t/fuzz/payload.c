@@ -27,6 +27,7 @@ typedef ngx_http_graph_policy_payload_t   payload_t;
 typedef ngx_http_graph_policy_entry_t     entry_t;
 typedef ngx_http_graph_policy_change_t    change_t;
 typedef ngx_http_graph_policy_item_t      item_t;
+typedef ngx_http_graph_policy_contact_t   contact_t;
 typedef ngx_http_graph_policy_wh_error_t  error_t;
 
 
@@ -36,6 +37,7 @@ typedef struct {
     size_t    entries;
     size_t    changes;
     size_t    items;
+    size_t    contacts;
     size_t    errors;
     uint64_t  sum;                  /* of all that it says */
     char      first[NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN + 1];
@@ -125,6 +127,24 @@ check_recipient(memory_t *m, ngx_str_t *recipient)
 }
 
 
+/* returns how many names there are */
+
+static size_t
+check_who(memory_t *m, ngx_str_t *who)
+{
+    size_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_WHO_NAMES; i++) {
+        check_recipient(m, &who[i]);
+        n += (who[i].len != 0);
+    }
+
+    return n;
+}
+
+
 static void
 check_time(memory_t *m, time_t value)
 {
@@ -158,19 +178,22 @@ check_errors(memory_t *m, error_t *error)
 static size_t
 check_items(memory_t *m, item_t *item, said_t *said)
 {
-    size_t  n, errors;
+    size_t  n, errors, names;
 
     errors = 0;
 
     for ( /* void */ ; item != NULL; item = item->next) {
         check_block(m, item, sizeof(item_t));
-        check(item->place <= NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT);
+        check(item->place <= NGX_HTTP_GRAPH_POLICY_ITEM_HISTORY);
 
         add_number(m, item->place);
         add_number(m, item->system);
+        add_number(m, item->group);
+        add_number(m, item->member);
         check_time(m, item->time);
-        check_recipient(m, &item->recipients[0]);
-        check_recipient(m, &item->recipients[1]);
+
+        names = check_who(m, item->who);
+        check(!item->group || names <= 1);
 
         n = check_errors(m, item->errors);
         errors += n;
@@ -179,21 +202,21 @@ check_items(memory_t *m, item_t *item, said_t *said)
         switch (item->place) {
 
         case NGX_HTTP_GRAPH_POLICY_ITEM_VALUE:
-            check(item->recipients[0].len + item->recipients[1].len == 0);
-            check(item->time == 0);
+        case NGX_HTTP_GRAPH_POLICY_ITEM_HISTORY:
+            check(names == 0 && item->time == 0);
 
             /* fall through */
 
         case NGX_HTTP_GRAPH_POLICY_ITEM_STATUS:
-            check(n != 0 && !item->system);
+            check(n != 0 && !item->system && !item->group);
             break;
 
-        case NGX_HTTP_GRAPH_POLICY_ITEM_CONTACT:
-            check(item->recipients[0].len + item->recipients[1].len != 0);
-            check(n == 0 && !item->system && item->time == 0);
+        case NGX_HTTP_GRAPH_POLICY_ITEM_CALL:
+            check(n == 0 && !item->system && !item->group);
             break;
 
         default: /* NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE */
+            check(!item->member);
             break;
         }
     }
@@ -205,12 +228,30 @@ check_items(memory_t *m, item_t *item, said_t *said)
 static void
 check_changes(memory_t *m, change_t *change, said_t *said)
 {
-    size_t  errors;
+    size_t      errors, n;
+    contact_t  *contact;
 
     for ( /* void */ ; change != NULL; change = change->next) {
         check_block(m, change, sizeof(change_t));
         check_id(m, &change->phone);
         check_id(m, &change->account);
+        check_id(m, &change->number);
+
+        n = 0;
+
+        for (contact = change->contacts; contact != NULL;
+             contact = contact->next)
+        {
+            check_block(m, contact, sizeof(contact_t));
+            check(check_who(m, contact->who) != 0);
+            n++;
+        }
+
+        check(n == change->ncontacts);
+        said->contacts += n;
+
+        add_number(m, change->numbered);
+        add_number(m, change->grouped);
 
         add_number(m, change->field);
         add_number(m, change->event);
@@ -220,9 +261,9 @@ check_changes(memory_t *m, change_t *change, said_t *said)
         errors = check_items(m, change->items, said);
 
         if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT) {
-            check(change->field <= NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES);
+            check(change->field <= NGX_HTTP_GRAPH_POLICY_FIELD_CALLS);
             check(change->event == NGX_HTTP_GRAPH_POLICY_EVENT_OTHER);
-            check(!change->partner);
+            check(!change->partner && !change->numbered);
 
             said->errors += errors;
             continue;

@@ -1,8 +1,8 @@
 package GraphPolicy;
 
-# What the tests in plain Perl share: an nginx from a piece of configuration, a
-# Graph API that answers what the request tells it to (GraphPolicy/Graph.pm), and
-# a client that can have many requests under way.
+# The tests in plain Perl share this: an nginx from a piece of configuration, a
+# Graph API whose answers a request chooses (GraphPolicy/Graph.pm), and a client
+# that can have many requests under way.
 #
 #   my $graph = GraphPolicy::Graph->start;
 #   my $nginx = GraphPolicy::Nginx->start(http => <<'END', graph => $graph);
@@ -398,7 +398,7 @@ sub configure {
 
     my $dir     = $self->{dir};
     my $workers = $self->{workers} || 1;
-    my $level   = $self->{log_level} || 'info';
+    my $level   = $self->{log_level} // 'info';
     my $user    = $> ? '' : 'user nobody ' . getgrgid((getpwnam 'nobody')[3])
         . ';';
     my $paths   = join "\n    ", map { "${_}_temp_path $dir/$_;" }

@@ -11,9 +11,9 @@ use Test::More;
 my $dir = $ENV{REPORTS} or plan skip_all => 'run by t/tools/suite';
 my $shown = 20;
 
-# What nginx itself doesn't free, by who asked for it.  LeakSanitizer's own
-# suppressions can't name two frames; those for valgrind are in
-# valgrind.suppress.
+# Memory that nginx itself doesn't free, by the function that asked for it.
+# LeakSanitizer's own suppressions can't name two frames; those for valgrind are
+# in valgrind.suppress.
 my @known = (
     # left when it refuses its configuration
     'ngx_create_pool main',

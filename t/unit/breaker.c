@@ -31,17 +31,17 @@
 #define INCONCLUSIVE  NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE
 
 #define position(...)  ngx_http_graph_policy_breaker_position(__VA_ARGS__)
-#define lease(...)     ngx_http_graph_policy_breaker_lease(__VA_ARGS__)
 #define trip(...)      ngx_http_graph_policy_breaker_trip(__VA_ARGS__)
 #define cool(...)      ngx_http_graph_policy_breaker_cool(__VA_ARGS__)
-#define settle(...)    ngx_http_graph_policy_breaker_settle(__VA_ARGS__)
-#define clear(...)     ngx_http_graph_policy_breaker_clear(__VA_ARGS__)
+#define settle(b, token, ...)                                                 \
+    ngx_http_graph_policy_breaker_settle(b, token, 0, __VA_ARGS__)
+#define clear(b, ...)  ngx_http_graph_policy_breaker_clear(b, 0, __VA_ARGS__)
 #define put(...)       ngx_http_graph_policy_breaker_put(__VA_ARGS__)
 #define end(...)       ngx_http_graph_policy_breaker_end(__VA_ARGS__)
 #define fail_by(...)   ngx_http_graph_policy_breaker_fail(__VA_ARGS__)
 #define resolve(...)   ngx_http_graph_policy_breaker_resolve(__VA_ARGS__)
 #define renew(...)     ngx_http_graph_policy_breaker_renew(__VA_ARGS__)
-#define blocks(...)    ngx_http_graph_policy_breaker_blocks(__VA_ARGS__)
+#define ask(...)       ngx_http_graph_policy_breaker_ask(__VA_ARGS__)
 #define may_probe(...)  ngx_http_graph_policy_breaker_may_probe(__VA_ARGS__)
 #define weigh(...)     ngx_http_graph_policy_breaker_weigh(__VA_ARGS__)
 #define admit(...)     ngx_http_graph_policy_breaker_admit(__VA_ARGS__)
@@ -65,7 +65,24 @@
 typedef ngx_http_graph_policy_breaker_t  breaker_t;
 typedef ngx_http_graph_policy_trip_t     trip_t;
 typedef ngx_http_graph_policy_asker_t    asker_t;
+typedef ngx_http_graph_policy_terms_t    terms_t;
 typedef ngx_http_graph_policy_scales_t   scales_t;
+
+
+/* gives the lease to somebody, with an end of its own */
+
+static void
+lease(ngx_http_graph_policy_breaker_t *b, uint32_t token, uint64_t until)
+{
+    ngx_http_graph_policy_asker_t  asker;
+    ngx_http_graph_policy_terms_t  terms;
+
+    memset(&asker, 0, sizeof(ngx_http_graph_policy_asker_t));
+    memset(&terms, 0, sizeof(ngx_http_graph_policy_terms_t));
+
+    ngx_http_graph_policy_breaker_lease(b, token, &terms, &asker,
+                                        until - NGX_HTTP_GRAPH_POLICY_LEASE);
+}
 
 
 /* one that a request sent a second before T set at T, without jitter */
@@ -617,7 +634,7 @@ test_clear(void)
     is_int(clear(&b, T + 1, T + 2), CLEARED, "a success clears");
     is_int(clear(&b, T + 3, T + 4), NOTHING, "but once");
     is_int(position(&b, T + 4), CLOSED, "everybody passes");
-    is_int(b.lease.token, 0, "nobody probes");
+    is_int(b.leases.holder.message, 0, "nobody probes");
 }
 
 
@@ -636,9 +653,12 @@ test_make_due(void)
 
     lease(&b, 1, now + 30000);
     is_int(position(&b, now + 2), OPEN, "one send only");
-    is_int(make_due(&b, now + 3), 0, "the probe isn't hurried");
-    is_int(position(&b, now + 3), OPEN, "nor doubled");
+    is_int(make_due(&b, now + 3), 0, "cured while it is probed");
+    is_int(position(&b, now + 3), DUE, "the next send is the probe again");
+    is_int(settle(&b, 1, FAILURE, now + 100, 0), NOTHING,
+           "what left before the cure says nothing");
 
+    lease(&b, 1, now + 30000);
     is_int(settle(&b, 1, FAILURE, now + 200, 0), REARMED,
            "where it was no cure");
     is_int(b.hold, 2 * HOLD, "the hold is doubled as ever");
@@ -731,10 +751,10 @@ test_extremes(void)
     memset(&b, 0, sizeof(breaker_t));
     is_int(trip(&b, 0, 0, HOLD, MAX, 0), SET, "at 0");
     ok(due_at(&b, HOLD), "it blocks for its hold");
-    lease(&b, UINT64_MAX, UINT64_MAX);
-    is_int(position(&b, UINT64_MAX - 1), OPEN, "a lease without end");
+    lease(&b, UINT32_MAX, HOLD + 30000);
+    is_int(position(&b, HOLD + 29999), OPEN, "a lease");
     is_int(settle(&b, 1, SUCCESS, HOLD, 0), NOTHING, "another's token");
-    is_int(settle(&b, UINT64_MAX, SUCCESS, HOLD, 0), CLEARED,
+    is_int(settle(&b, UINT32_MAX, SUCCESS, HOLD, 0), CLEARED,
            "the largest of tokens");
 
     memset(&b, 0, sizeof(breaker_t));
@@ -890,24 +910,24 @@ test_changed(void)
     is_int(b.changed, T + 2, "is later still");
     ok(due_at(&b, T + 2 * HOLD), "and holds from when it came");
 
-    /* a clock that was stepped back */
+    /* a clock that was stepped back by a little */
 
     last = b.changed;
-    is_int(put(&b, T - DAY, HOLD, MAX, 0), REARMED, "set by hand a day before");
+    is_int(put(&b, T - 500, HOLD, MAX, 0), REARMED, "set by hand before that");
     is_int(b.changed, last + 1, "is the later change");
 
-    is_int(end(&b, T - DAY), CLEARED, "and so is");
+    is_int(end(&b, T - 500), CLEARED, "and so is");
     is_int(b.changed, last + 2, "its end");
 
-    is_int(cool(&b, 0, b.changed, T - DAY, 1000), SET, "a temporary one");
+    is_int(cool(&b, 0, b.changed, T - 500, 1000), SET, "a temporary one");
     is_int(b.changed, last + 3, "too");
 
     lease(&b, 1, T);
-    is_int(settle(&b, 1, FAILURE, T - DAY, 0), REARMED, "and its probe");
+    is_int(settle(&b, 1, FAILURE, T - 500, 0), REARMED, "and its probe");
     is_int(b.changed, last + 4, "likewise");
 
     lease(&b, 2, T);
-    is_int(settle(&b, 2, INCONCLUSIVE, T - DAY, 0), FREED,
+    is_int(settle(&b, 2, INCONCLUSIVE, T - 500, 0), FREED,
            "a probe that told nothing");
     is_int(b.changed, last + 4, "is no change");
 
@@ -1150,75 +1170,84 @@ test_resolve(void)
 static void
 test_renew(void)
 {
+    uint32_t   end;
     breaker_t  b;
 
     b = probed(HOLD, MAX);
+    end = (uint32_t) (T + HOLD + 50000);
 
-    renew(&b, 1, T + HOLD + 50000);
-    is_int(b.lease.until, T + HOLD + 50000, "a probe renews its lease");
+    renew(&b, 1, T + HOLD + 20000);
+    is_int(b.leases.until[0], end, "a probe renews its lease");
 
-    renew(&b, 2, T + HOLD + 90000);
-    is_int(b.lease.until, T + HOLD + 50000, "nobody else does");
+    renew(&b, 2, T + HOLD + 60000);
+    is_int(b.leases.until[0], end, "nobody else does");
 
     settle(&b, 1, INCONCLUSIVE, T + HOLD, 0);
-    renew(&b, 0, T + HOLD + 90000);
-    is_int(b.lease.until, T + HOLD + 50000, "nor is none renewed");
+    renew(&b, 0, T + HOLD + 60000);
+    is_int(b.leases.until[0], end, "nor is none renewed");
 
     b = probed(HOLD, MAX);
     b.armed = 0;
-    renew(&b, 1, T + HOLD + 90000);
-    is_int(b.lease.until, T + HOLD + 30000, "nor that of one that is over");
+    renew(&b, 1, T + HOLD + 60000);
+    is_int(b.leases.until[0], (uint32_t) (T + HOLD + 30000),
+           "nor that of one that is over");
 }
 
 
 static void
-test_blocks(void)
+test_ask(void)
 {
     size_t     i;
+    terms_t    terms;
     asker_t    asker;
     breaker_t  b;
 
     static const struct {
         ngx_http_graph_policy_kind_e  kind;
         uint64_t                      credential;
-        ngx_uint_t                    needs_message, probes;
+        unsigned                      may_probe, needs_message, probes;
         const char                   *name;
     } askers[] = {
-        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 5, 1, 1, "a message" },
-        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 5, 0, 1, "a message, of a token" },
-        { NGX_HTTP_GRAPH_POLICY_SEND, 5, 1, 0, "an upload" },
-        { NGX_HTTP_GRAPH_POLICY_SEND, 5, 0, 1, "an upload, of a token" },
-        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 0, 1, 0, "a nameless message" },
-        { NGX_HTTP_GRAPH_POLICY_SEND, 0, 0, 0, "a nameless upload" }
+        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 5, 1, 1, 1, "a message" },
+        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 5, 1, 0, 1, "a message, of a token" },
+        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 5, 0, 1, 0, "one without its body" },
+        { NGX_HTTP_GRAPH_POLICY_SEND, 5, 1, 1, 0, "an upload" },
+        { NGX_HTTP_GRAPH_POLICY_SEND, 5, 1, 0, 1, "an upload, of a token" },
+        { NGX_HTTP_GRAPH_POLICY_MESSAGE, 0, 1, 1, 0, "a nameless message" },
+        { NGX_HTTP_GRAPH_POLICY_SEND, 0, 1, 0, 0, "a nameless upload" }
     };
+
+    memset(&terms, 0, sizeof(terms_t));
 
     for (i = 0; i < sizeof(askers) / sizeof(askers[0]); i++) {
         asker.kind = askers[i].kind;
         asker.credential = askers[i].credential;
+        asker.may_probe = askers[i].may_probe & 1;
         asker.lease = 0;
+        terms.needs_message = askers[i].needs_message & 1;
 
-        is_int(may_probe(askers[i].needs_message, &asker), askers[i].probes,
+        is_int(may_probe(&terms, &asker), askers[i].probes,
                "%s probes or doesn't", askers[i].name);
 
         b = armed(HOLD, MAX);
-        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD - 1), 1,
+        is_int(ask(&b, &terms, &asker, T + HOLD - 1), OPEN,
                "it is blocked by the hold");
         is_int(blocked_until(&b, T), T + HOLD, "as long as that lasts");
-        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD),
-               !askers[i].probes, "then if it may not probe");
+        is_int(ask(&b, &terms, &asker, T + HOLD),
+               askers[i].probes ? DUE : OPEN, "then if it may not probe");
         is_int(blocked_until(&b, T + HOLD), T + HOLD, "no longer by the hold");
 
         lease(&b, 3, T + HOLD + 30000);
-        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD), 1,
+        is_int(ask(&b, &terms, &asker, T + HOLD), OPEN,
                "and by another's lease");
         is_int(blocked_until(&b, T + HOLD), T + HOLD + 30000,
                "as long as that lasts");
 
         asker.lease = 3;
-        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD - 1), 0,
+        is_int(ask(&b, &terms, &asker, T + HOLD - 1), DUE,
                "by its own it goes on");
         asker.lease = 4;
-        is_int(blocks(&b, askers[i].needs_message, &asker, T + HOLD), 1,
+        is_int(ask(&b, &terms, &asker, T + HOLD), OPEN,
                "by one that is no more it doesn't");
     }
 
@@ -1227,52 +1256,63 @@ test_blocks(void)
     memset(&asker, 0, sizeof(asker_t));
     asker.kind = NGX_HTTP_GRAPH_POLICY_READ;
     asker.credential = 5;
+    asker.may_probe = 1;
 
     b = armed(HOLD, MAX);
-    is_int(may_probe(0, &asker), 0, "a read is no probe");
-    is_int(blocks(&b, 1, &asker, T + HOLD - 1), 1, "it waits for the hold");
+    is_int(may_probe(&terms, &asker), 0, "a read is no probe");
+    is_int(ask(&b, &terms, &asker, T + HOLD - 1), OPEN,
+           "it waits for the hold");
     lease(&b, 3, T + HOLD + 30000);
-    is_int(blocks(&b, 1, &asker, T + HOLD), 0, "and passes beside a probe");
+    is_int(ask(&b, &terms, &asker, T + HOLD), CLOSED,
+           "and passes beside a probe");
+
+    /* once Graph's wait is over an upload passes, but proves nothing */
+
+    terms.needs_message = 1;
+    terms.lenient = 1;
+    asker.kind = NGX_HTTP_GRAPH_POLICY_SEND;
+
+    b = armed(HOLD, MAX);
+    is_int(ask(&b, &terms, &asker, T + HOLD - 1), OPEN, "an upload waits");
+    is_int(ask(&b, &terms, &asker, T + HOLD), CLOSED, "and then passes");
+    lease(&b, 3, T + HOLD + 30000);
+    is_int(ask(&b, &terms, &asker, T + HOLD), OPEN, "but beside no probe");
+
+    asker.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+    asker.may_probe = 0;
+    is_int(ask(&b, &terms, &asker, T + HOLD + 30000), OPEN,
+           "a message that mustn't probe doesn't");
 }
 
 
 static void
 test_admit(void)
 {
-    asker_t   asker;
     scales_t  scales;
 
-    asker.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
-    asker.credential = 5;
-    asker.lease = 0;
-
     memset(&scales, 0, sizeof(scales_t));
-    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
+    is_int(admit(&scales), NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
            "nothing blocks");
 
     scales.due = 1;
-    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE,
+    is_int(admit(&scales), NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE,
            "one is due");
-    asker.kind = NGX_HTTP_GRAPH_POLICY_READ;
-    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
-           "which a read doesn't probe");
-    asker.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
 
     /* dry ones show only while no other does */
 
     is_int(weigh(&scales, T + 100, 1), 1, "a dry one is shown");
-    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE,
+    is_int(admit(&scales), NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE,
            "and keeps no probe back");
     is_int(weigh(&scales, T + 50, 1), 0, "a dry one that ends sooner isn't");
     is_int(weigh(&scales, T + 200, 1), 1, "one that ends later is");
     is_int(scales.end, T + 200, "with its end");
 
     scales.due = 0;
-    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN,
+    is_int(admit(&scales), NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN,
            "with none due it would have blocked");
 
     is_int(weigh(&scales, T + 10, 0), 1, "one in force is shown before it");
-    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+    is_int(admit(&scales), NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
            "and blocks");
     is_int(weigh(&scales, T + 10, 0), 0, "of two alike the first is shown");
     is_int(weigh(&scales, T + 300, 1), 0, "a dry one no more");
@@ -1280,7 +1320,7 @@ test_admit(void)
     is_int(scales.end, T + 11, "with its end");
 
     scales.due = 1;
-    is_int(admit(&scales, &asker), NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+    is_int(admit(&scales), NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
            "all must let it pass");
 }
 
@@ -1295,19 +1335,31 @@ test_rank(void)
 
     b = armed(HOLD, MAX);
 
-    is_int(order_of(&b, 0, 0), NGX_HTTP_GRAPH_POLICY_ARMED, "an answer's");
-    is_int(order_of(&b, 0, 1), NGX_HTTP_GRAPH_POLICY_BY_EVENT, "a webhook's");
-    is_int(order_of(&b, 1, 0), NGX_HTTP_GRAPH_POLICY_COOLING, "a cool-down");
-    is_int(order_key(&b, 600000), T + HOLD, "each by its end");
+    is_int(order_of(&b, 0, 0, 0), NGX_HTTP_GRAPH_POLICY_ARMED, "an answer's");
+    is_int(order_of(&b, 0, 1, 0), NGX_HTTP_GRAPH_POLICY_BY_EVENT,
+           "a webhook's");
+    is_int(order_of(&b, 1, 0, 0), NGX_HTTP_GRAPH_POLICY_COOLING,
+           "a cool-down");
+    is_int(order_of(&b, 0, 0, 1), NGX_HTTP_GRAPH_POLICY_BOUND_ARMED,
+           "a token's");
+    is_int(order_of(&b, 1, 0, 1), NGX_HTTP_GRAPH_POLICY_BOUND_COOLING,
+           "a token's cool-down");
+    is_int(order_of(&b, 0, 1, 1), NGX_HTTP_GRAPH_POLICY_BY_EVENT,
+           "a token's, set by hand");
+    is_int(order_key(&b, 600000, T), T + HOLD, "each by its end");
 
     clear(&b, T + 5, T + 5);
-    is_int(order_of(&b, 0, 1), NGX_HTTP_GRAPH_POLICY_IDLE, "one that is over");
-    is_int(order_key(&b, 0), T + 5 + 60000, "by the end of its memory");
-    is_int(order_key(&b, 600000), T + 5 + 600000,
+    is_int(order_of(&b, 0, 1, 0), NGX_HTTP_GRAPH_POLICY_IDLE,
+           "one that is over");
+    is_int(order_of(&b, 0, 0, 1), NGX_HTTP_GRAPH_POLICY_BOUND_IDLE,
+           "a token's that is over");
+    is_int(order_key(&b, 0, T), T + 5 + 60000, "by the end of its memory");
+    is_int(order_key(&b, 600000, T), T + 5 + 600000,
            "which is longer where late events come");
 
     {
         const ngx_http_graph_policy_rank_e  ranks[] = {
+            rank(NGX_HTTP_GRAPH_POLICY_BOUND_ARMED, T, T),
             NGX_HTTP_GRAPH_POLICY_LEAVES_CONVERSATION,
             rank(NGX_HTTP_GRAPH_POLICY_COOLING, T + 1, T),
             NGX_HTTP_GRAPH_POLICY_LEAVES_LINK,
@@ -1324,9 +1376,19 @@ test_rank(void)
                i);
         }
 
-        is_int(rank(NGX_HTTP_GRAPH_POLICY_COOLING, T, T), ranks[1],
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_BOUND_IDLE, T + 1, T), ranks[0],
+               "a token's memory leaves first");
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_BOUND_COOLING, T, T), ranks[0],
+               "so does a token's cool-down that is over");
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_BOUND_COOLING, T + 1, T), ranks[2],
+               "one that isn't leaves as everyone's");
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_BOUND_ARMED, T + 1, T), ranks[7],
+               "and so does one that isn't due");
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_CONFIRMING, T, T), ranks[8],
+               "one that waits for a status leaves last");
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_COOLING, T, T), ranks[2],
                "a cool-down that is over leaves as one that isn't");
-        is_int(rank(NGX_HTTP_GRAPH_POLICY_IDLE, T, T), ranks[3],
+        is_int(rank(NGX_HTTP_GRAPH_POLICY_IDLE, T, T), ranks[4],
                "so does a memory");
     }
 
@@ -1421,8 +1483,9 @@ test_any(void)
             break;
 
         case 4:
-            if (below(8) == 0 && make_due(&b, now)) {
-                bad += before != OPEN || position(&b, now) != DUE;
+            if (below(8) == 0) {
+                bad += make_due(&b, now) && before != OPEN;
+                bad += before != CLOSED && position(&b, now) != DUE;
                 continue;
             }
 
@@ -1445,20 +1508,20 @@ test_any(void)
 
         case SET:
         case REARMED:
-            bad += after != OPEN || b.lease.token != 0
+            bad += after != OPEN || b.leases.holder.message != 0
                    || b.changed != ngx_max(now, was.changed + 1)
                    || b.holds == 0 || b.until < now + b.hold
                    || b.until > now + b.hold + b.hold / 10;
             break;
 
         case CLEARED:
-            bad += after != CLOSED || b.lease.token != 0
+            bad += after != CLOSED || b.leases.holder.message != 0
                    || b.changed != ngx_max(now, was.changed + 1)
                    || b.until < now + 60000;
             break;
 
         case FREED:
-            bad += after != OPEN || b.lease.token != 0
+            bad += after != OPEN || b.leases.holder.message != 0
                    || b.changed != was.changed
                    || b.hold != was.hold || b.until > now + 5000;
             break;
@@ -1506,7 +1569,7 @@ main(void)
     test_frozen();
     test_resolve();
     test_renew();
-    test_blocks();
+    test_ask();
     test_admit();
     test_rank();
     test_any();

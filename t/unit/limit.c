@@ -13,6 +13,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_rules.h"
 #include "tap.h"
 
 

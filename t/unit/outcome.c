@@ -42,6 +42,15 @@
 #define SUCCESS       NGX_HTTP_GRAPH_POLICY_SUCCESS
 #define FAILURE       NGX_HTTP_GRAPH_POLICY_FAILURE
 #define INCONCLUSIVE  NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE
+#define NO_PROBE      NGX_HTTP_GRAPH_POLICY_NO_PROBE
+#define UNCONFIRMED   NGX_HTTP_GRAPH_POLICY_UNCONFIRMED
+
+#define ACCEPTED        NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED
+#define TOKEN_WORKS     NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL
+#define PROVES_NOTHING  NGX_HTTP_GRAPH_POLICY_PROOF_NOTHING
+#define NO_ANSWER       NGX_HTTP_GRAPH_POLICY_PROOF_NONE
+#define LEFT            NGX_HTTP_GRAPH_POLICY_PROOF_LEFT
+#define ERROR           NGX_HTTP_GRAPH_POLICY_PROOF_ERROR
 
 #define BILLING       NGX_HTTP_GRAPH_POLICY_BILLING
 #define OTHER         NGX_HTTP_GRAPH_POLICY_OTHER
@@ -51,6 +60,8 @@
 #define outcome_of(...)  ngx_http_graph_policy_outcome(__VA_ARGS__)
 #define of_request(...)  ngx_http_graph_policy_outcome_of_request(__VA_ARGS__)
 #define of_probe(...)    ngx_http_graph_policy_outcome_of_probe(__VA_ARGS__)
+#define of_status(...)   ngx_http_graph_policy_outcome_of_status(__VA_ARGS__)
+#define terms_of(...)    ngx_http_graph_policy_outcome_terms(__VA_ARGS__)
 #define covered_by(...)  ngx_http_graph_policy_outcome_covered(__VA_ARGS__)
 
 
@@ -60,6 +71,8 @@ typedef ngx_http_graph_policy_outcome_t  outcome_t;
 typedef ngx_http_graph_policy_asked_t    asked_t;
 typedef ngx_http_graph_policy_known_t    known_t;
 typedef ngx_http_graph_policy_covered_t  covered_t;
+typedef ngx_http_graph_policy_probed_t   probed_t;
+typedef ngx_http_graph_policy_terms_t    terms_t;
 
 
 /* a location that does all there is, with a hold of each kind of its own */
@@ -71,6 +84,7 @@ limits(void)
 
     limits.hold = 10000;
     limits.hold_max = 900000;
+    limits.confirm = 10000;
     limits.conversation_hold = 700000;
     limits.cooldown = 1;
 
@@ -318,60 +332,132 @@ test_covered(void)
 }
 
 
+/* docs/decisions.md has these rows as a table */
+
 static void
 test_probe(void)
 {
+    size_t     i, k;
+    probed_t   probed;
     verdict_t  verdict;
 
-    verdict = verdict_of(FATAL, BY_PHONE);
-    is_int(of_probe(&verdict, PHONE, BILLING), FAILURE, "the same reason");
-    is_int(of_probe(&verdict, CREDENTIAL, BILLING), FAILURE, "of a token, too");
-    is_int(of_probe(&verdict, PHONE, OTHER), INCONCLUSIVE, "another reason");
-    is_int(of_probe(&verdict, CREDENTIAL, OTHER), SUCCESS,
-           "proves that the token works");
+    static const struct {
+        ngx_http_graph_policy_proof_e          proof;
+        int                                    category, bound, same;
+        ngx_http_graph_policy_probe_outcome_e  credential, others;
+        const char                            *name;
+    } rows[] = {
+        { ACCEPTED, 0, 0, 0, SUCCESS, SUCCESS, "an accepted message" },
+        { TOKEN_WORKS, 0, 0, 0, SUCCESS, INCONCLUSIVE,
+          "another proof of the token" },
+        { PROVES_NOTHING, 0, 0, 0, INCONCLUSIVE, INCONCLUSIVE,
+          "a 2xx that proves nothing" },
+        { NO_ANSWER, 0, 0, 0, INCONCLUSIVE, INCONCLUSIVE, "no answer" },
+        { LEFT, 0, 0, 0, NO_PROBE, NO_PROBE, "a client that left before" },
+        { ERROR, FATAL, 0, 1, FAILURE, FAILURE, "an error that sets it" },
+        { ERROR, FATAL, 1, 1, FAILURE, FAILURE,
+          "an error that sets it, of this token" },
+        { ERROR, FATAL, 0, 0, SUCCESS, INCONCLUSIVE, "another fatal one" },
+        { ERROR, FATAL, 1, 0, SUCCESS, NO_PROBE, "a token's" },
+        { ERROR, TEMPORARY, 0, 0, SUCCESS, INCONCLUSIVE, "a temporary one" },
+        { ERROR, TEMPORARY, 0, 1, SUCCESS, INCONCLUSIVE,
+          "a temporary one of the same reason" },
+        { ERROR, CONTEXT, 0, 0, SUCCESS, INCONCLUSIVE, "a conversation's" },
+        { ERROR, REQUEST, 0, 0, SUCCESS, NO_PROBE, "the request's own" },
+        { ERROR, UNCLASSIFIED, 0, 0, INCONCLUSIVE, INCONCLUSIVE,
+          "what can't be classified" },
+        { ERROR, IGNORE, 0, 0, INCONCLUSIVE, INCONCLUSIVE, "what is ignored" }
+    };
 
-    verdict.category = TEMPORARY;
-    is_int(of_probe(&verdict, PHONE, BILLING), INCONCLUSIVE,
-           "a temporary one proves nothing");
-    is_int(of_probe(&verdict, CREDENTIAL, BILLING), SUCCESS,
-           "but of the token");
-    verdict.category = REQUEST;
-    is_int(of_probe(&verdict, CREDENTIAL, BILLING), SUCCESS,
-           "as does a mistake of the request");
+    static const ngx_http_graph_policy_key_e  others[] = {
+        ACCOUNT, ONE_PHONE, PHONE, CONVERSATION
+    };
 
-    verdict.category = UNCLASSIFIED;
-    is_int(of_probe(&verdict, CREDENTIAL, BILLING), INCONCLUSIVE,
-           "what can't be classified says nothing");
-    verdict.category = IGNORE;
-    is_int(of_probe(&verdict, CREDENTIAL, BILLING), INCONCLUSIVE,
-           "nor what is ignored");
+    memset(&probed, 0, sizeof(probed_t));
+    probed.fatal = 1;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        verdict = verdict_of(rows[i].category, BY_PHONE);
+        verdict.bound = (rows[i].bound != 0);
+        probed.same = (rows[i].same != 0);
+        probed.kind = CREDENTIAL;
+
+        is_int(of_probe(rows[i].proof, &verdict, &probed), rows[i].credential,
+               "%s: of a token", rows[i].name);
+
+        for (k = 0; k < sizeof(others) / sizeof(others[0]); k++) {
+            probed.kind = others[k];
+            is_int(of_probe(rows[i].proof, &verdict, &probed), rows[i].others,
+                   "%s: of kind %d", rows[i].name, (int) others[k]);
+        }
+    }
 
     verdict = verdict_of(FATAL, BY_PHONE);
     verdict.matched = 0;
-    is_int(of_probe(&verdict, PHONE, BILLING), INCONCLUSIVE,
-           "nor what no row knows");
+    is_int(of_probe(ERROR, &verdict, &probed), INCONCLUSIVE,
+           "what no row knows says nothing");
+
+    verdict = verdict_of(FATAL, BY_PHONE);
+    probed.same = 1;
+    probed.fatal = 0;
+    is_int(of_probe(ERROR, &verdict, &probed), INCONCLUSIVE,
+           "a fatal error doesn't double a wait");
+
+    probed.fatal = 1;
+    probed.confirmed = 1;
+    is_int(of_probe(ACCEPTED, NULL, &probed), UNCONFIRMED,
+           "where a status has to come, accepted is not yet over");
+    is_int(of_probe(TOKEN_WORKS, NULL, &probed), INCONCLUSIVE,
+           "and less than that is no more than elsewhere");
 }
 
 
 static void
-test_needs_message(void)
+test_status(void)
 {
-    size_t  i;
+    verdict_t  verdict;
+
+    is_int(of_status(NULL, BILLING), SUCCESS, "sent, delivered or read");
+
+    verdict = verdict_of(FATAL, BY_PHONE);
+    is_int(of_status(&verdict, BILLING), FAILURE, "failed, the same reason");
+    is_int(of_status(&verdict, OTHER), INCONCLUSIVE, "failed for another");
+
+    verdict.category = TEMPORARY;
+    is_int(of_status(&verdict, BILLING), INCONCLUSIVE,
+           "the same reason, temporary");
+    verdict = verdict_of(FATAL, BY_PHONE);
+    verdict.matched = 0;
+    is_int(of_status(&verdict, BILLING), INCONCLUSIVE,
+           "failed with what no row knows");
+}
+
+
+static void
+test_terms(void)
+{
+    size_t   i;
+    terms_t  terms;
 
     static const ngx_uint_t  kinds[] = {
         ACCOUNT, ONE_PHONE, PHONE, CONVERSATION
     };
 
     for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        is_int(ngx_http_graph_policy_outcome_needs_message(FATAL, kinds[i]),
-               1, "a fatal state of kind %d needs a message", (int) kinds[i]);
-        is_int(ngx_http_graph_policy_outcome_needs_message(TEMPORARY,
-                                                           kinds[i]),
-               0, "a temporary one any send");
+        terms_of(FATAL, kinds[i], 7, &terms);
+        is_int(terms.needs_message, 1, "a state of kind %d needs a message",
+               (int) kinds[i]);
+        is_int(terms.lenient, 0, "and lets nothing else pass");
+        is_int(terms.setter, 7, "but knows who has set it");
+
+        terms_of(TEMPORARY, kinds[i], 7, &terms);
+        is_int(terms.needs_message, 1, "a temporary one needs a message, too");
+        is_int(terms.lenient, 1, "but lets pass what isn't one");
+        is_int(terms.setter, 0, "and is probed by one alone");
     }
 
-    is_int(ngx_http_graph_policy_outcome_needs_message(FATAL, CREDENTIAL), 0,
-           "and a token any send");
+    terms_of(FATAL, CREDENTIAL, 0, &terms);
+    is_int(terms.needs_message, 0, "a token needs any send");
 }
 
 
@@ -385,7 +471,8 @@ main(void)
     test_request();
     test_covered();
     test_probe();
-    test_needs_message();
+    test_status();
+    test_terms();
 
     return tap_done();
 }

@@ -22,6 +22,8 @@
                "\"status\":400,\"source\":\"answer\",\"armed\":true,"         \
                "\"since\":1,\"until\":2,\"changed\":3,\"hold\":4,\"max\":5,"  \
                "\"holds\":6,\"blocked\":7}"
+#define NAMED  "{\"link\":\"1\",\"account\":\"2\",\"number\":"             \
+               "\"0000000000abcdef\",\"confirmed\":3}"
 #define LINK   "{\"link\":\"1\",\"account\":\"2\",\"confirmed\":3}"
 
 
@@ -121,6 +123,16 @@ lines(void)
     set_text(&record.key, "1");
     is_line(&record, STATE "\n", "a state");
 
+    record.setter = 0xabcdef;
+    record.confirm = 8;
+    is_line(&record, "{\"state\":\"phone\",\"key\":\"1\","
+            "\"setter\":\"0000000000abcdef\",\"category\":\"fatal\","
+            "\"reason\":\"phone-disconnected\",\"code\":133010,"
+            "\"status\":400,\"source\":\"answer\",\"armed\":true,"
+            "\"since\":1,\"until\":2,\"changed\":3,\"hold\":4,"
+            "\"max\":5,\"confirm\":8,\"holds\":6,\"blocked\":7}\n",
+            "a state that knows who has set it");
+
     /* the longest there can be */
 
     memset(record.key.data, '9', NGX_HTTP_GRAPH_POLICY_RECORD_TEXT);
@@ -167,6 +179,9 @@ lines(void)
     set_text(&record.account, "2");
     record.confirmed = 3;
     is_line(&record, LINK "\n", "a link");
+
+    record.number = 0xabcdef;
+    is_line(&record, NAMED "\n", "a link with a number");
 
     ngx_http_graph_policy_record_init(&record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_END);
@@ -268,6 +283,7 @@ refused(void)
         "{\"link\":\"a\",\"account\":\"2\",\"confirmed\":1}",
         "{\"link\":\"1\",\"account\":\"\",\"confirmed\":1}",
         "{\"link\":\"1\",\"account\":\"a/b\",\"confirmed\":1}",
+        "{\"link\":\"1\",\"account\":\"2\",\"number\":\"1\",\"confirmed\":1}",
         "{\"link\":\"1\",\"confirmed\":1}",
         "{\"link\":\"1\",\"account\":\"2\",\"confirmed\":1,"
         "\"key\":\"a\"}", "\xff", "{\"\xff\":1,\"lines\":1}"
@@ -315,6 +331,10 @@ accepted(void)
     is_int(record.type, NGX_HTTP_GRAPH_POLICY_RECORD_LINK, "is one");
     is_int(record.confirmed, 3, "confirmed");
     is_mem(record.account.data, record.account.len, "2", 1, "its account");
+    ok(record.number == 0, "and no number");
+
+    is_int(read_text(NAMED, &record), NGX_OK, "a link with a number");
+    ok(record.number == 0xabcdef, "the number");
 }
 
 

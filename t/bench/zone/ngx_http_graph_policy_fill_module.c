@@ -185,9 +185,9 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
     failure.hold = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
     failure.max = NGX_HTTP_GRAPH_POLICY_FILL_HOLD;
 
-    /* nobody wants a line of each in the log */
+    /* a line in the log for each would be most of what is measured */
 
-    ngx_memzero(&changes, sizeof(ngx_http_graph_policy_changes_t));
+    changes.request = r;
     changes.log = r->connection->log;
     changes.level = NGX_LOG_DEBUG;
 
@@ -285,8 +285,7 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_graph_policy_fill_time(zone, senders, n,
-                                        NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
-                                        &found)
+                                        NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK, &found)
         != NGX_OK
         || ngx_http_graph_policy_fill_time(zone, senders + n, n,
                                            NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
@@ -321,8 +320,8 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     start = ngx_http_graph_policy_fill_clock();
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_graph_policy_zone_admit(zone, &senders[i].query, now,
-                                             &cover, &view)
+        if (ngx_http_graph_policy_zone_admit(zone, &senders[i].query,
+                                             now, &cover, &view)
             != expect)
         {
             unexpected++;
@@ -332,7 +331,7 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     *ns = (ngx_http_graph_policy_fill_clock() - start) / ngx_max(n, 1);
 
     CALLGRIND_DUMP_STATS_AT(expect == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
-                            ? "found" : "unknown");
+                           ? "found" : "unknown");
     CALLGRIND_STOP_INSTRUMENTATION;
 
     return unexpected ? NGX_ERROR : NGX_OK;
@@ -408,10 +407,11 @@ ngx_http_graph_policy_fill_phone(ngx_http_graph_policy_zone_t *zone,
 {
     ngx_http_graph_policy_identity_t  *id;
 
-    id = &sender->query.identity;
-
     ngx_memzero(&sender->query, sizeof(ngx_http_graph_policy_query_t));
+
     sender->query.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+
+    id = &sender->query.identity;
 
     id->phone.data = sender->phone;
     id->phone.len = ngx_sprintf(sender->phone, "%uL", number) - sender->phone;

@@ -1,7 +1,8 @@
 package GraphPolicy::Api;
 
-# A client of graph_policy_api that looks at every answer: what each of them has
-# to have, and mustn't have, is checked all the way and told by is_clean().
+# A client of graph_policy_api that checks every answer: is_clean() fails if one
+# of them lacked something that all must have, or had something that none may
+# have.
 #
 #   my $api = GraphPolicy::Api->new(port => $nginx->port, base => '/graph/',
 #       secrets => ['the-token', '16505551234']);
@@ -11,8 +12,8 @@ package GraphPolicy::Api;
 #   $api->delete("zones/z/states/$id");
 #   $api->is_refused('GET', 'zones/none', 404, 'a zone that is not there');
 #
-# An answer is that of GraphPolicy::request, with "json" more: the body as data,
-# undef if it is none.
+# An answer is that of GraphPolicy::request, and has the member "json" as well:
+# the body as data, or undef if it isn't JSON.
 
 use strict;
 use warnings;

@@ -1,7 +1,7 @@
 package GraphPolicy::Daemon;
 
-# An nginx that left its parent, which is what one has to be to take USR2: a
-# binary upgrade, or, with the same binary, all of it but the other binary.
+# An nginx that has left its parent, as nginx ignores USR2 otherwise. With USR2
+# it does a binary upgrade, to the same binary.
 #
 #   my $nginx = GraphPolicy::Daemon->start(http => ..., workers => 2);
 #   my $old = $nginx->pid;

@@ -1,7 +1,8 @@
 package GraphPolicy::Graph;
 
 # The Graph API of the tests, or an application: one process that gives each
-# request the answer that it was told to, and keeps what came, byte for byte.
+# request the answer that the test has chosen, and records the requests, byte
+# for byte.
 #
 #   my $graph = GraphPolicy::Graph->start;
 #   ... port $graph->port ...

@@ -1,7 +1,7 @@
 package GraphPolicy::Kept;
 
-# A proxy that keeps the states of its zone "z" in a file: what it knows, what
-# is in the file by now, and the ways in which it ends.
+# A proxy that keeps the states of its zone "z" in a file. Its methods return
+# the states that it knows and those in the file, and end it in various ways.
 #
 #   my $kept = GraphPolicy::Kept->new;          # $kept->file, $kept->dir
 #   $kept->start(secrets => [...], http => <<"END");

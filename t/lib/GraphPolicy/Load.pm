@@ -10,13 +10,13 @@ package GraphPolicy::Load;
 #   ...
 #   my @answers = $load->stop;
 #
-# "next" says what the next request is; it is called in the other process, and
-# what it returns is for GraphPolicy::start_request. Each of the "processes" (2)
-# has so many requests "at_once" (4) under way. Whose connection is refused is
-# sent again, whatever else becomes of it is an answer: that of GraphPolicy::
-# request without its body, with "name" and "kind", and "bytes", how many came.
+# "next" is called in the other process for each request; it returns arguments
+# for GraphPolicy::start_request. Each of the "processes" (2) has "at_once" (4)
+# requests under way. A request whose connection is refused is sent again. Any
+# other outcome is an answer: that of GraphPolicy::request without its body, and
+# with "name", "kind" and "bytes", the number of bytes received.
 #
-# A load ends by itself after so many "seconds" (20), or with the test.
+# A load ends by itself after "seconds" (20), or with the test.
 
 use strict;
 use warnings;

@@ -26,12 +26,12 @@ package GraphPolicy::Webhook;
 #
 # In "http" SECRETS is a file with the lines of "secrets", SECRETS2 one with
 # those of "secrets2", and so on; APP is the port of the application. Both it
-# and the Graph API are a GraphPolicy::Graph: what a request gets is up to
-# its header X-Mock (option "script"), and all that came is kept, byte for
+# and the Graph API are a GraphPolicy::Graph: the header X-Mock of a request
+# (option "script") chooses its answer, and all requests are recorded, byte for
 # byte.
 #
-# An answer has a member "seen" more: how many requests reached the application
-# (deliver) or the Graph API (send) by it.
+# An answer has the member "seen" as well: the number of requests that have
+# reached the application (deliver) or the Graph API (send) because of it.
 
 use strict;
 use warnings;

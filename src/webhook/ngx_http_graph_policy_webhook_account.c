@@ -1,0 +1,197 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * What became of an account, or of one of its numbers, as an account_update
+ * tells it.
+ *
+ * Lock rule: none of its own, the zone is told of one phone at a time.
+ * Memory: none of its own.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_payload.h"
+#include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_webhook_learning.h"
+#include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
+
+
+/*
+ * Phones that the account events of one payload can mark, far more than Meta's
+ * have: as many events as fit into one, times all phones, would take minutes.
+ */
+#define NGX_HTTP_GRAPH_POLICY_MARKED  10000
+
+
+static void ngx_http_graph_policy_learn_phones(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t resolved);
+static void ngx_http_graph_policy_learn_phone(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t resolved);
+
+
+void
+ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning)
+{
+    ngx_http_graph_policy_facts_t    facts;
+    ngx_http_graph_policy_verdict_t  verdict;
+
+    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
+
+    verdict.category = NGX_HTTP_GRAPH_POLICY_FATAL;
+    verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT;
+    verdict.reason = NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED;
+    verdict.matched = 1;
+
+    if (learning->change->numbered) {
+        verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
+    }
+
+    switch (learning->change->event) {
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_DISCONNECTED:
+        verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
+        verdict.reason = NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED;
+
+        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
+        ngx_http_graph_policy_learn_phones(learning, &verdict, 0);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_RECONNECTED:
+        verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
+        verdict.reason = NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED;
+
+        ngx_http_graph_policy_learn_phones(learning, &verdict, 1);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED:
+        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
+
+        if (learning->change->numbered) {
+            ngx_http_graph_policy_learn_phones(learning, &verdict, 0);
+
+        } else if (learning->trusted) {
+            ngx_http_graph_policy_learn_failure(learning, &facts, &verdict,
+                                                learning->time);
+        }
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_REINSTATED:
+        if (!learning->change->numbered) {
+            ngx_http_graph_policy_learn_resolved(learning,
+                                     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT,
+                                     NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED);
+        }
+
+        ngx_http_graph_policy_learn_phones(learning, &verdict, 1);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE:
+        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
+        break;
+
+    default: /* NGX_HTTP_GRAPH_POLICY_EVENT_OTHER */
+        break;
+    }
+}
+
+
+/*
+ * Of the phone with the number that the event is about, else of all that are
+ * known of the account.  A number that nobody has taught may be any of them,
+ * and blocks none.
+ */
+
+static void
+ngx_http_graph_policy_learn_phones(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t resolved)
+{
+    u_char                             data[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    ngx_str_t                          phone, account;
+    ngx_http_graph_policy_zone_t      *zone;
+    ngx_http_graph_policy_change_t    *change;
+    ngx_http_graph_policy_identity_t  *id;
+
+    if (!learning->trusted) {
+        return;
+    }
+
+    id = &learning->identity;
+    zone = learning->ctx->zone;
+    change = learning->change;
+
+    account = id->account;
+    phone.data = data;
+    phone.len = 0;
+
+    if (change->numbered) {
+
+        if (change->number.len == 0) {
+            return;
+        }
+
+        id->number = ngx_http_graph_policy_zone_fingerprint(zone,
+                                                            &change->number);
+
+        if (ngx_http_graph_policy_zone_numbered(zone, id, &phone) == NGX_OK) {
+            id->phone = phone;
+            ngx_http_graph_policy_learn_phone(learning, verdict, resolved);
+        }
+
+        return;
+    }
+
+    while (learning->marked < NGX_HTTP_GRAPH_POLICY_MARKED
+           && ngx_http_graph_policy_zone_next_phone(zone, &account, &phone)
+              == NGX_OK)
+    {
+        learning->marked++;
+        learning->room -= (learning->room != 0);
+
+        ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
+        id->account = account;
+        id->phone = phone;
+
+        ngx_http_graph_policy_learn_phone(learning, verdict, resolved);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_learn_phone(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t resolved)
+{
+    ngx_http_graph_policy_facts_t  facts;
+
+    if (!resolved) {
+        ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
+
+        ngx_http_graph_policy_learn_failure(learning, &facts, verdict,
+                                            learning->time);
+        return;
+    }
+
+    ngx_http_graph_policy_learn_resolved(learning,
+                                         NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+                                         verdict->reason);
+
+    if (verdict->reason != NGX_HTTP_GRAPH_POLICY_ACCOUNT_RESTRICTED) {
+        return;
+    }
+
+    /* what was set while nobody knew whose phone it is */
+
+    ngx_http_graph_policy_learn_resolved(learning,
+                                    NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
+                                    verdict->reason);
+}
