@@ -285,7 +285,8 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_graph_policy_fill_time(zone, senders, n,
-                                        NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK, &found)
+                                        NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+                                        &found)
         != NGX_OK
         || ngx_http_graph_policy_fill_time(zone, senders + n, n,
                                            NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
@@ -306,13 +307,18 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
     ngx_http_graph_policy_admission_e expect, ngx_uint_t *ns)
 {
-    uint64_t                        start, now;
-    ngx_uint_t                      i, unexpected;
-    ngx_http_graph_policy_view_t    view;
-    ngx_http_graph_policy_cover_t   cover;
+    uint64_t                         start, now;
+    ngx_uint_t                       i, unexpected;
+    ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_cover_t    cover;
+    ngx_http_graph_policy_changes_t  changes;
 
     now = (uint64_t) ngx_time() * 1000;
     unexpected = 0;
+
+    ngx_memzero(&changes, sizeof(ngx_http_graph_policy_changes_t));
+    changes.log = ngx_cycle->log;
+    changes.level = NGX_LOG_DEBUG;
 
     CALLGRIND_START_INSTRUMENTATION;
     CALLGRIND_ZERO_STATS;
@@ -321,7 +327,7 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
 
     for (i = 0; i < n; i++) {
         if (ngx_http_graph_policy_zone_admit(zone, &senders[i].query,
-                                             now, &cover, &view)
+                                             now, &changes, &cover, &view)
             != expect)
         {
             unexpected++;
