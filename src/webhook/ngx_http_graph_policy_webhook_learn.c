@@ -426,7 +426,6 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
     time_t                             when;
     ngx_str_t                          names[NGX_HTTP_GRAPH_POLICY_NNAMES];
     ngx_uint_t                         i, n;
-    ngx_array_t                       *rules;
     ngx_http_graph_policy_item_t      *item;
     ngx_http_graph_policy_facts_t      facts;
     ngx_http_graph_policy_verdict_t    verdict;
@@ -441,12 +440,7 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
     facts.has_code = learning->error->has_code;
     facts.has_subcode = learning->error->has_subcode;
 
-    rules = learning->glcf->rules;
-
-    ngx_http_graph_policy_rules_decide(&facts,
-                                       (rules != NULL) ? rules->elts : NULL,
-                                       (rules != NULL) ? rules->nelts : 0,
-                                       &verdict);
+    ngx_http_graph_policy_rules_decide(&facts, learning->glcf->ruleset, &verdict);
 
     ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
 

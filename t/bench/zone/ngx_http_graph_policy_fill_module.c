@@ -176,7 +176,7 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
     facts.trace_len = sizeof("AFakeTraceId00000000000") - 1;
     ngx_memcpy(facts.trace, "AFakeTraceId00000000000", facts.trace_len);
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &verdict);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &verdict);
 
     ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
     failure.verdict = &verdict;
