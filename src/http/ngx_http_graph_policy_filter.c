@@ -292,7 +292,7 @@ ngx_http_graph_policy_registered(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_endpoint_t   endpoint;
 
-    /* Nearly no request registers a phone, so the path's end is looked at first. */
+    /* Nearly no request registers a phone, so the path isn't split for it. */
 
     if (r->method != NGX_HTTP_POST
         || !ngx_http_graph_policy_ends_with(&r->uri, "/register"))

@@ -9,9 +9,9 @@
  * with the upstream's tagged answers.
  *
  * Lock rule: none, the state was copied under the lock.  Memory: the
- * request's pool; the worker keeps the last few bodies, each in a place of its
- * own for the worker's life.  Nothing of a body enters a header or an answer but numbers
- * and the trace id, which the json room has checked.
+ * request's pool; the worker keeps the last few bodies for its life.  Nothing
+ * of a body enters a header or an answer but numbers and the trace id, which
+ * the json room has checked.
  */
 
 

@@ -103,7 +103,7 @@ ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
 
 
 /*
- * Nearly every request is a POST of ".../{digits}/messages", which is recognized
+ * Nearly every request is a POST of ".../{digits}/messages", which is known
  * without splitting the path.
  */
 

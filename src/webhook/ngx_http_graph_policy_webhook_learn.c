@@ -440,7 +440,8 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
     facts.has_code = learning->error->has_code;
     facts.has_subcode = learning->error->has_subcode;
 
-    ngx_http_graph_policy_rules_decide(&facts, learning->glcf->ruleset, &verdict);
+    ngx_http_graph_policy_rules_decide(&facts, learning->glcf->ruleset,
+                                       &verdict);
 
     ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
 

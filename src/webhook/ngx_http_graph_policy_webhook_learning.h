@@ -48,7 +48,6 @@ struct ngx_http_graph_policy_learning_s {
 
     /* of the open change */
     ngx_http_graph_policy_identity_t         identity;  /* account, phone */
-    ngx_http_graph_policy_changes_t          changes;   /* of one call */
     uint64_t                                 now;
     time_t                                   time;      /* entry's, or 0 */
     time_t                                   oldest;    /* of who wrote, or 0 */
@@ -57,6 +56,9 @@ struct ngx_http_graph_policy_learning_s {
 
     /* all is learnt, and whether receiving is paused is asked */
     unsigned                                 learnt:1;
+
+    /* of one call; the last member, as it is large and isn't zeroed */
+    ngx_http_graph_policy_changes_t          changes;
 };
 
 
