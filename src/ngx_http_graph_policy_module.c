@@ -136,7 +136,7 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       &ngx_http_graph_policy_pauses },
 
     { ngx_string("graph_policy_hold"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
       ngx_http_graph_policy_set_hold,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -321,6 +321,7 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
     conf->log_level = NGX_CONF_UNSET_UINT;
     conf->hold = NGX_CONF_UNSET_MSEC;
     conf->hold_max = NGX_CONF_UNSET_MSEC;
+    conf->confirm = NGX_CONF_UNSET_MSEC;
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->accept_encoding = NGX_CONF_UNSET;
     conf->cooldown = NGX_CONF_UNSET;
@@ -364,6 +365,8 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->log_level, prev->log_level, NGX_LOG_ERR);
     ngx_conf_merge_msec_value(conf->hold, prev->hold, 10000);
     ngx_conf_merge_msec_value(conf->hold_max, prev->hold_max, 900000);
+    ngx_conf_merge_msec_value(conf->confirm, prev->confirm,
+                              NGX_HTTP_GRAPH_POLICY_CONFIRM);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
                               64 * 1024);
     ngx_conf_merge_value(conf->accept_encoding, prev->accept_encoding, 1);

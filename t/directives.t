@@ -1135,9 +1135,9 @@ graph_policy_hold;
 invalid number of arguments in "graph_policy_hold" directive
 
 
-=== graph_policy_hold takes two arguments at most
+=== graph_policy_hold takes three arguments at most
 --- config
-graph_policy_hold 1s max=2s 3s;
+graph_policy_hold 1s max=2s confirm=3s 4s;
 --- emerg
 invalid number of arguments in "graph_policy_hold" directive
 
@@ -1223,14 +1223,14 @@ invalid value "max=1m" in "graph_policy_hold" directive, it must be a time from 
 --- config
 graph_policy_hold 10s 1m;
 --- emerg
-invalid value "1m" in "graph_policy_hold" directive, it must be "max=TIME", a time from "1ms" to "24h"
+invalid value "1m" in "graph_policy_hold" directive, it must be "max=TIME" or "confirm=TIME", a time from "1ms" to "24h"
 
 
 === graph_policy_hold has no min
 --- config
 graph_policy_hold 10s min=1s;
 --- emerg
-invalid value "min=1s" in "graph_policy_hold" directive, it must be "max=TIME", a time from "1ms" to "24h"
+invalid value "min=1s" in "graph_policy_hold" directive, it must be "max=TIME" or "confirm=TIME", a time from "1ms" to "24h"
 
 
 === graph_policy_hold, an empty max
@@ -1266,6 +1266,41 @@ invalid value "max=25h" in "graph_policy_hold" directive, it must be "max=TIME",
 graph_policy_hold 10s max=9999ms;
 --- emerg
 invalid value "max=9999ms" in "graph_policy_hold" directive, it must be not less than the hold
+
+
+=== graph_policy_hold, two maxima
+--- config
+graph_policy_hold 10s max=1m max=2m;
+--- emerg
+duplicate parameter "max=" in "graph_policy_hold" directive
+
+
+=== graph_policy_hold, an empty time to confirm
+--- config
+graph_policy_hold 10s confirm=;
+--- emerg
+invalid value "confirm=" in "graph_policy_hold" directive, it must be "confirm=TIME", a time from "1ms" to "24h"
+
+
+=== graph_policy_hold, no time to confirm
+--- config
+graph_policy_hold 10s max=1m confirm=0;
+--- emerg
+invalid value "confirm=0" in "graph_policy_hold" directive, it must be "confirm=TIME", a time from "1ms" to "24h"
+
+
+=== graph_policy_hold, too long a time to confirm
+--- config
+graph_policy_hold 10s confirm=25h max=1m;
+--- emerg
+invalid value "confirm=25h" in "graph_policy_hold" directive, it must be "confirm=TIME", a time from "1ms" to "24h"
+
+
+=== graph_policy_hold, two times to confirm
+--- config
+graph_policy_hold 10s confirm=1s confirm=1s;
+--- emerg
+duplicate parameter "confirm=" in "graph_policy_hold" directive
 
 
 === graph_policy_hold twice

@@ -347,7 +347,13 @@ ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_graph_policy_loc_conf_t *glcf = conf;
 
-    ngx_str_t  *value;
+    size_t       skip;
+    ngx_str_t   *value, *max;
+    ngx_uint_t   i;
+    ngx_msec_t  *time;
+    const char  *allowed;
+
+    max = NULL;
 
     if (glcf->hold != NGX_CONF_UNSET_MSEC) {
         return "is duplicate";
@@ -362,23 +368,47 @@ ngx_http_graph_policy_set_hold(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                              NGX_HTTP_GRAPH_POLICY_TIMES);
     }
 
-    if (cf->args->nelts == 2) {
-        glcf->hold_max = ngx_max(glcf->hold, 900000);
-        return NGX_CONF_OK;
-    }
+    for (i = 2; i < cf->args->nelts; i++) {
 
-    if (ngx_strncmp(value[2].data, "max=", 4) != 0
-        || ngx_http_graph_policy_hold_time(&value[2], 4, &glcf->hold_max)
-           != NGX_OK)
-    {
-        return ngx_http_graph_policy_invalid(cf, cmd, &value[2],
-                                   "\"max=TIME\", "
+        if (ngx_strncmp(value[i].data, "max=", 4) == 0) {
+            max = &value[i];
+            time = &glcf->hold_max;
+            skip = 4;
+            allowed = "\"max=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES;
+
+        } else if (ngx_strncmp(value[i].data, "confirm=", 8) == 0) {
+            time = &glcf->confirm;
+            skip = 8;
+            allowed = "\"confirm=TIME\", " NGX_HTTP_GRAPH_POLICY_TIMES;
+
+        } else {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
+                                   "\"max=TIME\" or \"confirm=TIME\", "
                                    NGX_HTTP_GRAPH_POLICY_TIMES);
+        }
+
+        if (*time != NGX_CONF_UNSET_MSEC) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate parameter \"%*s\" in \"%V\" "
+                               "directive", skip, value[i].data, &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_graph_policy_hold_time(&value[i], skip, time) != NGX_OK) {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i], allowed);
+        }
     }
 
-    if (glcf->hold_max < glcf->hold) {
-        return ngx_http_graph_policy_invalid(cf, cmd, &value[2],
+    if (max == NULL) {
+        glcf->hold_max = ngx_max(glcf->hold, 900000);
+
+    } else if (glcf->hold_max < glcf->hold) {
+        return ngx_http_graph_policy_invalid(cf, cmd, max,
                                              "not less than the hold");
+    }
+
+    if (glcf->confirm == NGX_CONF_UNSET_MSEC) {
+        glcf->confirm = NGX_HTTP_GRAPH_POLICY_CONFIRM;
     }
 
     return NGX_CONF_OK;

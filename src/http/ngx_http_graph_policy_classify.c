@@ -24,7 +24,7 @@
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
-#include "ngx_http_graph_policy_inflate.h"
+#include "ngx_http_graph_policy_held.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_request.h"
@@ -187,44 +187,21 @@ static ngx_int_t
 ngx_http_graph_policy_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, size_t bound)
 {
-    u_char           *inflated;
-    ssize_t           n;
-    ngx_int_t         rc;
-    ngx_str_t        *coding;
-    ngx_table_elt_t  *h;
+    u_char     *allocated;
+    ngx_int_t   rc;
+    ngx_str_t   text;
 
-    h = r->headers_out.content_encoding;
-
-    if (h == NULL || h->hash == 0 || h->value.len == 0) {
-        return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
-                                           &ctx->facts);
-    }
-
-    coding = &h->value;
-
-    if (!ngx_http_graph_policy_is_named(coding, "gzip")
-        && !ngx_http_graph_policy_is_named(coding, "x-gzip")
-        && !ngx_http_graph_policy_is_named(coding, "deflate"))
+    if (ngx_http_graph_policy_plain_body(r, ctx, bound, &text, &allocated)
+        != NGX_OK)
     {
-        if (ngx_http_graph_policy_is_named(coding, "identity")) {
-            return ngx_http_graph_policy_parse(r, ctx->body, ctx->size,
-                                               &ctx->facts);
-        }
-
         return NGX_DECLINED;
     }
 
-    inflated = ngx_alloc(bound, r->connection->log);
-    if (inflated == NULL) {
-        return NGX_DECLINED;
+    rc = ngx_http_graph_policy_parse(r, text.data, text.len, &ctx->facts);
+
+    if (allocated != NULL) {
+        ngx_free(allocated);
     }
-
-    n = ngx_http_graph_policy_inflate(ctx->body, ctx->size, inflated, bound);
-
-    rc = (n >= 0) ? ngx_http_graph_policy_parse(r, inflated, n, &ctx->facts)
-                  : NGX_DECLINED;
-
-    ngx_free(inflated);
 
     return rc;
 }
@@ -258,6 +235,13 @@ ngx_http_graph_policy_parse(ngx_http_request_t *r, u_char *body, size_t size,
 }
 
 
+/* a state of the credential alone, or bound to it, covers nobody else */
+
+#define ngx_http_graph_policy_is_own(verdict)                                 \
+    ((verdict)->bound                                                         \
+     || (verdict)->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL)
+
+
 /* only answers to sends set a state */
 
 void
@@ -284,6 +268,14 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
+    /* an odd target may be another phone's for Graph than it is for nginx */
+
+    if (!ngx_http_graph_policy_is_own(&ctx->verdict)
+        && !ngx_http_graph_policy_is_plain_target(r))
+    {
+        return;
+    }
+
     asked.send = endpoint.send;
     asked.message = (endpoint.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE);
     asked.messages = endpoint.messages;
@@ -299,6 +291,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     failure.facts = &ctx->facts;
     failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER;
     failure.status = r->upstream->headers_in.status_n;
+    failure.credential = ctx->query.identity.credential;
     failure.lease = ctx->query.lease;
     failure.now = ngx_http_graph_policy_now();
     failure.sent = ngx_http_graph_policy_sent(r);
@@ -307,7 +300,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     failure.confirm = outcome.confirm;
 
     if (ctx->verdict.scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
-        ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
+        ngx_http_graph_policy_identify_message(r, ctx, glcf);
     }
 
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
@@ -365,7 +358,7 @@ ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
 {
     limits->hold = glcf->hold;
     limits->hold_max = glcf->hold_max;
-    limits->confirm = NGX_HTTP_GRAPH_POLICY_CONFIRM;
+    limits->confirm = glcf->confirm;
     limits->conversation_hold = conversation_hold;
     limits->cooldown = (glcf->cooldown != 0);
 }

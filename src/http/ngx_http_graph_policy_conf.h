@@ -65,6 +65,7 @@ typedef struct {
     ngx_uint_t                       log_level;
     ngx_msec_t                       hold;
     ngx_msec_t                       hold_max;
+    ngx_msec_t                       confirm;   /* of states by webhooks */
     size_t                           buffer_size;
     ngx_flag_t                       accept_encoding;
     ngx_flag_t                       cooldown;
@@ -83,8 +84,8 @@ typedef struct {
     /* 0: none; a location of the API enforces nothing */
     ngx_uint_t                       api;
 
-    /* this worker has said that requests have no credential; not configured */
-    ngx_uint_t                       no_credential_told;
+    /* this worker has said why requests can't probe; not configured */
+    ngx_uint_t                       no_probe_told;
 } ngx_http_graph_policy_loc_conf_t;
 
 

@@ -29,6 +29,8 @@
 static void ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_cleanup(void *data);
+static ngx_uint_t ngx_http_graph_policy_has_left(
+    ngx_http_graph_policy_ctx_t *ctx);
 
 
 ngx_http_graph_policy_ctx_t *
@@ -152,9 +154,36 @@ ngx_http_graph_policy_cleanup(void *data)
     }
 
     if (ctx->renewal != NULL) {
-        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
+        ngx_http_graph_policy_settle(ctx,
+                                     ngx_http_graph_policy_has_left(ctx)
+                                     ? NGX_HTTP_GRAPH_POLICY_PROOF_LEFT
+                                     : NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                      NULL);
     }
+}
+
+
+/* the client has gone, and the upstream was asked nothing in its name */
+
+static ngx_uint_t
+ngx_http_graph_policy_has_left(ngx_http_graph_policy_ctx_t *ctx)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->attempts > 1 || ctx->parked
+        || (r->headers_out.status != NGX_HTTP_CLIENT_CLOSED_REQUEST
+            && !r->connection->error))
+    {
+        return 0;
+    }
+
+    /* a peer before this one may have got it */
+
+    return r->upstream == NULL
+           || (!r->upstream->request_sent && r->upstream_states != NULL
+               && r->upstream_states->nelts <= 1);
 }
 
 

@@ -31,6 +31,15 @@ typedef enum {
 } ngx_http_graph_policy_status_e;
 
 
+/* An answer's body, as the upstream has sent it, is coded like this. */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_CODING_NONE = 0,
+    NGX_HTTP_GRAPH_POLICY_CODING_DEFLATE,       /* or gzip */
+    NGX_HTTP_GRAPH_POLICY_CODING_OTHER          /* can't be read */
+} ngx_http_graph_policy_coding_e;
+
+
 /* of a request before its content phase, to be sent again from there */
 
 typedef struct {
@@ -72,7 +81,8 @@ typedef struct {
     ngx_uint_t                       nrefs;
     ngx_event_t                     *renewal;   /* NULL until it's needed */
 
-    /* the error body, as it came */
+    /* the body of an error or of a success that proves, as it came */
+    ngx_http_graph_policy_coding_e   coding;
     u_char                          *body;
     size_t                           size;
     size_t                           capacity;
@@ -88,6 +98,9 @@ typedef struct {
     ngx_http_graph_policy_view_t    *view;
     ngx_str_t                        code;
     ngx_str_t                        state;
+
+    /* of the message that Graph has accepted, its id's fingerprint, or 0 */
+    uint64_t                         message;
 
     /* seconds of the headers Retry-After and X-Graph-Hold, 0: none */
     time_t                           retry_after;
@@ -110,11 +123,13 @@ typedef struct {
 
     unsigned                         identified:1;
     unsigned                         credentialed:1;
-    unsigned                         conversed:1;
+    unsigned                         conversed:1;   /* its body is read */
+    unsigned                         receipt:1; /* a message to nobody */
     unsigned                         body_read:1;
     unsigned                         body_awaited:1;
     unsigned                         gated:1;
     unsigned                         holding:1; /* the header */
+    unsigned                         proving:1; /* a success is read */
     unsigned                         classified:1;
     unsigned                         counted:1; /* among the first tries */
     unsigned                         parked:1;

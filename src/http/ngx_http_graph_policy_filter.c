@@ -34,6 +34,7 @@
 #include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_retry.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_success.h"
 #include "ngx_http_graph_policy_tag.h"
 #include "ngx_http_graph_policy_tell.h"
 #include "ngx_http_graph_policy_text.h"
@@ -48,10 +49,6 @@ static ngx_int_t ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-static void ngx_http_graph_policy_accepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
-static void ngx_http_graph_policy_registered(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_body_filter(ngx_http_request_t *r,
     ngx_chain_t *in);
 static void ngx_http_graph_policy_watch_end(ngx_http_request_t *r,
@@ -62,8 +59,8 @@ static ngx_int_t ngx_http_graph_policy_release(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_chain_t *in);
 static void ngx_http_graph_policy_count_answer(
     ngx_http_graph_policy_ctx_t *ctx);
-static void ngx_http_graph_policy_tell(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_uint_t result);
+static void ngx_http_graph_policy_count_retried(
+    ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t result);
 static ngx_int_t ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
@@ -140,8 +137,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         if (ctx != NULL) {
-            ngx_http_graph_policy_settle(ctx,
-                                         NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
+            ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                          NULL);
         }
 
@@ -168,6 +164,8 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         r->preserve_body = 1;
     }
 
+    ngx_http_graph_policy_begin_body(r, ctx);
+
     ctx->holding = 1;
     ngx_http_graph_policy_watch_end(r, ctx);
 
@@ -179,6 +177,7 @@ static ngx_int_t
 ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    ngx_int_t   rc;
     ngx_uint_t  status;
 
     if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
@@ -199,23 +198,29 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
         ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
         if (ctx != NULL && status >= NGX_HTTP_OK) {
-            ngx_http_graph_policy_settle(ctx,
-                                         NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
+            ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
                                          NULL);
         }
 
         return ngx_http_graph_policy_pass_tagged(r, ctx);
     }
 
-    ngx_http_graph_policy_registered(r, glcf);
+    ngx_http_graph_policy_note_registration(r, glcf);
 
     if (ctx == NULL) {
         return ngx_http_next_header_filter(r);
     }
 
-    ngx_http_graph_policy_accepted(r, ctx, glcf);
+    ngx_http_graph_policy_count_retried(ctx, NGX_HTTP_GRAPH_POLICY_ACCEPTED);
+    ngx_http_graph_policy_start_proving(r, ctx, glcf);
 
-    return ngx_http_graph_policy_pass_tagged(r, ctx);
+    rc = ngx_http_graph_policy_pass_tagged(r, ctx);
+
+    if (ctx->proving && r->header_only) {
+        ngx_http_graph_policy_stop_proving(r, ctx, glcf);
+    }
+
+    return rc;
 }
 
 
@@ -239,90 +244,6 @@ ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
 }
 
 
-static void
-ngx_http_graph_policy_accepted(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
-{
-    ngx_uint_t                       i;
-    ngx_http_graph_policy_answer_t   answer;
-    ngx_http_graph_policy_changes_t  changes;
-
-    ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_ACCEPTED);
-
-    if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE) {
-        ngx_http_graph_policy_settle(ctx,
-                                     ctx->query.kind
-                                     == NGX_HTTP_GRAPH_POLICY_MESSAGE
-                                     ? NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED
-                                     : NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL,
-                                     NULL);
-        return;
-    }
-
-    if (ctx->nrefs == 0 || ctx->query.kind == NGX_HTTP_GRAPH_POLICY_READ) {
-        return;
-    }
-
-    ngx_http_graph_policy_identify_credential(r, ctx, glcf);
-
-    if (ctx->query.identity.credential == 0) {
-        return;
-    }
-
-    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
-    ngx_http_graph_policy_answer_of(ctx,
-                                    ctx->query.kind
-                                    == NGX_HTTP_GRAPH_POLICY_MESSAGE
-                                    ? NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED
-                                    : NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL,
-                                    NULL, &answer);
-
-    for (i = 0; i < ctx->nrefs; i++) {
-
-        ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], &answer,
-                                         &changes);
-    }
-}
-
-
-static void
-ngx_http_graph_policy_registered(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf)
-{
-    ngx_http_graph_policy_ctx_t       *ctx;
-    ngx_http_graph_policy_endpoint_t   endpoint;
-
-    /* Nearly no request registers a phone, so the path isn't split for it. */
-
-    if (r->method != NGX_HTTP_POST
-        || !ngx_http_graph_policy_ends_with(&r->uri, "/register"))
-    {
-        return;
-    }
-
-    ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
-
-    if (!endpoint.registration) {
-        return;
-    }
-
-    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
-    if (ctx == NULL) {
-        return;
-    }
-
-    ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
-    ngx_http_graph_policy_identify_credential(r, ctx, glcf);
-
-    if (ctx->query.identity.credential == 0) {
-        return;
-    }
-
-    ngx_http_graph_policy_zone_make_due(glcf->zone, &ctx->query.identity,
-                                        ngx_http_graph_policy_now());
-}
-
-
 static ngx_int_t
 ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
@@ -342,11 +263,16 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         return NGX_AGAIN;
     }
 
-    if (!ctx->holding) {
+    if (!ctx->holding && !ctx->proving) {
         return ngx_http_next_body_filter(r, in);
     }
 
     glcf = ngx_http_get_module_loc_conf(r, ngx_http_graph_policy_module);
+
+    if (ctx->proving) {
+        ngx_http_graph_policy_prove(r, ctx, glcf, in);
+        return ngx_http_next_body_filter(r, in);
+    }
 
     for (cl = in; cl != NULL; cl = cl->next) {
         b = cl->buf;
@@ -519,19 +445,15 @@ ngx_http_graph_policy_count_answer(ngx_http_graph_policy_ctx_t *ctx)
 }
 
 
-/* what Graph said to what was repeated, or would have been blocked */
+/* what Graph has said at last to a request that was sent again */
 
 static void
-ngx_http_graph_policy_tell(ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t result)
+ngx_http_graph_policy_count_retried(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_uint_t result)
 {
     if (ctx->attempts > 1) {
         ngx_http_graph_policy_zone_count_resent(ctx->zone, ctx->resent_for,
                                                 result);
-    }
-
-    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED_DRY_RUN) {
-        ngx_http_graph_policy_zone_count_dry_run(ctx->zone, ctx->view->reason,
-                                                 result);
     }
 }
 
@@ -553,7 +475,9 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
         ngx_http_graph_policy_count_answer(ctx);
     }
 
-    ngx_http_graph_policy_tell(ctx, NGX_HTTP_GRAPH_POLICY_REFUSED);
+    ngx_http_graph_policy_count_retried(ctx, NGX_HTTP_GRAPH_POLICY_REFUSED);
+    ngx_http_graph_policy_count_dry_run(r, ctx, glcf,
+                                        NGX_HTTP_GRAPH_POLICY_REFUSED);
 
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
         ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,

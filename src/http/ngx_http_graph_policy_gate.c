@@ -47,6 +47,9 @@ static ngx_uint_t ngx_http_graph_policy_reads_messages(
 static void ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_endpoint_t *endpoint);
+static ngx_int_t ngx_http_graph_policy_may_probe(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint);
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_endpoint_t *endpoint);
@@ -194,11 +197,26 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
         }
     }
 
-    ctx->gated = 1;
+    rc = ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint);
 
-    if (ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint) != NGX_OK) {
+    if (rc == NGX_AGAIN) {
+
+        /* whoever is slow to send its body mustn't keep others from probing */
+
+        rc = ngx_http_graph_policy_read_body(r, ctx);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        rc = ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint);
+    }
+
+    if (rc != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    ctx->gated = 1;
 
     if (ctx->status != NGX_HTTP_GRAPH_POLICY_BLOCKED) {
         return NGX_DECLINED;
@@ -240,6 +258,10 @@ ngx_http_graph_policy_is_blocked_again(ngx_http_request_t *r,
         return 0;
     }
 
+    /* it was sent once, so that its body is there */
+
+    ctx->body_read = 1;
+
     /* if that fails, the answer that is known by now is worth more than none */
 
     return ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint) == NGX_OK
@@ -261,9 +283,9 @@ ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
     }
 
     if (endpoint->kind == NGX_HTTP_GRAPH_POLICY_MESSAGE
-        && ngx_http_graph_policy_reads_messages(glcf))
+        && (ctx->body_read || ngx_http_graph_policy_reads_messages(glcf)))
     {
-        ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
+        ngx_http_graph_policy_identify_message(r, ctx, glcf);
 
         /* marketing_messages takes nothing else */
 
@@ -278,7 +300,52 @@ ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
 }
 
 
-/* ctx->status says what came of it; NGX_ERROR: no memory */
+/*
+ * Whether the request may be the probe of a state that waits for one: NGX_OK,
+ * or NGX_DECLINED; NGX_AGAIN: if its body is there.
+ */
+
+static ngx_int_t
+ngx_http_graph_policy_may_probe(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint)
+{
+    if (!endpoint->send) {
+        return NGX_DECLINED;
+    }
+
+    ngx_http_graph_policy_identify_credential(r, ctx, glcf);
+
+    if (ctx->query.identity.credential == 0) {
+        ngx_http_graph_policy_log_no_probe(ctx, glcf, ctx->view,
+                         "shows no credential; where the proxy adds the "
+                         "token, \"graph_policy_credential\" has to name it");
+        return NGX_DECLINED;
+    }
+
+    if (!ngx_http_graph_policy_is_plain_target(r)) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->body_read) {
+        return NGX_OK;
+    }
+
+    if (!ngx_http_graph_policy_is_body_buffered(r)) {
+        ngx_http_graph_policy_log_no_probe(ctx, glcf, ctx->view,
+                         "is sent before it is there in full, "
+                         "\"proxy_request_buffering\" has to be on");
+        return NGX_DECLINED;
+    }
+
+    return NGX_AGAIN;
+}
+
+
+/*
+ * ctx->status says what came of it.  NGX_AGAIN: to be asked again once the body
+ * is there; NGX_ERROR: no memory.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_ask(ngx_http_request_t *r,
@@ -286,6 +353,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint)
 {
     uint64_t                            now;
+    ngx_int_t                           rc;
     ngx_uint_t                          dry_run;
     ngx_http_graph_policy_view_t       *view;
     ngx_http_graph_policy_cover_t       cover;
@@ -303,9 +371,12 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         ctx->view = view;
     }
 
-    ctx->query.kind = endpoint->kind;
-
     ngx_http_graph_policy_identify_request(r, ctx, glcf, endpoint);
+
+    /* a receipt proves as little of accounts and phones as an upload does */
+
+    ctx->query.kind = ctx->receipt ? NGX_HTTP_GRAPH_POLICY_SEND
+                                   : endpoint->kind;
 
     dry_run = ngx_http_graph_policy_dry_run(r, glcf);
 
@@ -317,17 +388,26 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
 
-    ctx->query.may_probe = 1;
+    ctx->query.may_probe = 0;
+    ctx->query.asks_again = 1;
 
     admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
                                                  &changes, &cover, view);
 
-    /* only who has a credential may probe, so now it's worth finding out */
+    /* few may probe, and now it's worth finding out */
 
-    if (admission != NGX_HTTP_GRAPH_POLICY_ADMIT_PASS
-        && !ctx->credentialed && view->until <= now)
+    if ((admission == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
+         || admission == NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN)
+        && (view->until <= now || view->leased))
     {
-        ngx_http_graph_policy_identify_credential(r, ctx, glcf);
+        rc = ngx_http_graph_policy_may_probe(r, ctx, glcf, endpoint);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        ctx->query.may_probe = (rc == NGX_OK);
+        ctx->query.asks_again = 0;
 
         admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query,
                                                      now, &changes, &cover,
@@ -353,12 +433,6 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PROBE) {
         return ngx_http_graph_policy_probe(ctx, &cover, view);
-    }
-
-    if (endpoint->send && ctx->query.identity.credential == 0
-        && view->until <= now)
-    {
-        ngx_http_graph_policy_log_no_credential(ctx, glcf, view);
     }
 
     /* a lease in hand that can't be used, to be given back */

@@ -83,7 +83,8 @@ ngx_http_graph_policy_answer_of(ngx_http_graph_policy_ctx_t *ctx,
     answer->verdict = verdict;
     answer->facts = (verdict != NULL) ? &ctx->facts : NULL;
     answer->id = &ctx->query.identity;
-    answer->message = 0;
+    answer->message = (proof == NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED)
+                      ? ctx->message : 0;
     answer->now = ngx_http_graph_policy_now();
     answer->sent = (r->upstream != NULL) ? ngx_http_graph_policy_sent(r)
                                          : answer->now;

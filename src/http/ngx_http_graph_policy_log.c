@@ -18,6 +18,7 @@
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
@@ -58,18 +59,19 @@ ngx_http_graph_policy_log_request(ngx_http_graph_policy_ctx_t *ctx,
 
 
 void
-ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view)
+ngx_http_graph_policy_log_no_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view,
+    const char *why)
 {
     u_char                    *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
     ngx_log_t                  log;
     ngx_http_core_loc_conf_t  *clcf;
 
-    if (glcf->no_credential_told) {
+    if (glcf->no_probe_told || view->until > ngx_http_graph_policy_now()) {
         return;
     }
 
-    glcf->no_credential_told = 1;
+    glcf->no_probe_told = 1;
 
     clcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_core_module);
 
@@ -79,10 +81,8 @@ ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
 
     ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph policy has no probe for a state that is due: a "
-                  "request in location \"%V\" shows no credential; where the "
-                  "proxy adds the token, \"graph_policy_credential\" has to "
-                  "name it, %*s, zone: \"%V\"",
-                  &clcf->name, (size_t) (p - text), text, &ctx->zone->name);
+                  "request in location \"%V\" %s, %*s, zone: \"%V\"",
+                  &clcf->name, why, (size_t) (p - text), text, &ctx->zone->name);
 }
 
 

@@ -49,10 +49,11 @@ void ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
 
 /*
  * Logs, once for each location and worker, that "view" is due for a probe, but
- * that no request there can be one, as none has a credential that can be seen.
+ * that a request there can't be one, since it "why".
  */
-void ngx_http_graph_policy_log_no_credential(ngx_http_graph_policy_ctx_t *ctx,
-    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view);
+void ngx_http_graph_policy_log_no_probe(ngx_http_graph_policy_ctx_t *ctx,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_http_graph_policy_view_t *view,
+    const char *why);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_LOG_H_INCLUDED_ */

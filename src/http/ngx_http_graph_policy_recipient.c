@@ -5,7 +5,8 @@
 
 
 /*
- * To whom a message goes: from its body to the conversation's fingerprint.
+ * To whom a message goes: from its body to the conversation's fingerprint; and
+ * whether it goes to anybody, as receipts don't.
  *
  * Lock rule: none, shared memory isn't touched but for the zone's key.
  * Memory: what reading takes is on the stack, or freed at once.  A recipient
@@ -30,27 +31,23 @@ static ngx_int_t ngx_http_graph_policy_read_message(ngx_http_request_t *r,
 
 
 void
-ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
+ngx_http_graph_policy_identify_message(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
     u_char                           *copy;
     ngx_str_t                         body, recipient;
     ngx_http_graph_policy_message_t   message;
 
-    /* the gate has read no other body than that of a message */
+    /* a body that isn't kept may be there in part, or no more */
 
     if (ctx->conversed || r->request_body == NULL
-        || (!ctx->body_read && !ngx_http_graph_policy_is_message_body(r)))
+        || r->request_body_no_buffering
+        || !ngx_http_graph_policy_is_message_body(r))
     {
         return;
     }
 
     ctx->conversed = 1;
-
-    if (ctx->query.identity.phone.len == 0) {
-        return;
-    }
-
     copy = NULL;
 
     if (ngx_http_graph_policy_gather_body(r,
@@ -58,12 +55,12 @@ ngx_http_graph_policy_identify_conversation(ngx_http_request_t *r,
                                           &body, &copy)
         == NGX_OK
         && body.len != 0
-        && ngx_http_graph_policy_read_message(r, &body, &message) == NGX_OK
-        && message.recipient.len != 0)
+        && ngx_http_graph_policy_read_message(r, &body, &message) == NGX_OK)
     {
         recipient.data = message.recipient.data;
         recipient.len = message.recipient.len;
 
+        ctx->receipt = message.receipt;
         ctx->query.gate.template = message.template;
         ctx->query.identity.conversation =
                      ngx_http_graph_policy_conversation_of(glcf->zone,

@@ -76,6 +76,34 @@ ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
 }
 
 
+ngx_uint_t
+ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r)
+{
+    ngx_uint_t                 i;
+    ngx_module_t             **modules;
+    ngx_http_upstream_conf_t  *ucf;
+
+    modules = ngx_cycle->modules;
+
+    for (i = 0; modules[i] != NULL; i++) {
+
+        if (modules[i]->type != NGX_HTTP_MODULE
+            || ngx_strcmp(modules[i]->name, "ngx_http_proxy_module") != 0)
+        {
+            continue;
+        }
+
+        /* the proxy module's own type is private, and begins with this one */
+
+        ucf = ngx_http_get_module_loc_conf(r, (*modules[i]));
+
+        return ucf->request_buffering != 0;
+    }
+
+    return 1;
+}
+
+
 void
 ngx_http_graph_policy_preserve_message(ngx_http_request_t *r)
 {

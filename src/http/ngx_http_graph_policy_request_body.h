@@ -22,6 +22,12 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
 /*
+ * Whether the body goes upstream only when it is there in full, as it does
+ * unless "proxy_request_buffering" is off.
+ */
+ngx_uint_t ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r);
+
+/*
  * The body that was read, in one piece; where it lies in one it isn't copied,
  * else it is *allocated for the caller to free.  NGX_DECLINED if it is larger
  * than "max" bytes; NGX_ERROR.

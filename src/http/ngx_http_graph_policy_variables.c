@@ -409,7 +409,7 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
     if (data == NGX_HTTP_GRAPH_POLICY_V_CONVERSATION) {
 
         if (endpoint.send && endpoint.kind == NGX_HTTP_GRAPH_POLICY_MESSAGE) {
-            ngx_http_graph_policy_identify_conversation(r, ctx, glcf);
+            ngx_http_graph_policy_identify_message(r, ctx, glcf);
         }
 
         return ngx_http_graph_policy_set_fingerprint(r, v, id->conversation);

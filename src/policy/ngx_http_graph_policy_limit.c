@@ -28,6 +28,10 @@ static ngx_uint_t ngx_http_graph_policy_limit_is_newer(
 
 #define ngx_http_graph_policy_second(ms)  ((ms) / 1000)
 
+/* the clock was stepped back since, and what it was then is long past */
+#define ngx_http_graph_policy_limit_is_ahead(time, now)                       \
+    ((time) > (now) + NGX_HTTP_GRAPH_POLICY_AHEAD_EVENT)
+
 
 ngx_uint_t
 ngx_http_graph_policy_limit_is_live(ngx_http_graph_policy_limit_t *limit,
@@ -39,9 +43,11 @@ ngx_http_graph_policy_limit_is_live(ngx_http_graph_policy_limit_t *limit,
 
 uint64_t
 ngx_http_graph_policy_limit_end(ngx_http_graph_policy_limit_t *limit,
-    uint64_t until, ngx_http_graph_policy_gate_t *gate)
+    uint64_t until, ngx_http_graph_policy_gate_t *gate, uint64_t now)
 {
-    if (gate->hold == 0 || !limit->live) {
+    if (gate->hold == 0 || !limit->live
+        || ngx_http_graph_policy_limit_is_ahead(until, now + limit->hold))
+    {
         return 0;
     }
 
@@ -115,6 +121,10 @@ ngx_http_graph_policy_limit_is_newer(ngx_http_graph_policy_limit_t *limit,
 {
     uint64_t  sent, changed;
 
+    if (ngx_http_graph_policy_limit_is_ahead(limit->changed, refusal->now)) {
+        return 1;
+    }
+
     sent = ngx_http_graph_policy_second(refusal->sent);
     changed = ngx_http_graph_policy_second(limit->changed);
 
@@ -130,10 +140,11 @@ ngx_http_graph_policy_limit_is_newer(ngx_http_graph_policy_limit_t *limit,
 
 ngx_uint_t
 ngx_http_graph_policy_limit_yields(ngx_http_graph_policy_limit_t *limit,
-    uint64_t when)
+    uint64_t when, uint64_t now)
 {
-    return ngx_http_graph_policy_second(when)
-           >= ngx_http_graph_policy_second(limit->changed);
+    return ngx_http_graph_policy_limit_is_ahead(limit->changed, now)
+           || ngx_http_graph_policy_second(when)
+              >= ngx_http_graph_policy_second(limit->changed);
 }
 
 

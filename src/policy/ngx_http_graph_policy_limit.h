@@ -72,11 +72,12 @@ ngx_uint_t ngx_http_graph_policy_limit_is_live(
 /*
  * Returns the time until which the limit blocks a message at the gate, given
  * that it ends at "until", the end of the longest hold in the zone: a location
- * with a shorter one lets pass earlier.  0: it doesn't block that message.
+ * with a shorter one lets pass earlier.  0: it doesn't block that message, or
+ * its end is further ahead than a hold can reach, as the clock was stepped back.
  */
 uint64_t ngx_http_graph_policy_limit_end(
     ngx_http_graph_policy_limit_t *limit, uint64_t until,
-    ngx_http_graph_policy_gate_t *gate);
+    ngx_http_graph_policy_gate_t *gate, uint64_t now);
 
 /* Returns the end of a refusal's limit; "now" or before if it is over. */
 uint64_t ngx_http_graph_policy_limit_until(
@@ -98,7 +99,7 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_limit_refuse(
  * is so unless that is of a later second.
  */
 ngx_uint_t ngx_http_graph_policy_limit_yields(
-    ngx_http_graph_policy_limit_t *limit, uint64_t when);
+    ngx_http_graph_policy_limit_t *limit, uint64_t when, uint64_t now);
 
 /* Returns the end of its memory, "hold" being the zone's longest. */
 uint64_t ngx_http_graph_policy_limit_memory(uint64_t when, uint32_t hold);

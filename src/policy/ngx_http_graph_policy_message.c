@@ -5,7 +5,8 @@
 
 
 /*
- * Reads the recipient of a message, and whether the message is a template.
+ * Reads the recipient of a message, and whether the message is a template or a
+ * receipt.
  *
  * The file is pure: it takes no lock; the result is the caller's, and all else
  * lies in the caller's arena.
@@ -39,7 +40,11 @@ typedef struct {
     /* The member whose value comes next; MESSAGE_OTHER if it isn't wanted. */
     ngx_uint_t    member;
 
+    /* A bit for each member that has a value by which somebody is found. */
+    ngx_uint_t    addressed;
+
     unsigned      in_object:1;      /* the document is an object */
+    unsigned      has_status:1;
 } ngx_http_graph_policy_message_ctx_t;
 
 
@@ -52,6 +57,8 @@ static int ngx_http_graph_policy_message_start_array(void *data);
 static int ngx_http_graph_policy_message_end(void *data);
 static int ngx_http_graph_policy_message_map_key(void *data,
     const unsigned char *text, size_t len);
+static void ngx_http_graph_policy_message_address(
+    ngx_http_graph_policy_message_ctx_t *ctx);
 static void ngx_http_graph_policy_message_drop(
     ngx_http_graph_policy_recipient_t *recipient, size_t position);
 
@@ -86,6 +93,7 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     message->recipient.len = 0;
     message->template = 0;
+    message->receipt = 0;
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER; i++) {
         ctx.values[i].len = 0;
@@ -93,7 +101,9 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     ctx.depth = 0;
     ctx.member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
+    ctx.addressed = 0;
     ctx.in_object = 0;
+    ctx.has_status = 0;
 
     if (ngx_http_graph_policy_yajl_run(
                                       &ngx_http_graph_policy_message_callbacks,
@@ -118,6 +128,7 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
 
     message->template = ngx_http_graph_policy_message_is(type->data, type->len,
                                                          "template");
+    message->receipt = (ctx.has_status && !ctx.addressed);
 
     return NGX_OK;
 }
@@ -135,6 +146,10 @@ ngx_http_graph_policy_message_string(void *data, const unsigned char *text,
         || ctx->depth != 1 || !ctx->in_object)
     {
         return 1;
+    }
+
+    if (len != 0) {
+        ngx_http_graph_policy_message_address(ctx);
     }
 
     if (len <= NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN) {
@@ -163,6 +178,8 @@ ngx_http_graph_policy_message_start_map(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
+    ngx_http_graph_policy_message_address(ctx);
+
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
 
     if (ctx->depth++ == 0) {
@@ -177,6 +194,8 @@ static int
 ngx_http_graph_policy_message_start_array(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
+
+    ngx_http_graph_policy_message_address(ctx);
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
     ctx->depth++;
@@ -216,6 +235,9 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
 
         } else if (ngx_http_graph_policy_message_is(text, len, "type")) {
             member = NGX_HTTP_GRAPH_POLICY_MESSAGE_TYPE;
+
+        } else if (ngx_http_graph_policy_message_is(text, len, "status")) {
+            ctx->has_status = 1;
         }
     }
 
@@ -229,9 +251,24 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
          */
 
         ctx->values[member].len = 0;
+        ctx->addressed &= ~((ngx_uint_t) 1 << member);
     }
 
     return 1;
+}
+
+
+/* the value of the member that comes next may name a recipient */
+
+static void
+ngx_http_graph_policy_message_address(ngx_http_graph_policy_message_ctx_t *ctx)
+{
+    if (ctx->depth == 1
+        && (ctx->member == NGX_HTTP_GRAPH_POLICY_MESSAGE_TO
+            || ctx->member == NGX_HTTP_GRAPH_POLICY_MESSAGE_RECIPIENT))
+    {
+        ctx->addressed |= (ngx_uint_t) 1 << ctx->member;
+    }
 }
 
 

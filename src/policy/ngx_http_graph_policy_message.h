@@ -36,6 +36,7 @@ typedef struct {
 typedef struct {
     ngx_http_graph_policy_recipient_t  recipient;     /* after fold() */
     unsigned                           template:1;
+    unsigned                           receipt:1;
 } ngx_http_graph_policy_message_t;
 
 
@@ -43,11 +44,14 @@ typedef struct {
  * Reads the JSON body, of "len" bytes, of a message that a client sends.  The
  * recipient is the member "to", else "recipient" ("Send messages", Meta: "to"
  * wins).  The message is a template if its member "type" is the string
- * "template".  Of members with the same name the last counts.
+ * "template".  It is a receipt, which goes to nobody ("Mark messages as read",
+ * "Typing indicators", Meta), if it has a member "status", and no recipient
+ * that is anything but null, a boolean or an empty string.  Of members with the
+ * same name the last counts.
  *
  * "arena" is as for json_parse().  Returns NGX_OK if the body is one whole
  * document, or NGX_DECLINED if it can't be read; the message has no recipient
- * and is no template then.
+ * and is neither template nor receipt then.
  */
 ngx_int_t ngx_http_graph_policy_message_read(u_char *body, size_t len,
     void *arena, ngx_http_graph_policy_message_t *message);

@@ -73,7 +73,8 @@ ngx_http_graph_policy_payload_memory(size_t len)
 
 ngx_int_t
 ngx_http_graph_policy_payload_read(u_char *body, size_t len, void *arena,
-    void *memory, ngx_http_graph_policy_payload_t *payload)
+    void *memory, ngx_uint_t statuses,
+    ngx_http_graph_policy_payload_t *payload)
 {
     ngx_int_t                            rc;
     ngx_http_graph_policy_payload_ctx_t  ctx;
@@ -85,6 +86,7 @@ ngx_http_graph_policy_payload_read(u_char *body, size_t len, void *arena,
     ctx.entries = &payload->entries;
     ctx.pos = memory;
     ctx.end = ctx.pos + ngx_http_graph_policy_payload_memory(len);
+    ctx.statuses = (statuses != 0);
     ctx.path[0] = NGX_HTTP_GRAPH_POLICY_WH_DOCUMENT;
 
     rc = ngx_http_graph_policy_yajl_run(

@@ -61,6 +61,16 @@ typedef enum {
 } ngx_http_graph_policy_item_e;
 
 
+/* what became of a message, as a status of it says */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_STATUS_OTHER = 0,
+    NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED,         /* or is on its way: "sent",
+                                                     "delivered", "read" */
+    NGX_HTTP_GRAPH_POLICY_STATUS_FAILED
+} ngx_http_graph_policy_wh_status_e;
+
+
 /*
  * The names by which Meta knows somebody: a phone number, or the id of a group
  * in its place; a business-scoped user id; that user's id of the parent form,
@@ -103,7 +113,8 @@ struct ngx_http_graph_policy_contact_s {
 
 /*
  * Kept are all messages, the calls that a customer makes, and statuses, values
- * and parts of a history that have errors.
+ * and parts of a history that have errors; where statuses are wanted, those too
+ * that say what became of a message whose id they bear.
  */
 
 struct ngx_http_graph_policy_item_s {
@@ -118,6 +129,10 @@ struct ngx_http_graph_policy_item_s {
 
     /* seconds since the epoch, 0 if there is none */
     time_t                             time;
+
+    /* of the message that a status is about, where statuses are wanted */
+    ngx_str_t                          id;
+    ngx_http_graph_policy_wh_status_e  status;
 
     ngx_http_graph_policy_item_e       place;
 
@@ -205,7 +220,8 @@ size_t ngx_http_graph_policy_payload_memory(size_t len);
 /*
  * Reads one complete payload of "len" bytes, which isn't changed.  "arena" is
  * as for json_parse(), "memory" is of payload_memory(len) bytes, aligned as
- * malloc() aligns.
+ * malloc() aligns.  "statuses" says that somebody waits for what became of a
+ * message.
  *
  * Returns NGX_OK if it is one whole JSON object.  Members may come in any
  * order; what isn't known is passed over, and a known member of a wrong type
@@ -218,7 +234,8 @@ size_t ngx_http_graph_policy_payload_memory(size_t len);
  * then empty.
  */
 ngx_int_t ngx_http_graph_policy_payload_read(u_char *body, size_t len,
-    void *arena, void *memory, ngx_http_graph_policy_payload_t *payload);
+    void *arena, void *memory, ngx_uint_t statuses,
+    ngx_http_graph_policy_payload_t *payload);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_PAYLOAD_H_INCLUDED_ */

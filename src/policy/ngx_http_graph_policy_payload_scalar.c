@@ -15,6 +15,7 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_payload_shape.h"
+#include "ngx_http_graph_policy_proof.h"
 #include "ngx_http_graph_policy_yajl.h"
 
 
@@ -165,6 +166,24 @@ ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     case NGX_HTTP_GRAPH_POLICY_WH_MEMBER:
         ctx->item->member |= (text->len != 0);
+        return NGX_OK;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_ID:
+        ctx->item->id.len = 0;
+
+        if (!ctx->statuses
+            || text->len > NGX_HTTP_GRAPH_POLICY_MESSAGE_ID_LEN)
+        {
+            return NGX_OK;
+        }
+
+        return ngx_http_graph_policy_payload_copy(ctx, &ctx->item->id,
+                                                  text->data, text->len);
+
+    case NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_STATUS:
+        words = ngx_http_graph_policy_shape_statuses;
+        ctx->item->status = ngx_http_graph_policy_shape_word(words, text->data,
+                                                             text->len);
         return NGX_OK;
 
     case NGX_HTTP_GRAPH_POLICY_WH_TIME:

@@ -95,6 +95,8 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_message[] = {
 
 
 static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_status[] = {
+    { ngx_string("id"), NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_ID },
+    { ngx_string("status"), NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_STATUS },
     { ngx_string("recipient_id"), NGX_HTTP_GRAPH_POLICY_WH_NUMBER },
     { ngx_string("recipient_user_id"), NGX_HTTP_GRAPH_POLICY_WH_USER },
     { ngx_string("recipient_parent_user_id"),
@@ -209,6 +211,15 @@ ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[] = {
     { ngx_string("REINSTATE"), NGX_HTTP_GRAPH_POLICY_EVENT_REINSTATED },
     { ngx_string("SCHEDULE_FOR_DISABLE"), NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE },
     { ngx_null_string, NGX_HTTP_GRAPH_POLICY_EVENT_OTHER }
+};
+
+
+ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[] = {
+    { ngx_string("sent"), NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED },
+    { ngx_string("delivered"), NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED },
+    { ngx_string("read"), NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED },
+    { ngx_string("failed"), NGX_HTTP_GRAPH_POLICY_STATUS_FAILED },
+    { ngx_null_string, NGX_HTTP_GRAPH_POLICY_STATUS_OTHER }
 };
 
 

@@ -66,6 +66,8 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_WH_PARENT,
     NGX_HTTP_GRAPH_POLICY_WH_GROUP,
     NGX_HTTP_GRAPH_POLICY_WH_MEMBER,
+    NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_ID,
+    NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_STATUS,
     NGX_HTTP_GRAPH_POLICY_WH_TIME,
     NGX_HTTP_GRAPH_POLICY_WH_TYPE,
     NGX_HTTP_GRAPH_POLICY_WH_DIRECTION,
@@ -104,6 +106,9 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_events[];
 
 /* words of event_e */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[];
+
+/* words of wh_status_e */
+extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[];
 
 /* whether a call is another's than the customer's */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
@@ -154,6 +159,9 @@ typedef struct {
     unsigned                            numbered:1;
     unsigned                            named:1;  /* it has a waba_info */
     unsigned                            outgoing:1; /* not the customer's */
+
+    /* those are kept that have no error, too */
+    unsigned                            statuses:1;
 
     /* it isn't about WhatsApp accounts */
     unsigned                            foreign:1;

@@ -292,6 +292,9 @@ ngx_http_graph_policy_payload_close_item(
 
     if (item->errors != NULL
         || item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
+        || (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_STATUS
+            && item->status != NGX_HTTP_GRAPH_POLICY_STATUS_OTHER
+            && item->id.len != 0)
         || (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_CALL && !ctx->outgoing))
     {
         *ctx->items = item;

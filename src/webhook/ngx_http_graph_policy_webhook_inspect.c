@@ -133,6 +133,8 @@ ngx_http_graph_policy_read_payload(ngx_http_request_t *r, ngx_str_t *body,
     return ngx_http_graph_policy_payload_read(body->data, body->len,
                                               learning->memory,
                                               learning->memory + arena,
+                                 ngx_http_graph_policy_zone_awaited(
+                                                          learning->ctx->zone),
                                               &learning->payload);
 }
 

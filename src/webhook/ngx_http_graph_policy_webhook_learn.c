@@ -61,6 +61,13 @@ static ngx_uint_t ngx_http_graph_policy_trust_phone(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_item(
     ngx_http_graph_policy_learning_t *learning);
+static void ngx_http_graph_policy_learn_status(
+    ngx_http_graph_policy_learning_t *learning);
+static void ngx_http_graph_policy_decide(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict);
 static ngx_uint_t ngx_http_graph_policy_is_inbound(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_inbound(
@@ -352,12 +359,80 @@ ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
             ngx_http_graph_policy_learn_inbound(learning, names, n, when);
         }
 
+        if (item->id.len != 0 && learning->trusted
+            && learning->change->field == NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES)
+        {
+            ngx_http_graph_policy_learn_status(learning);
+        }
+
         learning->error = item->errors;
     }
 
     if (learning->error == NULL) {
         learning->item = item->next;
     }
+}
+
+
+/* what became of a message that may be the probe of a state */
+
+static void
+ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
+{
+    uint64_t                          message;
+    ngx_http_graph_policy_item_t     *item;
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_failure_t   failure;
+    ngx_http_graph_policy_verdict_t   verdict;
+
+    item = learning->item;
+
+    message = ngx_http_graph_policy_zone_fingerprint(learning->ctx->zone,
+                                                     &item->id);
+
+    if (item->status != NGX_HTTP_GRAPH_POLICY_STATUS_FAILED) {
+        ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                           &learning->identity, message, NULL,
+                                           learning->now, &learning->changes);
+        return;
+    }
+
+    ngx_http_graph_policy_decide(learning, item->errors, &facts, &verdict);
+
+    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    failure.verdict = &verdict;
+    failure.facts = &facts;
+    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+    failure.now = learning->now;
+    failure.sent = learning->now;
+    failure.status = NGX_HTTP_BAD_REQUEST;
+
+    ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                       &learning->identity, message, &failure,
+                                       learning->now, &learning->changes);
+}
+
+
+/* an error that may be missing, and by the location's rules what it means */
+
+static void
+ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
+
+    if (error != NULL) {
+        facts->code = error->code;
+        facts->subcode = error->subcode;
+        facts->has_code = error->has_code;
+        facts->has_subcode = error->has_subcode;
+    }
+
+    ngx_http_graph_policy_rules_decide(facts, learning->glcf->ruleset,
+                                       verdict);
 }
 
 
@@ -433,15 +508,7 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
 
     item = learning->item;
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-
-    facts.code = learning->error->code;
-    facts.subcode = learning->error->subcode;
-    facts.has_code = learning->error->has_code;
-    facts.has_subcode = learning->error->has_subcode;
-
-    ngx_http_graph_policy_rules_decide(&facts, learning->glcf->ruleset,
-                                       &verdict);
+    ngx_http_graph_policy_decide(learning, learning->error, &facts, &verdict);
 
     ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
 

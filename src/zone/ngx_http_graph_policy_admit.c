@@ -72,7 +72,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     shown = ngx_http_graph_policy_weigh(states, n, &asker, now, &scales);
 
     limit = ngx_http_graph_policy_conversation_limits(zone->sh, id,
-                                                      &query->gate, &end);
+                                                      &query->gate, now, &end);
 
     if (limit != NULL && now < end
         && ngx_http_graph_policy_breaker_weigh(&scales, end, limit->dry_run))
@@ -127,10 +127,10 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     if (shown != NULL) {
 
-        /* who is unknown while a state is due asks once more by name */
+        /* behind a state that is due nothing is decided yet */
 
         shown->blocked += (counted
-                           && (id->credential != 0
+                           && (!query->asks_again
                                || now < ngx_http_graph_policy_breaker_until(
                                                      &shown->breaker, now)));
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);

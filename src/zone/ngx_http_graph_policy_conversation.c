@@ -135,7 +135,7 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
 ngx_http_graph_policy_conversation_t *
 ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_gate_t *gate,
-    uint64_t *end)
+    uint64_t now, uint64_t *end)
 {
     ngx_http_graph_policy_conversation_t  *conversation;
 
@@ -151,7 +151,7 @@ ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
     }
 
     *end = ngx_http_graph_policy_limit_end(&conversation->limit,
-                                           conversation->order.key, gate);
+                                           conversation->order.key, gate, now);
 
     return (*end != 0) ? conversation : NULL;
 }

@@ -149,7 +149,7 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 
     limit = conversation->limit;
 
-    if (!ngx_http_graph_policy_limit_yields(&limit, when)) {
+    if (!ngx_http_graph_policy_limit_yields(&limit, when, now)) {
         goto done;
     }
 

@@ -179,7 +179,7 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     gate.hold = zone->conversation_hold;
 
     limit = ngx_http_graph_policy_conversation_limits(zone->sh, id, &gate,
-                                                      &end);
+                                                      now, &end);
 
     if (limit != NULL && now < end && !limit->dry_run) {
 

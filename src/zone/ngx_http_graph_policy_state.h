@@ -377,7 +377,7 @@ void ngx_http_graph_policy_conversation_remove(
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_limits(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
-    ngx_http_graph_policy_gate_t *gate, uint64_t *end);
+    ngx_http_graph_policy_gate_t *gate, uint64_t now, uint64_t *end);
 
 /* as zone_learn() and zone_clear() */
 ngx_int_t ngx_http_graph_policy_conversation_learn(

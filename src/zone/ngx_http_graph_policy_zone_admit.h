@@ -30,6 +30,7 @@ typedef struct {
     uint32_t                         lease;     /* one it has already, or 0 */
     unsigned                         may_probe:1;   /* its target is in normal
                                                        form, its body there */
+    unsigned                         asks_again:1;  /* where a state is due */
     unsigned                         cooldown:1;    /* temporary ones count */
     unsigned                         uncounted:1;   /* among the blocked */
 } ngx_http_graph_policy_query_t;

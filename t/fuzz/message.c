@@ -71,7 +71,8 @@ read_message(const char *before, const uint8_t *data, size_t size,
 
     check(len == 0 || memcmp(text, copy, len) == 0);
     check(rc == NGX_OK || (rc == NGX_DECLINED && recipient->len == 0
-                           && !message->template));
+                           && !message->template && !message->receipt));
+    check(!message->receipt || recipient->len == 0);
     check(recipient->len <= sizeof(recipient->data));
 
     for (i = 0; i < recipient->len; i++) {
@@ -141,6 +142,20 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
 
         check(!m.template || data[i] == '"');
+    }
+
+    /* whoever is named last is somebody, and a status alone names nobody */
+
+    if (read_message("{\"status\":\"read\",\"a\":", data, size, "}", &m)
+        == NGX_OK)
+    {
+        check(m.receipt);
+    }
+
+    if (read_message("{\"status\":", data, size, ",\"to\":\"1\"}", &m)
+        == NGX_OK)
+    {
+        check(!m.receipt);
     }
 
     /* white space around a document says nothing, all else spoils it */

@@ -353,7 +353,7 @@ read_payload(const char *before, const uint8_t *data, size_t size,
     memset(memory, 0xa5, ngx_http_graph_policy_payload_memory(len));
 
     rc = ngx_http_graph_policy_payload_read(text, len, arena, memory,
-                                            &payload);
+                                            len & 1, &payload);
 
     check(rc == NGX_OK || rc == NGX_DECLINED);
     check(len == 0 || memcmp(text, copy, len) == 0);

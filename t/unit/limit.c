@@ -123,30 +123,30 @@ test_gate(void)
     limit = limited(&until);
     memset(&gate, 0, sizeof(gate_t));
 
-    is_int(limit_end(&limit, until, &gate), 0, "no gate, no block");
+    is_int(limit_end(&limit, until, &gate, T), 0, "no gate, no block");
 
     gate.hold = HOLD;
-    is_int(limit_end(&limit, until, &gate), until, "the longest hold");
+    is_int(limit_end(&limit, until, &gate, T), until, "the longest hold");
     gate.hold = 2 * HOLD;
-    is_int(limit_end(&limit, until, &gate), until, "a longer one is no longer");
+    is_int(limit_end(&limit, until, &gate, T), until, "a longer one is no longer");
     gate.hold = HOLD - 100;
-    is_int(limit_end(&limit, until, &gate), until - 100,
+    is_int(limit_end(&limit, until, &gate, T), until - 100,
            "a shorter one lets pass earlier");
     limit.fixed = 1;
-    is_int(limit_end(&limit, until, &gate), until,
+    is_int(limit_end(&limit, until, &gate, T), until,
            "but not where a rule has set the hold");
 
     gate.template = 1;
-    is_int(limit_end(&limit, until, &gate), until,
+    is_int(limit_end(&limit, until, &gate, T), until,
            "a template is spam like others");
     limit.reason = WINDOW;
-    is_int(limit_end(&limit, until, &gate), 0,
+    is_int(limit_end(&limit, until, &gate, T), 0,
            "but it passes where the window is closed");
     gate.template = 0;
-    is_int(limit_end(&limit, until, &gate), until, "as free text doesn't");
+    is_int(limit_end(&limit, until, &gate, T), until, "as free text doesn't");
 
     limit.live = 0;
-    is_int(limit_end(&limit, until, &gate), 0, "what is over blocks nobody");
+    is_int(limit_end(&limit, until, &gate, T), 0, "what is over blocks nobody");
 }
 
 
@@ -231,8 +231,8 @@ test_inbound(void)
 
     limit = limited(&until);
 
-    ok(!yields(&limit, T - 1001), "an older message ends nothing");
-    ok(yields(&limit, T - 1000), "one of the same second does");
+    ok(!yields(&limit, T - 1001, T), "an older message ends nothing");
+    ok(yields(&limit, T - 1000, T), "one of the same second does");
 
     open_by(&limit, T + 1000, T + 1500);
     ok(!is_live(&limit, until, T + 1500), "a message ends it");
@@ -270,6 +270,34 @@ test_inbound(void)
 }
 
 
+/* a clock that was stepped back neither prolongs a limit nor stops learning */
+
+static void
+test_clock(void)
+{
+    gate_t     gate;
+    limit_t    limit;
+    uint64_t   until, hour;
+    refusal_t  refusal;
+
+    hour = 3600000;
+    limit = limited(&until);
+
+    memset(&gate, 0, sizeof(gate_t));
+    gate.hold = HOLD;
+
+    is_int(limit_end(&limit, until, &gate, T - 1000), until,
+           "a second back it still blocks");
+    is_int(limit_end(&limit, until, &gate, T - hour), 0,
+           "an hour back it doesn't");
+    ok(yields(&limit, T - hour, T - hour), "an inbound message ends it");
+
+    refusal = answer(T - hour);
+    is_int(refuse(&limit, &until, &refusal), REARMED, "a refusal is learnt");
+    is_int(until, T - hour + HOLD, "with its own end");
+}
+
+
 static void
 test_clear(void)
 {
@@ -292,7 +320,7 @@ test_clear(void)
     is_int(clear(&limit, until, T + HOLD, 600000), T + HOLD + 600000,
            "or as long as late events are believed");
 
-    refusal = event(T - 1000, T + 2000);
+    refusal = event(T - 1000, T + HOLD);
     is_int(refuse(&limit, &until, &refusal), NOTHING, "an older event");
     refusal = event(T + HOLD, T + HOLD);
     is_int(refuse(&limit, &until, &refusal), SET, "and a newer one");
@@ -307,6 +335,7 @@ main(void)
     test_refusals();
     test_events();
     test_inbound();
+    test_clock();
     test_clear();
 
     return tap_done();

@@ -244,6 +244,45 @@ static const struct {
 };
 
 
+/* whether these are receipts: they have a status, and go to nobody */
+
+static const struct {
+    int          receipt;
+    const char  *text;
+} receipts[] = {
+    { 1, "{\"messaging_product\":\"whatsapp\",\"status\":\"read\","
+         "\"message_id\":\"wamid.A\"}" },
+    { 1, "{\"messaging_product\":\"whatsapp\",\"status\":\"read\","
+         "\"message_id\":\"wamid.A\",\"typing_indicator\":{\"type\":"
+         "\"text\"}}" },
+    { 1, "{\"st\\u0061tus\":\"read\"}" },
+    { 1, "{\"status\":null}" },
+    { 1, "{\"status\":\"read\",\"to\":\"\"}" },
+    { 1, "{\"to\":null,\"status\":\"read\",\"recipient\":\"\"}" },
+    { 1, "{\"to\":\"1\",\"status\":\"read\",\"to\":\"\"}" },
+    { 1, "{\"to\":{},\"status\":\"read\",\"to\":null}" },
+    { 1, "{\"status\":{\"to\":\"1\"}}" },
+    { 1, "{\"status\":\"read\",\"context\":{\"to\":\"1\"}}" },
+    { 1, "{\"status\":\"read\",\"a\":[{\"recipient\":\"1\"}]}" },
+    { 0, "{\"status\":\"read\",\"to\":\"16505551234\"}" },
+    { 0, "{\"recipient\":\"US.1349\",\"status\":\"read\"}" },
+    { 0, "{\"to\":\"\",\"recipient\":\"1\",\"status\":\"read\"}" },
+    { 0, "{\"to\":1,\"status\":\"read\"}" },
+    { 0, "{\"to\":\"\",\"to\":\"1\",\"status\":\"read\"}" },
+    { 0, "{\"recipient\":{\"id\":\"1\"},\"status\":\"read\"}" },
+    { 0, "{\"to\":[\"1\"],\"status\":\"read\"}" },
+    { 0, "{\"to\":\"16505551234\",\"type\":\"text\"}" },
+    { 0, "{\"recipient\":{\"id\":\"1\"},\"sender_action\":\"typing_on\"}" },
+    { 0, "{\"a\":{\"status\":\"read\"}}" },
+    { 0, "[{\"status\":\"read\"}]" },
+    { 0, "[\"status\"]" },
+    { 0, "{\"Status\":\"read\"}" },
+    { 0, "{\"statuses\":\"read\"}" },
+    { 0, "\"status\"" },
+    { 0, "{}" }
+};
+
+
 /* no documents */
 
 static const char  *broken[] = {
@@ -255,6 +294,7 @@ static const char  *broken[] = {
     "{\"to\":\"1\"",
     "{\"to\":\"1",
     "{\"to\":\"1\",}",
+    "{\"status\":\"read\"",
     "{\"to\":\"1\"}}",
     "{\"to\":\"1\"} x",
     "{\"to\":\"1\"}{\"to\":\"1\"}",
@@ -331,8 +371,8 @@ read_message(const void *data, size_t len, message_t *message)
         rc = NGX_ERROR;
     }
 
-    if (rc == NGX_DECLINED && message->template) {
-        diag("no document, and a template");
+    if (rc == NGX_DECLINED && (message->template || message->receipt)) {
+        diag("no document, and a template or a receipt");
         rc = NGX_ERROR;
     }
 
@@ -383,6 +423,34 @@ test_shapes(void)
         says(shapes[i].text, strlen(shapes[i].text), shapes[i].recipient,
              shapes[i].name);
     }
+}
+
+
+static void
+test_receipts(void)
+{
+    char       text[4096];
+    size_t     i;
+    ngx_int_t  rc;
+    message_t  m;
+
+    for (i = 0; i < sizeof(receipts) / sizeof(receipts[0]); i++) {
+        rc = read_message(receipts[i].text, strlen(receipts[i].text), &m);
+
+        ok(rc == NGX_OK && m.receipt == (unsigned) receipts[i].receipt,
+           "a receipt? %d: %s", receipts[i].receipt, receipts[i].text);
+    }
+
+    /* somebody whose name is too long to be kept is somebody */
+
+    i = sprintf(text, "{\"status\":\"read\",\"to\":\"");
+    memset(text + i, 'a', LONGEST + 1);
+    i += LONGEST + 1;
+    i += sprintf(text + i, "\"}");
+
+    rc = read_message(text, i, &m);
+    ok(rc == NGX_OK && !m.receipt && m.recipient.len == 0,
+       "a message to a name of %d bytes is no receipt", LONGEST + 1);
 }
 
 
@@ -654,6 +722,7 @@ main(void)
 {
     test_shapes();
     test_types();
+    test_receipts();
     test_spellings();
     test_stable();
     test_lengths();

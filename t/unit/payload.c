@@ -793,6 +793,11 @@ show_items(char *out, item_t *item)
             put(out, "@%jd", (intmax_t) item->time);
         }
 
+        if (item->id.len != 0) {
+            put(out, "#%.*s%c", (int) item->id.len, (char *) item->id.data,
+                "?+-"[item->status]);
+        }
+
         put(out, "[");
 
         for (error = item->errors; error != NULL; error = error->next) {
@@ -864,6 +869,10 @@ show(char *out, payload_t *payload)
 }
 
 
+/* whether somebody waits for statuses */
+static ngx_uint_t  statuses;
+
+
 /*
  * Reads a payload: as in json.c there are guards behind arena and memory, and
  * the text is a block of the exact size.  "tree" is shown while the memory is
@@ -895,7 +904,7 @@ read_payload(const void *data, size_t len, char *tree, size_t *used)
     memset(&payload, POISON, sizeof(payload_t));
 
     rc = ngx_http_graph_policy_payload_read(text, len, arena, memory,
-                                            &payload);
+                                            statuses, &payload);
 
     for (i = arena_size + GUARD; i > 0 && arena[i - 1] == POISON; i--) {
         /* void */
@@ -988,6 +997,82 @@ load(const char *name, char *text, size_t size)
     fclose(file);
 
     return len;
+}
+
+
+/* in the value of a change, and what is kept of it when statuses are wanted */
+
+static const char  *waited[][2] = {
+    { "{\"id\":\"wamid.A\",\"status\":\"sent\"}", "{s#wamid.A+[]}" },
+    { "{\"status\":\"delivered\",\"id\":\"wamid.A\"}", "{s#wamid.A+[]}" },
+    { "{\"id\":\"wamid.A\",\"status\":\"read\",\"recipient_id\":\"1\"}",
+      "{s+1#wamid.A+[]}" },
+    { "{\"id\":\"wamid.A\",\"status\":\"failed\",\"errors\":[{\"code\":"
+      "131042}]}", "{s#wamid.A-[131042]}" },
+    { "{\"id\":\"wamid.A\",\"status\":\"failed\"}", "{s#wamid.A-[]}" },
+    { "{\"id\":\"wamid.A\",\"errors\":[{\"code\":1}]}",
+      "{s#wamid.A?[1]}" },
+    { "{\"id\":\"wamid.A\",\"status\":\"deleted\"}", "" },
+    { "{\"id\":\"wamid.A\",\"status\":\"Sent\"}", "" },
+    { "{\"id\":\"wamid.A\"}", "" },
+    { "{\"status\":\"sent\"}", "" },
+    { "{\"id\":\"\",\"status\":\"sent\"}", "" },
+    { "{\"id\":null,\"status\":\"sent\"}", "" },
+    { "{\"id\":{\"id\":\"wamid.A\"},\"status\":\"sent\"}", "" },
+    { "{\"id\":\"wamid.A\",\"status\":\"sent\",\"status\":1}", "" },
+    { "{\"id\":\"wamid.A\",\"id\":\"wamid.B\",\"status\":\"sent\"}",
+      "{s#wamid.B+[]}" },
+    { "{\"id\":\"a\",\"status\":\"sent\"},{\"id\":\"b\",\"status\":"
+      "\"failed\"}", "{s#a+[]}{s#b-[]}" }
+};
+
+
+static void
+test_statuses(void)
+{
+    char    text[2048], want[1024], id[400];
+    size_t  i, len;
+
+    for (i = 0; i < sizeof(waited) / sizeof(waited[0]); i++) {
+        len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
+                      "\"value\":{\"statuses\":[%s]}}]}]}", waited[i][0]);
+
+        statuses = 1;
+        sprintf(want, "%s%s%s", "(M", waited[i][1],
+                strchr(waited[i][1], '[') && strpbrk(waited[i][1], "?-")
+                && strstr(waited[i][1], "[1") ? ")1/1" : ")1/0");
+        says(text, len, want, waited[i][0]);
+
+        statuses = 0;
+    }
+
+    len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
+                  "\"value\":{\"statuses\":[%s]}}]}]}", waited[0][0]);
+    says(text, len, "(M" ")1/0",
+         "none is kept where nobody waits for it");
+
+    /* an id that is as long as can be, and a longer one */
+
+    memset(id, 'x', sizeof(id));
+
+    statuses = 1;
+
+    for (i = 256; i <= 257; i++) {
+        len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
+                      "\"value\":{\"statuses\":[{\"status\":\"sent\",\"id\":"
+                      "\"%.*s\"}]}}]}]}", (int) i, id);
+
+        if (i == 256) {
+            sprintf(want, "(M" "{s#%.*s+[]})1/0", (int) i, id);
+
+        } else {
+            sprintf(want, "(M" ")1/0");
+        }
+
+        says(text, len, want, "an id as long as can be, or longer");
+    }
+
+    statuses = 0;
 }
 
 
@@ -1496,6 +1581,7 @@ int
 main(void)
 {
     test_samples();
+    test_statuses();
     test_shapes();
     test_ids();
     test_recipients();

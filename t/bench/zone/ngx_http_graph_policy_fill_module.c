@@ -209,7 +209,7 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
                                      accounts ? i % accounts : i, &sender);
         }
 
-        failure.now = (uint64_t) ngx_time() * 1000 + i;
+        failure.now = (uint64_t) ngx_time() * 1000 + i / 100;
         failure.sent = failure.now;
 
         if (ngx_http_graph_policy_zone_learn(zone, &sender.query.identity,
