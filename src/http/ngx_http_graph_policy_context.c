@@ -5,12 +5,11 @@
 
 
 /*
- * The context of a request, and what it holds: leases, a place among those
- * that wait.
+ * The context of a request is made, found and cleaned up here.
  *
  * Lock rule: none of its own.  Memory: the request's pool.  The pool's cleanup
- * gives back leases that nobody settled, and is how the context is found again
- * after an internal redirect.
+ * gives back leases that nobody settled; the context is found again by it after
+ * an internal redirect.
  */
 
 
@@ -42,6 +41,11 @@ ngx_http_graph_policy_find_ctx(ngx_http_request_t *r)
         return NULL;
     }
 
+<<<<<<< HEAD
+=======
+    /* An internal redirect zeroes r->ctx, but keeps the pool's cleanups. */
+
+>>>>>>> main
     for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
 
         if (cln->handler == ngx_http_graph_policy_cleanup) {
@@ -93,7 +97,7 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
 }
 
 
-/* an internal redirect may lead to where another zone is in force */
+/* An internal redirect may lead to a location that uses another zone. */
 
 static void
 ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
@@ -123,6 +127,24 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
 }
 
 
+<<<<<<< HEAD
+=======
+ngx_uint_t
+ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    /* u->cleanup isn't NULL just while the upstream itself is answering. */
+
+    return (u != NULL && u->cleanup != NULL && !r->cached
+            && u->headers_in.status_n != 0)
+           ? u->headers_in.status_n : r->headers_out.status;
+}
+
+
+>>>>>>> main
 ngx_http_graph_policy_status_e
 ngx_http_graph_policy_status_of(ngx_http_graph_policy_ctx_t *ctx)
 {
@@ -163,7 +185,7 @@ ngx_http_graph_policy_cleanup(void *data)
 }
 
 
-/* the client has gone, and the upstream was asked nothing in its name */
+/* Returns 1 if the client has left before the request reached an upstream. */
 
 static ngx_uint_t
 ngx_http_graph_policy_has_left(ngx_http_graph_policy_ctx_t *ctx)
@@ -179,7 +201,7 @@ ngx_http_graph_policy_has_left(ngx_http_graph_policy_ctx_t *ctx)
         return 0;
     }
 
-    /* a peer before this one may have got it */
+    /* An earlier peer may have got the request. */
 
     return r->upstream == NULL
            || (!r->upstream->request_sent && r->upstream_states != NULL
@@ -197,7 +219,7 @@ ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
         return 0;
     }
 
-    /* in doubt nothing is blocked */
+    /* If the variable can't be evaluated, nothing is blocked. */
 
     if (ngx_http_complex_value(r, glcf->dry_run, &value) != NGX_OK) {
         return 1;

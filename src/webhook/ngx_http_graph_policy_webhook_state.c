@@ -5,10 +5,10 @@
 
 
 /*
- * What an event of a payload sets or ends, and which of the payload's errors is
- * the one that is shown.
+ * Events of a payload set and end states here; the gravest of the payload's
+ * errors is noted for the application.
  *
- * Lock rule: none of its own, the zone is told of one thing at a time.
+ * Lock rule: none of its own; each call of the zone is about one event.
  * Memory: none of its own.
  */
 
@@ -90,7 +90,10 @@ ngx_http_graph_policy_learn_resolved(
 {
     uint64_t  when;
 
-    /* however late it comes, only what is newer than itself withstands it */
+    /*
+     * The event may be old: it ends only states that were set before it
+     * happened.
+     */
 
     if (!learning->trusted || learning->time == 0) {
         return;
@@ -104,7 +107,10 @@ ngx_http_graph_policy_learn_resolved(
 }
 
 
-/* the gravest is the one that is shown, the first of its kind */
+/*
+ * The application is shown the gravest error; of several in its category the
+ * first one is shown.
+ */
 
 void
 ngx_http_graph_policy_note_error(ngx_http_graph_policy_webhook_result_t *result,
@@ -137,7 +143,7 @@ ngx_http_graph_policy_is_recent(time_t time, uint64_t now)
 }
 
 
-/* clocks differ: what seems to come from the future is of now */
+/* Clocks differ, so an event of the future counts as one of now. */
 
 uint64_t
 ngx_http_graph_policy_cause_time(time_t time, uint64_t now)

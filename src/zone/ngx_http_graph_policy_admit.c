@@ -5,8 +5,8 @@
 
 
 /*
- * What requests ask of the zone: may this one pass?  Each call takes the mutex
- * once, and copies out what it tells.
+ * Requests ask the zone here if they may pass.  Each call takes the mutex once,
+ * and copies out its answer.
  *
  * Lock and memory: see the zone's own file.  Views and refs are the caller's.
  */
@@ -127,7 +127,10 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     if (shown != NULL) {
 
-        /* behind a state that is due nothing is decided yet */
+        /*
+         * A request that will ask again isn't counted yet if the state is due,
+         * as it may become the probe.
+         */
 
         shown->blocked += (counted
                            && (!query->asks_again
@@ -145,7 +148,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* of 32 bits, of which 0 is none */
+/* Returns the next token of a lease, never 0, which means "no lease". */
 
 static uint32_t
 ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
@@ -158,7 +161,7 @@ ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
 }
 
 
-/* all that cover a request: at most one of each place and reason */
+/* Collects the states that cover a request, one per place and reason. */
 
 static ngx_uint_t
 ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
@@ -214,7 +217,7 @@ ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* returns the state that is to be shown, NULL if none blocks */
+/* Returns the state that is to be shown, NULL if none blocks. */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,

@@ -1381,7 +1381,7 @@ test_depth(void)
 /* "n" statuses, of which each "every"th failed */
 
 static size_t
-statuses(char *text, size_t n, size_t every)
+many_statuses(char *text, size_t n, size_t every)
 {
     size_t  i, len;
 
@@ -1424,7 +1424,7 @@ test_many(void)
         abort();
     }
 
-    len = statuses(text, 100, 1);
+    len = many_statuses(text, 100, 1);
     strcpy(want, "2(M#5");
 
     for (i = 0; i < 100; i++) {
@@ -1436,11 +1436,11 @@ test_many(void)
 
     /* those that didn't fail take no memory */
 
-    len = statuses(text, 10, 10000);
+    len = many_statuses(text, 10, 10000);
     is_int(read_payload(text, len, tree, &few), NGX_OK, "ten statuses");
     is_str(tree, "2(M#5{s+15550000000@1744609253[131026]})1/1", "one failed");
 
-    len = statuses(text, 10000, 10000);
+    len = many_statuses(text, 10000, 10000);
     is_int(read_payload(text, len, tree, &many), NGX_OK,
            "ten thousand statuses");
     is_str(tree, "2(M#5{s+15550000000@1744609253[131026]})1/1", "one failed");
@@ -1449,7 +1449,7 @@ test_many(void)
     /* three megabytes are Meta's own limit */
 
     for (i = 0, len = 0; len < 3000000; i += 1000) {
-        len = statuses(text, i, 1);
+        len = many_statuses(text, i, 1);
     }
 
     i = read_payload(text, len, tree, &many);
