@@ -41,11 +41,6 @@ ngx_http_graph_policy_find_ctx(ngx_http_request_t *r)
         return NULL;
     }
 
-<<<<<<< HEAD
-=======
-    /* An internal redirect zeroes r->ctx, but keeps the pool's cleanups. */
-
->>>>>>> main
     for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
 
         if (cln->handler == ngx_http_graph_policy_cleanup) {
@@ -127,24 +122,6 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
 }
 
 
-<<<<<<< HEAD
-=======
-ngx_uint_t
-ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
-{
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-
-    /* u->cleanup isn't NULL just while the upstream itself is answering. */
-
-    return (u != NULL && u->cleanup != NULL && !r->cached
-            && u->headers_in.status_n != 0)
-           ? u->headers_in.status_n : r->headers_out.status;
-}
-
-
->>>>>>> main
 ngx_http_graph_policy_status_e
 ngx_http_graph_policy_status_of(ngx_http_graph_policy_ctx_t *ctx)
 {

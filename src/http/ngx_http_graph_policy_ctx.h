@@ -147,7 +147,6 @@ typedef struct {
 } ngx_http_graph_policy_ctx_t;
 
 
-<<<<<<< HEAD
 /*
  * An internal redirect clears the contexts of a request, so ours is found again
  * by its cleanup; NULL if there is none.
@@ -155,7 +154,7 @@ typedef struct {
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_find_ctx(
     ngx_http_request_t *r);
 
-/* the context, or NULL if the request has none yet */
+/* Returns the context, NULL if the request has none yet. */
 
 static ngx_inline ngx_http_graph_policy_ctx_t *
 ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
@@ -168,13 +167,7 @@ ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
                                         : ctx;
 }
 
-/* the context, made if need be; NULL if there is no memory */
-=======
-/* Returns the context, NULL if the request has none yet. */
-ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_get_ctx(
-    ngx_http_request_t *r);
 /* Returns the context, which it makes if needed; NULL if there is no memory. */
->>>>>>> main
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
     ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
 

@@ -132,13 +132,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     u = r->upstream;
 
-<<<<<<< HEAD
     if (!ngx_http_graph_policy_is_answering(r) || r->header_only) {
-=======
-    /* u->cleanup isn't NULL just while the upstream itself is answering. */
-
-    if (u == NULL || u->cleanup == NULL || r->cached || r->header_only) {
->>>>>>> main
 
         ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 

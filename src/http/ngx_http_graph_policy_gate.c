@@ -120,11 +120,6 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
 }
 
 
-<<<<<<< HEAD
-=======
-/* The last bytes of the URI tell nearly always, which saves parsing it. */
-
->>>>>>> main
 static ngx_uint_t
 ngx_http_graph_policy_is_send(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)

@@ -7,16 +7,10 @@
 /*
  * A blocked request is answered locally, in the shape of Graph's errors.
  *
-<<<<<<< HEAD
- * Lock rule: none, the state was copied under the lock.  Memory: the
- * request's pool; the worker keeps the last few bodies for its life.  Nothing
- * of a body enters a header or an answer but numbers and the trace id, which
- * the json room has checked.
-=======
  * Lock rule: none; the state was copied under the lock.  Memory: the request's
- * pool.  Of a body only numbers and the trace id, which the JSON reader has
- * checked, go into a header or an answer.
->>>>>>> main
+ * pool; the worker keeps the last few bodies for its life.  Of a body only
+ * numbers and the trace id, which the JSON reader has checked, go into a header
+ * or an answer.
  */
 
 
@@ -34,14 +28,9 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-<<<<<<< HEAD
 /* A worker keeps so many bodies, a power of two, and none that is longer. */
 #define NGX_HTTP_GRAPH_POLICY_KEPT      16
 #define NGX_HTTP_GRAPH_POLICY_KEPT_LEN  1024
-=======
-/* times that a worker remembers; a power of two */
-#define NGX_HTTP_GRAPH_POLICY_TIMES  16
->>>>>>> main
 
 
 /*
@@ -404,14 +393,7 @@ ngx_http_graph_policy_write_body(ngx_http_request_t *r,
 }
 
 
-<<<<<<< HEAD
 /* Writes a time as in ISO 8601. */
-=======
-/*
- * Writes a time by ISO 8601.  A state shows the same two times to all requests
- * that it blocks, so the worker remembers the texts that it wrote last.
- */
->>>>>>> main
 
 static u_char *
 ngx_http_graph_policy_write_time(u_char *p, time_t sec)
