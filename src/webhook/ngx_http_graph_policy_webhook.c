@@ -24,7 +24,6 @@
 #include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_signature.h"
-#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_zone_count.h"
 
