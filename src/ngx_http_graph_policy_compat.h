@@ -21,6 +21,18 @@
 #endif
 
 
+/*
+ * A function that the usual send doesn't call isn't inlined, because its caller
+ * would then save registers and check the stack for each send.
+ */
+
+#if defined(__GNUC__)
+#define ngx_http_graph_policy_noinline  __attribute__((noinline))
+#else
+#define ngx_http_graph_policy_noinline
+#endif
+
+
 /* Since 1.23.0 headers of the same name are linked. */
 
 #if (nginx_version >= 1023000)

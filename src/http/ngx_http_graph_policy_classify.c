@@ -58,17 +58,11 @@ void
 ngx_http_graph_policy_classify(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_http_graph_policy_rule_t  *rules;
-
     if (ngx_http_graph_policy_read(r, ctx, glcf->buffer_size) != NGX_OK) {
         ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
     }
 
-    rules = (glcf->rules != NULL) ? glcf->rules->elts : NULL;
-
-    ngx_http_graph_policy_rules_decide(&ctx->facts, rules,
-                                       (rules != NULL) ? glcf->rules->nelts
-                                                       : 0,
+    ngx_http_graph_policy_rules_decide(&ctx->facts, glcf->ruleset,
                                        &ctx->verdict);
     ctx->classified = 1;
 

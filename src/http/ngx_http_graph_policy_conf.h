@@ -58,6 +58,7 @@ typedef struct {
     ngx_array_t                     *sends;  /* ngx_http_complex_value_t */
     ngx_array_t                     *rules;
                                      /* ngx_http_graph_policy_rule_t */
+    ngx_http_graph_policy_ruleset_t *ruleset;   /* NULL without rules */
 
     ngx_uint_t                       pause;
     ngx_uint_t                       status;

@@ -32,18 +32,13 @@ static ngx_uint_t ngx_http_graph_policy_has_left(
 
 
 ngx_http_graph_policy_ctx_t *
-ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
+ngx_http_graph_policy_find_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t           *cln;
-    ngx_http_graph_policy_ctx_t  *ctx;
+    ngx_pool_cleanup_t  *cln;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
-
-    if (ctx != NULL || !r->internal || r != r->main) {
-        return ctx;
+    if (r != r->main) {
+        return NULL;
     }
-
-    /* An internal redirect zeroes r->ctx, but keeps the pool's cleanups. */
 
     for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
 
@@ -123,21 +118,6 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ctx->status = NGX_HTTP_GRAPH_POLICY_PASSED;
     ctx->nrefs = 0;
     ctx->zone = zone;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
-{
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-
-    /* u->cleanup isn't NULL just while the upstream itself is answering. */
-
-    return (u != NULL && u->cleanup != NULL && !r->cached
-            && u->headers_in.status_n != 0)
-           ? u->headers_in.status_n : r->headers_out.status;
 }
 
 

@@ -98,9 +98,10 @@ typedef struct {
     ngx_http_graph_policy_facts_t    facts;
     ngx_http_graph_policy_verdict_t  verdict;
 
-    /* the state that a local answer shows, and its code as text */
+    /* the state that a local answer shows; its code and its id as texts */
     ngx_http_graph_policy_view_t    *view;
     ngx_str_t                        code;
+    ngx_str_t                        state;
 
     /* what answers, with which status, when a body has been dropped */
     ngx_http_client_body_handler_pt  answer;
@@ -150,9 +151,26 @@ typedef struct {
 } ngx_http_graph_policy_ctx_t;
 
 
-/* Returns the context, NULL if the request has none yet. */
-ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_get_ctx(
+/*
+ * An internal redirect clears the contexts of a request, so ours is found again
+ * by its cleanup; NULL if there is none.
+ */
+ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_find_ctx(
     ngx_http_request_t *r);
+
+/* Returns the context, NULL if the request has none yet. */
+
+static ngx_inline ngx_http_graph_policy_ctx_t *
+ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
+
+    return (ctx == NULL && r->internal) ? ngx_http_graph_policy_find_ctx(r)
+                                        : ctx;
+}
+
 /* Returns the context, which it makes if needed; NULL if there is no memory. */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
     ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
@@ -161,11 +179,23 @@ ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
 ngx_uint_t ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
+/* The upstream has a cleanup only while it is answering itself. */
+#define ngx_http_graph_policy_is_answering(r)                                 \
+    ((r)->upstream != NULL && (r)->upstream->cleanup != NULL && !(r)->cached)
+
 /*
  * Returns the status of the upstream's answer, even if an error_page replaces
  * it; if nginx itself answers, the status of that answer.
  */
-ngx_uint_t ngx_http_graph_policy_answer_status(ngx_http_request_t *r);
+
+static ngx_inline ngx_uint_t
+ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
+{
+    return (ngx_http_graph_policy_is_answering(r)
+            && r->upstream->headers_in.status_n != 0)
+           ? r->upstream->headers_in.status_n : r->headers_out.status;
+}
+
 
 /* Returns the status that users are shown; "ctx" may be NULL. */
 ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(

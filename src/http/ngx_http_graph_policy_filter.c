@@ -125,9 +125,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    /* u->cleanup isn't NULL just while the upstream itself is answering. */
-
-    if (u == NULL || u->cleanup == NULL || r->cached || r->header_only) {
+    if (!ngx_http_graph_policy_is_answering(r) || r->header_only) {
 
         ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
@@ -178,14 +176,16 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
         && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
     {
-        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
+        if (!ngx_http_graph_policy_is_answering(r)) {
+            ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
+        }
 
         return ngx_http_next_header_filter(r);
     }
 
     status = ngx_http_graph_policy_answer_status(r);
 
-    if (r->upstream == NULL || r->upstream->cleanup == NULL || r->cached
+    if (!ngx_http_graph_policy_is_answering(r)
         || status < NGX_HTTP_OK || status >= NGX_HTTP_SPECIAL_RESPONSE)
     {
         ngx_http_graph_policy_warn_intercepted(r, glcf->zone);

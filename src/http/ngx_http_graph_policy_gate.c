@@ -35,12 +35,14 @@
 #include "ngx_http_graph_policy_zone_count.h"
 
 
-static ngx_uint_t ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+static ngx_http_graph_policy_noinline ngx_uint_t
+    ngx_http_graph_policy_is_send(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
-static ngx_int_t ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
+static ngx_http_graph_policy_noinline ngx_int_t
+    ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
-static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_http_graph_policy_noinline ngx_int_t ngx_http_graph_policy_check(
+    ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_uint_t ngx_http_graph_policy_reads_messages(
     ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
@@ -75,7 +77,9 @@ ngx_int_t
 ngx_http_graph_policy_gate(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    size_t                              len;
     ngx_int_t                           rc;
+    ngx_uint_t                          send;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
     if (glcf->zone == NULL || r != r->main) {
@@ -104,41 +108,28 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_graph_policy_narrow_encoding(r,
-                                      ngx_http_graph_policy_is_send(r, glcf))
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    /* Nearly every send is recognized by its last bytes, without parsing. */
 
-    return NGX_DECLINED;
+    len = r->uri.len;
+
+    send = (glcf->sends == NULL && r->method == NGX_HTTP_POST
+            && ngx_http_graph_policy_ends_with(&r->uri, "/messages")
+            && len > sizeof("/messages")
+            && (u_char) (r->uri.data[len - sizeof("/messages")] - '0') < 10)
+           || ngx_http_graph_policy_is_send(r, glcf);
+
+    rc = send ? ngx_http_graph_policy_ask_identity(r)
+              : ngx_http_graph_policy_narrow_encoding(r, 0);
+
+    return (rc == NGX_OK) ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-
-/* The last bytes of the URI tell nearly always, which saves parsing it. */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_send(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    u_char                            *p;
-    ngx_http_graph_policy_endpoint_t   endpoint;
-
-    if (glcf->sends == NULL) {
-
-        if (r->method != NGX_HTTP_POST) {
-            return 0;
-        }
-
-        p = r->uri.data + r->uri.len - (sizeof("/messages") - 1);
-
-        if (r->uri.len > sizeof("/messages")
-            && p[-1] >= '0' && p[-1] <= '9'
-            && ngx_memcmp(p, "/messages", sizeof("/messages") - 1) == 0)
-        {
-            return 1;
-        }
-    }
+    ngx_http_graph_policy_endpoint_t  endpoint;
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 

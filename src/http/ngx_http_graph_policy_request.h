@@ -21,6 +21,14 @@
 #define NGX_HTTP_GRAPH_POLICY_SMALL  16384
 
 
+/* Tells whether a text ends with a literal. */
+#define ngx_http_graph_policy_ends_with(s, literal)                           \
+    ((s)->len >= sizeof(literal) - 1                                          \
+     && ngx_memcmp((s)->data + (s)->len - (sizeof(literal) - 1), literal,     \
+                   sizeof(literal) - 1)                                       \
+        == 0)
+
+
 /*
  * An endpoint as the path and the method tell it; the phone points into the
  * request's URI.
@@ -110,10 +118,12 @@ ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
 /*
  * Limits the Accept-Encoding that goes upstream to encodings that can be
  * inspected, and that of a send to "identity"; none is added if the client has
- * sent none.  Returns NGX_OK, or NGX_ERROR if there is no memory.
+ * sent none.  The second function is the short way for a send that has one.
+ * Both return NGX_OK, or NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r,
     ngx_uint_t send);
+ngx_int_t ngx_http_graph_policy_ask_identity(ngx_http_request_t *r);
 /* Resets the list of request headers to those that the client has sent. */
 void ngx_http_graph_policy_restore_encoding(ngx_http_request_t *r);
 

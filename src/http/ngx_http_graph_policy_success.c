@@ -268,7 +268,11 @@ ngx_http_graph_policy_note_registration(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_endpoint_t   endpoint;
 
-    if (r->method != NGX_HTTP_POST) {
+    /* Nearly no request registers a phone, so the path isn't split for it. */
+
+    if (r->method != NGX_HTTP_POST
+        || !ngx_http_graph_policy_ends_with(&r->uri, "/register"))
+    {
         return;
     }
 

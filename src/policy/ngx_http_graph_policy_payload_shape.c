@@ -233,11 +233,15 @@ ngx_uint_t
 ngx_http_graph_policy_shape_word(ngx_http_graph_policy_word_t *words,
     const u_char *text, size_t len)
 {
-    while (words->name.len != 0
-           && (words->name.len != len
-               || ngx_memcmp(words->name.data, text, len) != 0))
-    {
-        words++;
+    for ( /* void */ ; words->name.len != 0; words++) {
+
+        /* Most words differ at once, which spares the call. */
+
+        if (words->name.len == len && words->name.data[0] == text[0]
+            && ngx_memcmp(words->name.data, text, len) == 0)
+        {
+            break;
+        }
     }
 
     return words->value;

@@ -304,7 +304,10 @@ ngx_http_graph_policy_signature_header(ngx_http_request_t *r, u_char *digest)
             i = 0;
         }
 
-        if (!ngx_http_graph_policy_is_named(&h[i].key, "X-Hub-Signature-256"))
+        if (h[i].key.len != sizeof("x-hub-signature-256") - 1
+            || ngx_memcmp(h[i].lowcase_key, "x-hub-signature-256",
+                          sizeof("x-hub-signature-256") - 1)
+               != 0)
         {
             continue;
         }

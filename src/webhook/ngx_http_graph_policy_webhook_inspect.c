@@ -86,7 +86,9 @@ ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
     }
 
     learning = cln->data;
-    ngx_memzero(learning, sizeof(ngx_http_graph_policy_learning_t));
+
+    ngx_memzero(learning,
+                offsetof(ngx_http_graph_policy_learning_t, changes));
 
     cln->handler = ngx_http_graph_policy_learning_cleanup;
 

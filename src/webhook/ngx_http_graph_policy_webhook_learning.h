@@ -51,7 +51,6 @@ struct ngx_http_graph_policy_learning_s {
 
     /* The members below are about the open change. */
     ngx_http_graph_policy_identity_t         identity;  /* account, phone */
-    ngx_http_graph_policy_changes_t          changes;   /* the last call's */
     uint64_t                                 now;
     time_t                                   time;      /* entry's, or 0 */
     time_t                                   oldest;    /* inbound, or 0 */
@@ -60,6 +59,9 @@ struct ngx_http_graph_policy_learning_s {
 
     /* All is learnt; the second walk checks if receiving is paused. */
     unsigned                                 learnt:1;
+
+    /* The last call's; it stands last because it is large and isn't zeroed. */
+    ngx_http_graph_policy_changes_t          changes;
 };
 
 

@@ -152,8 +152,6 @@ ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict)
 {
-    ngx_array_t  *rules;
-
     ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
 
     if (error != NULL) {
@@ -163,11 +161,7 @@ ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
         facts->has_subcode = error->has_subcode;
     }
 
-    rules = learning->glcf->rules;
-
-    ngx_http_graph_policy_rules_decide(facts,
-                                       (rules != NULL) ? rules->elts : NULL,
-                                       (rules != NULL) ? rules->nelts : 0,
+    ngx_http_graph_policy_rules_decide(facts, learning->glcf->ruleset,
                                        verdict);
 }
 
