@@ -129,4 +129,22 @@ ngx_http_graph_policy_put_links(ngx_list_t *list, ngx_table_elt_t **links)
 #endif
 
 
+/* HTTP/2, and since 1.25.0 HTTP/3, gives each request a stream of its own. */
+
+#define ngx_http_graph_policy_is_multiplexed(r)                               \
+    ((r)->http_version >= NGX_HTTP_VERSION_20)
+
+
+/* The stream takes what still comes of the body, and nobody is told of it. */
+
+#if (NGX_HTTP_V2)
+#define ngx_http_graph_policy_skip_body(r)                                    \
+    if ((r)->stream != NULL) {                                                \
+        (r)->stream->skip_data = 1;                                           \
+    }
+#else
+#define ngx_http_graph_policy_skip_body(r)
+#endif
+
+
 #endif /* _NGX_HTTP_GRAPH_POLICY_COMPAT_H_INCLUDED_ */

@@ -22,6 +22,7 @@
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_reply.h"
+#include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_tag.h"
 #include "ngx_http_graph_policy_text.h"
@@ -61,6 +62,7 @@ static ngx_http_graph_policy_kept_t
     ngx_http_graph_policy_kept[NGX_HTTP_GRAPH_POLICY_KEPT];
 
 
+static void ngx_http_graph_policy_reply_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
 static void ngx_http_graph_policy_facts_of_state(
@@ -88,9 +90,33 @@ void
 ngx_http_graph_policy_reply(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status)
 {
+    ngx_int_t  rc;
+
+    ctx->answer_status = status;
+
+    rc = ngx_http_graph_policy_drop_body(r, ctx,
+                                         ngx_http_graph_policy_reply_handler);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_graph_policy_reply_handler(r);
+
+    } else if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_reply_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
     /* A returned status would be replaced by an error_page. */
 
-    ngx_http_finalize_request(r, ngx_http_graph_policy_send(r, ctx, status));
+    ngx_http_finalize_request(r, ngx_http_graph_policy_send(r, ctx,
+                                                         ctx->answer_status));
 }
 
 

@@ -22,6 +22,20 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
 /*
+ * To be called before a request is answered without an upstream.  By HTTP/2 and
+ * HTTP/3, nginx resets a stream whose body it doesn't want (RFC 9113, 8.1), and
+ * there are clients that throw the complete answer away for it, such as libcurl
+ * 7.88.  So the body is read first, and dropped: up to 64 kB of it, for no
+ * longer than client_body_timeout lasts.
+ *
+ * Returns NGX_DECLINED if nothing is read, and the caller answers at once;
+ * NGX_DONE if answer(), which finalizes the request, was or will be called; or
+ * a status.
+ */
+ngx_int_t ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_client_body_handler_pt answer);
+
+/*
  * Returns 1 if the body goes to the upstream only when it has been read in
  * full, which it does unless "proxy_request_buffering" is off.
  */

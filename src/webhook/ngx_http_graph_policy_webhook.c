@@ -17,6 +17,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
@@ -32,6 +33,9 @@ static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_uint_t error_page);
+static ngx_int_t ngx_http_graph_policy_end(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_int_t status);
+static void ngx_http_graph_policy_end_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
@@ -91,6 +95,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
              ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (rc == NGX_HTTP_FORBIDDEN || rc == NGX_HTTP_NOT_ALLOWED) {
+        return ngx_http_graph_policy_end(r, glcf, rc);
+    }
+
     if (rc == NGX_DECLINED) {
         r->error_page = error_page;
 
@@ -102,6 +110,44 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     }
 
     return rc;
+}
+
+
+/* Returns what the phase handler is to return for a refusal. */
+
+static ngx_int_t
+ngx_http_graph_policy_end(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_int_t status)
+{
+    ngx_int_t                     rc;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    if (r != r->main || !ngx_http_graph_policy_is_multiplexed(r)) {
+        return status;
+    }
+
+    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->answer_status = status;
+
+    rc = ngx_http_graph_policy_drop_body(r, ctx,
+                                         ngx_http_graph_policy_end_handler);
+
+    return (rc == NGX_DECLINED) ? status : rc;
+}
+
+
+static void
+ngx_http_graph_policy_end_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    ngx_http_finalize_request(r, (ngx_int_t) ctx->answer_status);
 }
 
 
