@@ -5,19 +5,17 @@
 
 
 /*
- * The context of a request, and what it holds: leases, a place among those
- * that wait.
+ * The context of a request is made, found and cleaned up here.
  *
  * Lock rule: none of its own.  Memory: the request's pool.  The pool's cleanup
- * gives back leases that nobody settled, and is how the context is found again
- * after an internal redirect.
+ * gives back leases that nobody settled; the context is found again by it after
+ * an internal redirect.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_lease.h"
@@ -45,7 +43,7 @@ ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
         return ctx;
     }
 
-    /* an internal redirect forgets contexts, not what they hold */
+    /* An internal redirect zeroes r->ctx, but keeps the pool's cleanups. */
 
     for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
 
@@ -98,7 +96,7 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
 }
 
 
-/* an internal redirect may lead to where another zone is in force */
+/* An internal redirect may lead to a location that uses another zone. */
 
 static void
 ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
@@ -135,7 +133,7 @@ ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    /* the cleanup stands just while the upstream itself is answering */
+    /* u->cleanup isn't NULL just while the upstream itself is answering. */
 
     return (u != NULL && u->cleanup != NULL && !r->cached
             && u->headers_in.status_n != 0)
@@ -183,7 +181,7 @@ ngx_http_graph_policy_cleanup(void *data)
 }
 
 
-/* the client has gone, and the upstream was asked nothing in its name */
+/* Returns 1 if the client has left before the request reached an upstream. */
 
 static ngx_uint_t
 ngx_http_graph_policy_has_left(ngx_http_graph_policy_ctx_t *ctx)
@@ -199,7 +197,7 @@ ngx_http_graph_policy_has_left(ngx_http_graph_policy_ctx_t *ctx)
         return 0;
     }
 
-    /* a peer before this one may have got it */
+    /* An earlier peer may have got the request. */
 
     return r->upstream == NULL
            || (!r->upstream->request_sent && r->upstream_states != NULL
@@ -217,7 +215,7 @@ ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
         return 0;
     }
 
-    /* in doubt nothing is blocked */
+    /* If the variable can't be evaluated, nothing is blocked. */
 
     if (ngx_http_complex_value(r, glcf->dry_run, &value) != NGX_OK) {
         return 1;

@@ -5,12 +5,11 @@
 
 
 /*
- * The local answer in Graph's shape, and the headers that it has in common
- * with the upstream's tagged answers.
+ * A blocked request is answered locally, in the shape of Graph's errors.
  *
- * Lock rule: none, the state was copied under the lock.  Memory: the
- * request's pool.  Nothing of a body enters a header or an answer but numbers
- * and the trace id, which the json room has checked.
+ * Lock rule: none; the state was copied under the lock.  Memory: the request's
+ * pool.  Of a body only numbers and the trace id, which the JSON reader has
+ * checked, go into a header or an answer.
  */
 
 
@@ -28,7 +27,7 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* a power of two */
+/* times that a worker remembers; a power of two */
 #define NGX_HTTP_GRAPH_POLICY_TIMES  16
 
 
@@ -58,7 +57,7 @@ void
 ngx_http_graph_policy_reply(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status)
 {
-    /* finalized here, as a status returned would bring an error_page */
+    /* A returned status would be replaced by an error_page. */
 
     ngx_http_finalize_request(r, ngx_http_graph_policy_send(r, ctx, status));
 }
@@ -114,7 +113,7 @@ ngx_http_graph_policy_send(ngx_http_request_t *r,
 }
 
 
-/* the facts of the answer that set the state are those of this one, too */
+/* A local answer has the facts of the answer that has set its state. */
 
 static void
 ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
@@ -128,7 +127,10 @@ ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
     facts = &ctx->facts;
     now = ngx_http_graph_policy_now();
 
-    /* what was told without a code is what its reason begins with */
+    /*
+     * A state that a webhook set without a code shows the first code of its
+     * reason.
+     */
 
     if (view->code == -1) {
         view->code = ngx_http_graph_policy_reasons[view->reason].code;
@@ -151,8 +153,9 @@ ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
     ctx->hold_left = 0;
 
     /*
-     * To come again is no cure for the others, and there are clients for which
-     * Retry-After outranks the code.  Meta, who sends webhooks, isn't one.
+     * Retry-After is sent to a client only for errors that end by waiting, as
+     * some clients retry because of it whatever the code says.  Meta, which
+     * sends webhooks, doesn't.
      */
 
     if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER || view->until <= now) {
@@ -237,7 +240,7 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
 
     } else if (ctx->retry_after == 0 && ctx->hold_left == 0) {
 
-        /* it is due, but not to be probed by the likes of this one */
+        /* The state is due, but a request of this kind can't probe it. */
 
         p = ngx_http_graph_policy_cpylit(p, ", and a request like this one "
                                             "can't end that");
@@ -264,8 +267,8 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
 
 
 /*
- * ISO 8601.  A state shows the same two times to all that it blocks, so the
- * worker remembers what it wrote last.
+ * Writes a time by ISO 8601.  A state shows the same two times to all requests
+ * that it blocks, so the worker remembers the texts that it wrote last.
  */
 
 static u_char *
@@ -305,7 +308,7 @@ ngx_http_graph_policy_write_time(u_char *p, ngx_uint_t which, time_t sec)
 }
 
 
-/* two of them */
+/* Writes a number below 100 in two digits. */
 
 static u_char *
 ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n)

@@ -41,9 +41,9 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
- * Returns 1 if the target, as the client sent it, means the same to nginx and to
- * Graph: its path has no escapes, no dot segments and no empty ones, and there
- * is no "#".  Either of them may take another one for another phone's.
+ * Returns 1 if the target, as the client sent it, means the same to nginx and
+ * to Graph: its path has no escapes, no dot segments and no empty ones, and
+ * there is no "#".  Either of them may take another one for another phone's.
  */
 ngx_uint_t ngx_http_graph_policy_is_plain_target(ngx_http_request_t *r);
 
@@ -59,11 +59,12 @@ void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * identify_message() sets the conversation's fingerprint and whether the message
- * is a receipt, once, from a body of at most NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE
- * bytes, in memory or in a file.  A body that can't be read counts as a message
- * to nobody who is known.  is_message_body() returns 1 if the body may be a
- * message's, so that it has to be read first.
+ * identify_message() sets the conversation's fingerprint and whether the
+ * message is a receipt, once, from a body of at most
+ * NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or in a file.  A body
+ * that can't be read counts as a message to nobody who is known.
+ * is_message_body() returns 1 if the body may be a message's, so that it has to
+ * be read first.
  */
 void ngx_http_graph_policy_identify_message(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);

@@ -5,8 +5,8 @@
 
 
 /*
- * The body of a request, before its upstream: read whole, and had in one
- * piece, from memory or from the file that a large one is in.
+ * The body of a request is read whole before its upstream, and given to callers
+ * in one piece.  It is in memory, or in a file if it is large.
  *
  * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
  * into one, which the caller frees.
@@ -43,7 +43,10 @@ ngx_http_graph_policy_read_body(ngx_http_request_t *r,
         return rc;
     }
 
-    /* either way gives back the reference that reading took */
+    /*
+     * Reading the body took a reference of the request, which is given back
+     * both if the body has come at once and if it came later.
+     */
 
     if (ctx->body_read) {
         r->main->count--;
@@ -93,7 +96,7 @@ ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r)
             continue;
         }
 
-        /* the proxy module's own type is private, and begins with this one */
+        /* The proxy module's configuration is private; this is its start. */
 
         ucf = ngx_http_get_module_loc_conf(r, (*modules[i]));
 
@@ -107,7 +110,7 @@ ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r)
 void
 ngx_http_graph_policy_preserve_message(ngx_http_request_t *r)
 {
-    /* large uploads don't stay on the disk for that */
+    /* A larger body isn't read as a message, so its file isn't kept. */
 
     if (r->request_body->temp_file->offset
         <= NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
@@ -195,7 +198,7 @@ ngx_http_graph_policy_read_body_part(ngx_http_request_t *r, ngx_buf_t *b,
     ssize_t    n;
     ngx_log_t  log;
 
-    /* the upstream closes the file that it has sent, unless it's preserved */
+    /* The upstream closes the file after sending it, unless preserve_body. */
 
     if (b->file->fd == NGX_INVALID_FILE) {
         return NGX_ERROR;

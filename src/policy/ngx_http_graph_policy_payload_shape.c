@@ -5,11 +5,11 @@
 
 
 /*
- * The JSON room: of what Meta's webhook payloads are made, as tables.  Names
- * and events are those of the references of the webhook fields "messages",
- * "calls", "history" and "account_update", WhatsApp Business Platform, Meta.
- * The parent form of a user's id is spelt in as many ways there as it has
- * pages.
+ * These tables describe the parts of Meta's webhook payloads.  Names and events
+ * are those of the references of the webhook fields "messages", "calls",
+ * "history" and "account_update", WhatsApp Business Platform, Meta.  The pages
+ * there spell the parent form of a user's id in different ways, so all of them
+ * are known here.
  *
  * Pure: no lock, no memory but these tables, which nobody changes.
  */

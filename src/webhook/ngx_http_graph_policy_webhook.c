@@ -5,8 +5,9 @@
 
 
 /*
- * The location of webhooks, before its upstream, the application: what is
- * Meta's goes on to be inspected.  Nothing unverified is read or goes on.
+ * This is the handler of a location that receives webhooks.  It runs before
+ * the request goes on to the upstream, the application.  A POST must bear a
+ * signature of Meta's; without one it is neither inspected nor passed on.
  *
  * Lock rule: none of its own.  Memory: a copy of the body is freed when it has
  * been read.
@@ -51,7 +52,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 
     ctx = ngx_http_graph_policy_get_ctx(r->main);
 
-    /* an internal redirect, which may have made a GET of it */
+    /*
+     * The webhook was verified and inspected before an internal redirect.  It
+     * isn't judged again, as the redirect may have made a GET of it.
+     */
 
     if (ctx != NULL && ctx->learning == NULL
         && ctx->verified == glcf->secrets)
@@ -59,7 +63,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    /* an error_page may lead to the application, and takes the body along */
+    /*
+     * While error_page is off, an error of ours can't be redirected by it: that
+     * could bring the body, unverified, to the application.
+     */
 
     error_page = (ctx != NULL && ctx->error_page_kept) ? ctx->error_page
                                                        : r->error_page;
@@ -99,7 +106,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 }
 
 
-/* one without a body asks for something of its own */
+/*
+ * A subrequest that bears a body could bring an unverified one to the
+ * application.  One without a body asks only for a page.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
@@ -140,7 +150,10 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* this comes here again when the body is there */
+    /*
+     * The handler runs again when the body has been read, so error_page is
+     * saved once, before the handler changes it.
+     */
 
     ctx->error_page = (error_page != 0);
     ctx->error_page_kept = 1;
@@ -183,8 +196,8 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
 
 
 /*
- * Meta asks once whether the address is the application's.  It does so without
- * a body, which nobody would have signed.
+ * Meta checks once, by a GET, that the address is the application's.  Such a
+ * request isn't signed, so it must not have a body.
  */
 
 static ngx_uint_t
@@ -215,7 +228,10 @@ ngx_http_graph_policy_is_subscription(ngx_http_request_t *r)
 }
 
 
-/* one header alone: which of two is checked, others might not agree on */
+/*
+ * The header may be there once.  With two of them the application might read
+ * the signature that wasn't checked here.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_signature_header(ngx_http_request_t *r, u_char *digest)

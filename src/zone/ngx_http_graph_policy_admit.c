@@ -5,8 +5,8 @@
 
 
 /*
- * What requests ask of the zone: may this one pass?  Each call takes the mutex
- * once, and copies out what it tells.
+ * Requests ask the zone here if they may pass.  Each call takes the mutex once,
+ * and copies out its answer.
  *
  * Lock and memory: see the zone's own file.  Views and refs are the caller's.
  */
@@ -23,9 +23,9 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
-static ngx_uint_t ngx_http_graph_policy_take_lease(
-    ngx_http_graph_policy_state_t *state, uint32_t lease,
-    ngx_http_graph_policy_asker_t *asker, uint64_t now);
+static void ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view);
 static uint32_t ngx_http_graph_policy_next_lease(
     ngx_http_graph_policy_shctx_t *sh);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
@@ -51,6 +51,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t                             i, n, counted;
     ngx_http_graph_policy_ref_t           *ref;
     ngx_http_graph_policy_asker_t          asker;
+    ngx_http_graph_policy_terms_t          terms;
     ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
     ngx_http_graph_policy_scales_t         scales;
@@ -93,11 +94,16 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     for (i = 0; i < n; i++) {
 
-        if (lease != 0
-            && !ngx_http_graph_policy_take_lease(states[i], lease, &asker,
-                                                 now))
-        {
-            continue;
+        if (lease != 0) {
+            if (ngx_http_graph_policy_ask(states[i], &asker, now)
+                != NGX_HTTP_GRAPH_POLICY_DUE)
+            {
+                continue;
+            }
+
+            ngx_http_graph_policy_state_terms(states[i], &terms);
+            ngx_http_graph_policy_breaker_lease(&states[i]->breaker, lease,
+                                                &terms, &asker, now);
         }
 
         ref = &cover->refs[cover->n++];
@@ -123,14 +129,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-
-        /* behind a state that is due nothing is decided yet */
-
-        shown->blocked += (counted
-                           && (!query->asks_again
-                               || now < ngx_http_graph_policy_breaker_until(
-                                                     &shown->breaker, now)));
-        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+        ngx_http_graph_policy_show(zone, query, shown, counted, now, view);
 
     } else if (limit != NULL) {
         limit->blocked += counted;
@@ -142,30 +141,27 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* 0: the state lets it pass without */
+/*
+ * Shows the state that blocks.  A request that will ask again isn't counted yet
+ * if that state is due, as it may become the probe.
+ */
 
-static ngx_uint_t
-ngx_http_graph_policy_take_lease(ngx_http_graph_policy_state_t *state,
-    uint32_t lease, ngx_http_graph_policy_asker_t *asker, uint64_t now)
+static void
+ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view)
 {
-    ngx_http_graph_policy_terms_t  terms;
+    uint64_t  until;
 
-    ngx_http_graph_policy_state_terms(state, &terms);
+    until = ngx_http_graph_policy_breaker_until(&shown->breaker, now);
 
-    if (ngx_http_graph_policy_breaker_ask(&state->breaker, &terms, asker, now)
-        != NGX_HTTP_GRAPH_POLICY_DUE)
-    {
-        return 0;
-    }
+    shown->blocked += (counted && (!query->asks_again || now < until));
 
-    ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,
-                                        now);
-
-    return 1;
+    ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
 }
 
 
-/* of 32 bits, of which 0 is none */
+/* Returns the next token of a lease, never 0, which means "no lease". */
 
 static uint32_t
 ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
@@ -178,7 +174,7 @@ ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
 }
 
 
-/* all that cover a request: at most one of each place and reason */
+/* Collects the states that cover a request, one per place and reason. */
 
 static ngx_uint_t
 ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
@@ -234,7 +230,7 @@ ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* returns the state that is to be shown, NULL if none blocks */
+/* Returns the state that is to be shown, NULL if none blocks. */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,
