@@ -19,7 +19,7 @@
 #define NGX_HTTP_GRAPH_POLICY_RETRY_HOLD   5000       /* after INCONCLUSIVE */
 #define NGX_HTTP_GRAPH_POLICY_MEMORY       60000      /* a cleared state's */
 #define NGX_HTTP_GRAPH_POLICY_ABANDONED    86400000   /* fatal, not probed */
-#define NGX_HTTP_GRAPH_POLICY_COOLED       600000     /* temporary, not probed */
+#define NGX_HTTP_GRAPH_POLICY_COOLED       600000     /* temporary, unprobed */
 
 /* the end of a frozen hold, which lasts until somebody ends it by hand */
 #define NGX_HTTP_GRAPH_POLICY_NEVER        253402300799000ULL

@@ -26,6 +26,9 @@
 static void ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
     ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view);
+static ngx_uint_t ngx_http_graph_policy_take_lease(
+    ngx_http_graph_policy_state_t *state, uint32_t lease,
+    ngx_http_graph_policy_asker_t *asker, uint64_t now);
 static uint32_t ngx_http_graph_policy_next_lease(
     ngx_http_graph_policy_shctx_t *sh);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
@@ -158,6 +161,29 @@ ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
     shown->blocked += (counted && (!query->asks_again || now < until));
 
     ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+}
+
+
+/* Returns 0 if the state lets the request pass without a lease, else 1. */
+
+static ngx_uint_t
+ngx_http_graph_policy_take_lease(ngx_http_graph_policy_state_t *state,
+    uint32_t lease, ngx_http_graph_policy_asker_t *asker, uint64_t now)
+{
+    ngx_http_graph_policy_terms_t  terms;
+
+    ngx_http_graph_policy_state_terms(state, &terms);
+
+    if (ngx_http_graph_policy_breaker_ask(&state->breaker, &terms, asker, now)
+        != NGX_HTTP_GRAPH_POLICY_DUE)
+    {
+        return 0;
+    }
+
+    ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,
+                                        now);
+
+    return 1;
 }
 
 

@@ -9,10 +9,8 @@
  * states that are bound to a credential and due or over, conversations,
  * cool-downs, links of phones, memories of states that ended, states that are
  * due, armed states of answers by soonest end, and last armed states of
- * webhooks and the API.
- *
- * Anybody who can reach the proxy can make up tokens, so states that are bound
- * to a token evict each other once they have a quarter of the zone.
+ * webhooks and the API.  Anybody who can reach the proxy can make up tokens, so
+ * states that are bound to one evict each other once they have a quarter.
  *
  * A slab page has slots of one size, so an evicted node makes memory only for
  * nodes of its size, unless a whole page becomes free.
@@ -32,7 +30,6 @@
 
 /* bound states have up to 1/4 of a zone */
 #define NGX_HTTP_GRAPH_POLICY_BOUND_SHARE    4
-
 
 #define ngx_http_graph_policy_order_state(n)                                  \
     ngx_rbtree_data(n, ngx_http_graph_policy_state_t, order)
