@@ -54,7 +54,6 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t                             i, n, counted;
     ngx_http_graph_policy_ref_t           *ref;
     ngx_http_graph_policy_asker_t          asker;
-    ngx_http_graph_policy_terms_t          terms;
     ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
     ngx_http_graph_policy_scales_t         scales;
@@ -97,16 +96,11 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     for (i = 0; i < n; i++) {
 
-        if (lease != 0) {
-            if (ngx_http_graph_policy_ask(states[i], &asker, now)
-                != NGX_HTTP_GRAPH_POLICY_DUE)
-            {
-                continue;
-            }
-
-            ngx_http_graph_policy_state_terms(states[i], &terms);
-            ngx_http_graph_policy_breaker_lease(&states[i]->breaker, lease,
-                                                &terms, &asker, now);
+        if (lease != 0
+            && !ngx_http_graph_policy_take_lease(states[i], lease, &asker,
+                                                 now))
+        {
+            continue;
         }
 
         ref = &cover->refs[cover->n++];
