@@ -72,8 +72,8 @@ ngx_uint_t ngx_http_graph_policy_limit_is_live(
 /*
  * Returns the time until which the limit blocks a message at the gate.  "until"
  * is the end by the longest hold of the zone; at a location with a shorter hold
- * the limit ends earlier.  Returns 0 if it doesn't block that message, or if its
- * end is further ahead than a hold can last, as the clock was stepped back.
+ * the limit ends earlier.  Returns 0 if it doesn't block that message, or if
+ * its end is further ahead than a hold can last, as the clock was stepped back.
  */
 uint64_t ngx_http_graph_policy_limit_end(
     ngx_http_graph_policy_limit_t *limit, uint64_t until,
