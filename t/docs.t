@@ -186,7 +186,7 @@ for my $default (@defaults) {
     # these are set as nginx sets its own
     next if $default =~ /^graph_policy_sync_ssl_(?:protocols|ciphers) /;
 
-    my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?;$/;
+    my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?(?: confirm=\S+)?;$/;
     my $field = $field{$name} || $name =~ s/^graph_policy_//r;
 
     # graph_policy_retry has a way of its own

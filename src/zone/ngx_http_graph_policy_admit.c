@@ -5,8 +5,8 @@
 
 
 /*
- * What requests ask of the zone: may this one pass?  Each call takes the mutex
- * once, and copies out what it tells.
+ * Requests ask the zone here if they may pass.  Each call takes the mutex once,
+ * and copies out its answer.
  *
  * Lock and memory: see the zone's own file.  Views and refs are the caller's.
  */
@@ -23,6 +23,9 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
+static void ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view);
 static void ngx_http_graph_policy_take_lease(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
     uint32_t lease, ngx_http_graph_policy_asker_t *asker, uint64_t now);
@@ -127,14 +130,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-
-        /* behind a state that is due nothing is decided yet */
-
-        shown->blocked += (counted
-                           && (!query->asks_again
-                               || now < ngx_http_graph_policy_breaker_until(
-                                                     &shown->breaker, now)));
-        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+        ngx_http_graph_policy_show(zone, query, shown, counted, now, view);
 
     } else if (limit != NULL) {
         limit->blocked += counted;
@@ -146,7 +142,25 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* of 32 bits, of which 0 is none */
+/*
+ * Shows the state that blocks.  A request that will ask again isn't counted yet
+ * if that state is due, as it may become the probe.
+ */
+
+static void
+ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view)
+{
+    uint64_t  until;
+
+    until = ngx_http_graph_policy_breaker_until(&shown->breaker, now);
+
+    shown->blocked += (counted && (!query->asks_again || now < until));
+
+    ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+}
+
 
 /* The other hosts of a fleet are told, so that they don't probe, too. */
 
@@ -164,6 +178,8 @@ ngx_http_graph_policy_take_lease(ngx_http_graph_policy_zone_t *zone,
 }
 
 
+/* Returns the next token of a lease, never 0, which means "no lease". */
+
 static uint32_t
 ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
 {
@@ -178,7 +194,7 @@ ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
 }
 
 
-/* all that cover a request: at most one of each place and reason */
+/* Collects the states that cover a request, one per place and reason. */
 
 static ngx_uint_t
 ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
@@ -234,7 +250,7 @@ ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* returns the state that is to be shown, NULL if none blocks */
+/* Returns the state that is to be shown, NULL if none blocks. */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,

@@ -5,8 +5,8 @@
 
 
 /*
- * Between states and their records, which state files and fleets have in
- * common, both ways.
+ * States and links are copied to records, which state files and fleets have in
+ * common, and back.
  *
  * Lock rule: what takes a zone and records takes the mutex once, and copies;
  * what takes a state or a link is called with it held.  Memory: records are
@@ -28,7 +28,7 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* milliseconds; no hold is longer, see graph_policy_hold */
+/* milliseconds; graph_policy_hold allows no longer hold */
 #define NGX_HTTP_GRAPH_POLICY_LONGEST  86400000
 
 
@@ -102,7 +102,10 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* conversations aren't kept, a lease is of no use to anybody else */
+/*
+ * Fills in the record of a state; returns 0 if it isn't saved.  Conversations
+ * aren't.  A lease isn't either, as the request that holds it doesn't survive.
+ */
 
 ngx_uint_t
 ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
@@ -424,6 +427,11 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
 }
 
 
+/*
+ * Limits the times of a record, so that neither a clock that was wrong nor a
+ * file that was edited can block for longer than a hold.
+ */
+
 void
 ngx_http_graph_policy_record_bound(ngx_http_graph_policy_record_t *record,
     uint64_t now)
@@ -433,7 +441,7 @@ ngx_http_graph_policy_record_bound(ngx_http_graph_policy_record_t *record,
     record->hold = ngx_min(record->hold, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
 
-    /* A file of an earlier version has none. */
+    /* A file of an earlier version doesn't have this member. */
 
     record->confirm = (record->confirm != 0)
                       ? ngx_min(record->confirm, NGX_HTTP_GRAPH_POLICY_LONGEST)

@@ -869,8 +869,8 @@ show(char *out, payload_t *payload)
 }
 
 
-/* whether somebody waits for statuses */
-static ngx_uint_t  statuses;
+/* whether somebody waits for what became of messages */
+static ngx_uint_t  wanted;
 
 
 /*
@@ -904,7 +904,7 @@ read_payload(const void *data, size_t len, char *tree, size_t *used)
     memset(&payload, POISON, sizeof(payload_t));
 
     rc = ngx_http_graph_policy_payload_read(text, len, arena, memory,
-                                            statuses, &payload);
+                                            wanted, &payload);
 
     for (i = arena_size + GUARD; i > 0 && arena[i - 1] == POISON; i--) {
         /* void */
@@ -1037,13 +1037,13 @@ test_statuses(void)
         len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
                       "\"value\":{\"statuses\":[%s]}}]}]}", waited[i][0]);
 
-        statuses = 1;
+        wanted = 1;
         sprintf(want, "%s%s%s", "(M", waited[i][1],
                 strchr(waited[i][1], '[') && strpbrk(waited[i][1], "?-")
                 && strstr(waited[i][1], "[1") ? ")1/1" : ")1/0");
         says(text, len, want, waited[i][0]);
 
-        statuses = 0;
+        wanted = 0;
     }
 
     len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
@@ -1055,7 +1055,7 @@ test_statuses(void)
 
     memset(id, 'x', sizeof(id));
 
-    statuses = 1;
+    wanted = 1;
 
     for (i = 256; i <= 257; i++) {
         len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
@@ -1072,7 +1072,7 @@ test_statuses(void)
         says(text, len, want, "an id as long as can be, or longer");
     }
 
-    statuses = 0;
+    wanted = 0;
 }
 
 
