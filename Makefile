@@ -112,6 +112,7 @@ bench: build ## measure what the module costs
 	@$(TOOLS)/need bench valgrind
 	@MODULE=$(MODULE) $(TOP)/t/bench/run
 	@MODULE=$(MODULE) $(TOP)/t/bench/outage
+	@MODULE=$(MODULE) $(TOP)/t/bench/parked
 	@MODULE=$(MODULE) $(TOP)/t/bench/listing
 
 fuzz: build ## run the fuzz targets, FUZZ_SECONDS each

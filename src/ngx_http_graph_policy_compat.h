@@ -21,6 +21,18 @@
 #endif
 
 
+/*
+ * A function that the usual send doesn't call isn't inlined, because its caller
+ * would then save registers and check the stack for each send.
+ */
+
+#if defined(__GNUC__)
+#define ngx_http_graph_policy_noinline  __attribute__((noinline))
+#else
+#define ngx_http_graph_policy_noinline
+#endif
+
+
 /* Since 1.23.0 headers of the same name are linked. */
 
 #if (nginx_version >= 1023000)
@@ -114,6 +126,24 @@ ngx_http_graph_policy_put_links(ngx_list_t *list, ngx_table_elt_t **links)
 #define ngx_http_graph_policy_has_accept_encoding(r)  1
 #define ngx_http_graph_policy_accept_encoding(r)      NULL
 #define ngx_http_graph_policy_set_accept_encoding(r, h)
+#endif
+
+
+/* HTTP/2, and since 1.25.0 HTTP/3, gives each request a stream of its own. */
+
+#define ngx_http_graph_policy_is_multiplexed(r)                               \
+    ((r)->http_version >= NGX_HTTP_VERSION_20)
+
+
+/* The stream takes what still comes of the body, and nobody is told of it. */
+
+#if (NGX_HTTP_V2)
+#define ngx_http_graph_policy_skip_body(r)                                    \
+    if ((r)->stream != NULL) {                                                \
+        (r)->stream->skip_data = 1;                                           \
+    }
+#else
+#define ngx_http_graph_policy_skip_body(r)
 #endif
 
 

@@ -50,6 +50,9 @@ static char *ngx_http_graph_policy_init_main_conf(ngx_conf_t *cf, void *conf);
 static void *ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf,
     void *parent, void *child);
+static ngx_int_t ngx_http_graph_policy_merge_rules(ngx_conf_t *cf,
+    ngx_http_graph_policy_loc_conf_t *prev,
+    ngx_http_graph_policy_loc_conf_t *conf);
 static char *ngx_http_graph_policy_merge_api(ngx_conf_t *cf,
     ngx_http_graph_policy_loc_conf_t *prev,
     ngx_http_graph_policy_loc_conf_t *conf);
@@ -299,6 +302,7 @@ ngx_http_graph_policy_create_loc_conf(ngx_conf_t *cf)
      * set by ngx_pcalloc():
      *
      *     conf->zone = NULL;
+     *     conf->ruleset = NULL;
      *     conf->webhook_zone = NULL;
      *     conf->conversation_hold = 0;
      *     conf->api = 0;
@@ -349,6 +353,11 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->phone, prev->phone, NULL);
     ngx_conf_merge_ptr_value(conf->sends, prev->sends, NULL);
     ngx_conf_merge_ptr_value(conf->rules, prev->rules, NULL);
+
+    if (ngx_http_graph_policy_merge_rules(cf, prev, conf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ngx_conf_merge_uint_value(conf->pause, prev->pause,
                               NGX_HTTP_GRAPH_POLICY_PAUSE_SENDS);
     ngx_conf_merge_uint_value(conf->status, prev->status,
@@ -419,6 +428,48 @@ ngx_http_graph_policy_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     return NGX_CONF_OK;
 }
+
+
+/* The rules are indexed once for all locations that inherit them. */
+
+static ngx_int_t
+ngx_http_graph_policy_merge_rules(ngx_conf_t *cf,
+    ngx_http_graph_policy_loc_conf_t *prev,
+    ngx_http_graph_policy_loc_conf_t *conf)
+{
+    void                             *memory;
+    size_t                            size;
+    ngx_http_graph_policy_ruleset_t  *set;
+
+    if (conf->rules == NULL) {
+        return NGX_OK;
+    }
+
+    if (conf->rules == prev->rules && prev->ruleset != NULL) {
+        conf->ruleset = prev->ruleset;
+        return NGX_OK;
+    }
+
+    set = ngx_palloc(cf->pool, sizeof(ngx_http_graph_policy_ruleset_t));
+    if (set == NULL) {
+        return NGX_ERROR;
+    }
+
+    size = ngx_http_graph_policy_rules_memory(conf->rules->elts,
+                                              conf->rules->nelts);
+
+    memory = ngx_palloc(cf->pool, size);
+    if (memory == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_graph_policy_rules_index(set, conf->rules->elts,
+                                      conf->rules->nelts, memory);
+    conf->ruleset = set;
+
+    return NGX_OK;
+}
+
 
 
 /*

@@ -28,8 +28,8 @@ my $hook = GraphPolicy::Webhook->start(
 graph_policy_zone zone=z:1m;
 graph_policy_zone zone=many:1m;
 graph_policy_zone zone=count:256k;
-graph_policy_zone zone=spare:204k;
-graph_policy_zone zone=tiny:200k;
+graph_policy_zone zone=spare:208k;
+graph_policy_zone zone=tiny:204k;
 
 server {
     # each worker gets its share of the connections

@@ -172,7 +172,7 @@ my %field = (graph_policy => 'shm_zone');
     =~ /ngx_conf_init_ptr_value\(gmcf->(\w+), ([^;]+)\);/g);
 
 for my $default (@defaults) {
-    my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?;$/;
+    my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?(?: confirm=\S+)?;$/;
     my $field = $field{$name} || $name =~ s/^graph_policy_//r;
 
     # graph_policy_retry has a way of its own

@@ -334,9 +334,15 @@ for my $case (['200', 'accepted'], ['500', 'refused', 'unclassified'],
     }, 'dry_run_blocks billing refused' => 1, 'responses temporary' => 1,
         'errors service-unavailable' => 1);
 
-    counts('dry run: reading', sub {
-        sent($phone, '200', method => 'GET', body => '', in => 'alldry');
+    counts('dry run: a message', sub {
+        sent($phone, '200', in => 'alldry');
     }, 'dry_run_blocks billing accepted' => 1);
+
+    sent($phone, '400 131042');
+
+    counts('dry run: reading is no message', sub {
+        sent($phone, '200', method => 'GET', body => '', in => 'alldry');
+    });
 
     counts('dry run: it would be sent again', sub {
         is(short(sent(new_phone(), '503 131016', in => 'dry')),
@@ -387,8 +393,10 @@ counts('a probe of two states', sub {
         statuses => [status(133010)]))));
     after_hold();
     is(short(sent($phone, '200', in => 'brief')), '200 probe', 'a probe');
+    $hook->deliver(payload(entry(5009, messages(phone => $phone,
+        statuses => [{ %{ status(undef) }, id => 'wamid.FAKE' }]))));
 }, 'responses fatal' => 1, 'errors billing' => 1,
-    'webhook_events verified' => 1, 'probes cleared' => 2);
+    'webhook_events verified' => 2, 'probes cleared' => 2);
 
 {
     my $phone = due(new_phone());

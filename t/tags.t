@@ -468,7 +468,7 @@ Authorization: Bearer T
 Authorization: Bearer T
 --- error_code eval: [401, 401, 401, 200]
 --- response_body_filters eval
-sub { "$_[0], warnings: " . ::logged(qr/\[warn\].*proxy_intercept_errors/) }
+sub { "$_[0], warnings: " . ::logged(qr/\[error\].*proxy_intercept_errors/) }
 --- response_body eval
 [('custom, warnings: 1') x 3, "$::ok, warnings: 1"]
 

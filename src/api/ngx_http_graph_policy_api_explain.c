@@ -170,7 +170,6 @@ ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
 {
     void                             *arena;
     ngx_int_t                         rc;
-    ngx_array_t                      *rules;
     ngx_http_request_t               *r;
     ngx_http_graph_policy_facts_t     facts;
     ngx_http_graph_policy_api_answer_t    answer;
@@ -193,12 +192,7 @@ ngx_http_graph_policy_api_explain(ngx_http_graph_policy_call_t *call)
                                             "the body can't be read as JSON");
     }
 
-    rules = call->conf->rules;
-
-    ngx_http_graph_policy_rules_decide(&facts,
-                                       (rules != NULL) ? rules->elts : NULL,
-                                       (rules != NULL) ? rules->nelts : 0,
-                                       &verdict);
+    ngx_http_graph_policy_rules_decide(&facts, call->conf->ruleset, &verdict);
 
     ngx_http_graph_policy_api_begin(&answer, r);
     ngx_http_graph_policy_api_explanation(&answer.gen, &facts, &verdict,

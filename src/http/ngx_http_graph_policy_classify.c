@@ -5,12 +5,13 @@
 
 
 /*
- * What an upstream's error says: inflate, read, decide, take the hints of its
- * headers, and learn.
+ * An upstream's error is classified here: its body is inflated, read and
+ * judged by the rules, its headers are read for a wait, and the zone learns it.
  *
- * Lock rule: none of its own, the zone is told once.  Memory: what inflating
- * and parsing need is freed before the return.  Bodies are hostile: bounded by
- * graph_policy_buffer_size, and never trusted to be what their headers say.
+ * Lock rule: none of its own; the zone is called once.  Memory: buffers for
+ * inflating and parsing are freed before the return.  Bodies are hostile: their
+ * size is bounded by graph_policy_buffer_size, and headers that describe them
+ * aren't trusted.
  */
 
 
@@ -57,17 +58,11 @@ void
 ngx_http_graph_policy_classify(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    ngx_http_graph_policy_rule_t  *rules;
-
     if (ngx_http_graph_policy_read(r, ctx, glcf->buffer_size) != NGX_OK) {
         ngx_memzero(&ctx->facts, sizeof(ngx_http_graph_policy_facts_t));
     }
 
-    rules = (glcf->rules != NULL) ? glcf->rules->elts : NULL;
-
-    ngx_http_graph_policy_rules_decide(&ctx->facts, rules,
-                                       (rules != NULL) ? glcf->rules->nelts
-                                                       : 0,
+    ngx_http_graph_policy_rules_decide(&ctx->facts, glcf->ruleset,
                                        &ctx->verdict);
     ctx->classified = 1;
 
@@ -78,8 +73,8 @@ ngx_http_graph_policy_classify(ngx_http_request_t *r,
 
 
 /*
- * When to come back, as Graph says: the longest counts.  Usage headers come
- * with any answer, so they are read only for errors that they speak of.
+ * Graph may ask for a wait in several headers; the longest one counts.  Usage
+ * headers come with any answer, so they are read only for errors about usage.
  */
 
 static void
@@ -142,8 +137,9 @@ ngx_http_graph_policy_hints(ngx_http_request_t *r,
 
 
 /*
- * The account whose quota is meant, empty if it's unknown.  One that operators
- * name in their own way can't be found among Meta's ids, which are digits.
+ * Finds the account whose quota is meant; it stays empty if that is unknown.
+ * Usage headers have Meta's ids, which are digits; an account that operators
+ * name in another way can't be found among them.
  */
 
 static void
@@ -241,14 +237,14 @@ ngx_http_graph_policy_parse(ngx_http_request_t *r, u_char *body, size_t size,
 }
 
 
-/* a state of the credential alone, or bound to it, covers nobody else */
+/* Such a state covers no other credential, so it can't block others. */
 
 #define ngx_http_graph_policy_is_own(verdict)                                 \
     ((verdict)->bound                                                         \
      || (verdict)->scope == NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL)
 
 
-/* only answers to sends set a state */
+/* Learns the error, which sets a state only if it answers a send. */
 
 void
 ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
@@ -274,7 +270,10 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
-    /* an odd target may be another phone's for Graph than it is for nginx */
+    /*
+     * Graph may read a target that isn't in normal form otherwise than nginx,
+     * and the error may then be about another phone.
+     */
 
     if (!ngx_http_graph_policy_is_own(&ctx->verdict)
         && !ngx_http_graph_policy_is_plain_target(r))
@@ -320,7 +319,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 
     ngx_http_graph_policy_spend(ctx, &view);
 
-    /* a retry that comes before the state is due would be blocked by it */
+    /* A retry before the state is due would be blocked by it. */
 
     if (ctx->verdict.category == NGX_HTTP_GRAPH_POLICY_TEMPORARY
         && view.until > failure.now)
@@ -331,7 +330,7 @@ ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
 }
 
 
-/* the probe's own answer has re-armed its state, which ends the lease */
+/* Drops the lease of a state that the probe's own answer has re-armed. */
 
 static void
 ngx_http_graph_policy_spend(ngx_http_graph_policy_ctx_t *ctx,
@@ -370,17 +369,10 @@ ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
 }
 
 
-/* when the request that is being answered left for the upstream */
-
-uint64_t
-ngx_http_graph_policy_sent(ngx_http_request_t *r)
-{
-    return ngx_http_graph_policy_now()
-           - (uint64_t) (ngx_current_msec - r->upstream->start_time);
-}
-
-
-/* RFC 9110, 10.2.3: seconds or a date, to milliseconds; 0 if neither */
+/*
+ * Converts a Retry-After, which is in seconds or a date (RFC 9110, 10.2.3), to
+ * milliseconds; returns 0 if it is neither.
+ */
 
 static ngx_msec_t
 ngx_http_graph_policy_delay(ngx_str_t *value)

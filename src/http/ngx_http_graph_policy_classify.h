@@ -17,8 +17,9 @@
 
 
 /*
- * Classifies the held answer; what can't be read is unclassified.  Learning
- * it may raise ctx->hint.
+ * classify() fills in ctx->facts and ctx->verdict of the held answer; an answer
+ * that can't be read is unclassified.  learn_answer() then lets the zone learn
+ * it, and may raise ctx->hint.
  */
 void ngx_http_graph_policy_classify(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
@@ -26,14 +27,12 @@ void ngx_http_graph_policy_learn_answer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * The holds of a location, "conversation_hold" being the longest of its zone,
- * or 0 if none of its locations gates conversations.
+ * Fills in the holds of a location.  "conversation_hold" is the longest of its
+ * zone, or 0 if no location of the zone gates conversations.
  */
 void ngx_http_graph_policy_limits(ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_msec_t conversation_hold, ngx_http_graph_policy_limits_t *limits);
 
-/* when the request that is being answered left for the upstream, in ms */
-uint64_t ngx_http_graph_policy_sent(ngx_http_request_t *r);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_CLASSIFY_H_INCLUDED_ */

@@ -38,33 +38,34 @@ typedef struct {
     ngx_uint_t                       retries;   /* some location retries */
     ngx_http_graph_policy_event_log_t  *event_log;  /* NULL: off */
     ngx_uint_t                       api;       /* some location has it */
-    ngx_str_t                        dashboard_policy;  /* where api */
-    ngx_array_t                     *zones;     /* where api, all of them, of
+    ngx_str_t                        dashboard_policy;  /* if api is set */
+    ngx_array_t                     *zones;     /* all, if api is set;
                                        ngx_http_graph_policy_zone_t * */
 } ngx_http_graph_policy_main_conf_t;
 
 
 typedef struct {
     ngx_shm_zone_t                  *shm_zone;  /* NULL: off */
-    ngx_http_graph_policy_zone_t    *zone;      /* likewise, after merge */
+    ngx_http_graph_policy_zone_t    *zone;      /* NULL: off; after merge */
     ngx_conf_file_t                 *place;
-                                     /* the directive's, only for errors */
+                                     /* of the directive, for errors */
 
     ngx_http_complex_value_t        *dry_run;   /* NULL: off */
     ngx_http_complex_value_t        *credential;
     ngx_http_complex_value_t        *account;
     ngx_http_complex_value_t        *phone;
 
-    ngx_array_t                     *sends;  /* of ngx_http_complex_value_t */
+    ngx_array_t                     *sends;  /* ngx_http_complex_value_t */
     ngx_array_t                     *rules;
-                                     /* of ngx_http_graph_policy_rule_t */
+                                     /* ngx_http_graph_policy_rule_t */
+    ngx_http_graph_policy_ruleset_t *ruleset;   /* NULL without rules */
 
     ngx_uint_t                       pause;
     ngx_uint_t                       status;
     ngx_uint_t                       log_level;
     ngx_msec_t                       hold;
     ngx_msec_t                       hold_max;
-    ngx_msec_t                       confirm;   /* of states by webhooks */
+    ngx_msec_t                       confirm;   /* webhooks' states */
     size_t                           buffer_size;
     ngx_flag_t                       accept_encoding;
     ngx_flag_t                       cooldown;
@@ -72,18 +73,21 @@ typedef struct {
     ngx_flag_t                       conversation;  /* is a gate */
     ngx_msec_t                       conversation_hold;
 
-    /* a location of webhooks has its zone here alone: it sends nothing */
+    /*
+     * A location that receives webhooks sends nothing, so "zone" is NULL there,
+     * and its zone is webhook_zone.
+     */
     ngx_flag_t                       webhook;
     ngx_flag_t                       webhook_pause;
     ngx_http_graph_policy_zone_t    *webhook_zone;
     ngx_array_t                     *secrets;
-                                     /* of ngx_http_graph_policy_signer_t */
+                                     /* ngx_http_graph_policy_signer_t */
     ngx_http_graph_policy_backoff_t  retry;
 
-    /* 0: none; a location of the API enforces nothing */
+    /* API_READ, API_WRITE; 0: no location of the API, which never enforces */
     ngx_uint_t                       api;
 
-    /* this worker has said why requests can't probe; not configured */
+    /* not configured: this worker has logged why requests can't probe */
     ngx_uint_t                       no_probe_told;
 } ngx_http_graph_policy_loc_conf_t;
 

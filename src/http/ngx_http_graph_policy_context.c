@@ -5,19 +5,17 @@
 
 
 /*
- * The context of a request, and what it holds: leases, a place among those
- * that wait.
+ * The context of a request is made, found and cleaned up here.
  *
  * Lock rule: none of its own.  Memory: the request's pool.  The pool's cleanup
- * gives back leases that nobody settled, and is how the context is found again
- * after an internal redirect.
+ * gives back leases that nobody settled; the context is found again by it after
+ * an internal redirect.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_lease.h"
@@ -34,18 +32,13 @@ static ngx_uint_t ngx_http_graph_policy_has_left(
 
 
 ngx_http_graph_policy_ctx_t *
-ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
+ngx_http_graph_policy_find_ctx(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t           *cln;
-    ngx_http_graph_policy_ctx_t  *ctx;
+    ngx_pool_cleanup_t  *cln;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
-
-    if (ctx != NULL || !r->internal || r != r->main) {
-        return ctx;
+    if (r != r->main) {
+        return NULL;
     }
-
-    /* an internal redirect forgets contexts, not what they hold */
 
     for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
 
@@ -98,7 +91,7 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
 }
 
 
-/* an internal redirect may lead to where another zone is in force */
+/* An internal redirect may lead to a location that uses another zone. */
 
 static void
 ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
@@ -125,21 +118,6 @@ ngx_http_graph_policy_adopt(ngx_http_graph_policy_ctx_t *ctx,
     ctx->status = NGX_HTTP_GRAPH_POLICY_PASSED;
     ctx->nrefs = 0;
     ctx->zone = zone;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
-{
-    ngx_http_upstream_t  *u;
-
-    u = r->upstream;
-
-    /* the cleanup stands just while the upstream itself is answering */
-
-    return (u != NULL && u->cleanup != NULL && !r->cached
-            && u->headers_in.status_n != 0)
-           ? u->headers_in.status_n : r->headers_out.status;
 }
 
 
@@ -183,7 +161,7 @@ ngx_http_graph_policy_cleanup(void *data)
 }
 
 
-/* the client has gone, and the upstream was asked nothing in its name */
+/* Returns 1 if the client has left before the request reached an upstream. */
 
 static ngx_uint_t
 ngx_http_graph_policy_has_left(ngx_http_graph_policy_ctx_t *ctx)
@@ -199,7 +177,7 @@ ngx_http_graph_policy_has_left(ngx_http_graph_policy_ctx_t *ctx)
         return 0;
     }
 
-    /* a peer before this one may have got it */
+    /* An earlier peer may have got the request. */
 
     return r->upstream == NULL
            || (!r->upstream->request_sent && r->upstream_states != NULL
@@ -217,7 +195,7 @@ ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
         return 0;
     }
 
-    /* in doubt nothing is blocked */
+    /* If the variable can't be evaluated, nothing is blocked. */
 
     if (ngx_http_complex_value(r, glcf->dry_run, &value) != NGX_OK) {
         return 1;

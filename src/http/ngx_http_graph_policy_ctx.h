@@ -18,7 +18,7 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
-/* what the gate said, and what became of it */
+/* The decision of the gate, and the retries that followed. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_PASSED = 0,
@@ -35,18 +35,21 @@ typedef enum {
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_CODING_NONE = 0,
-    NGX_HTTP_GRAPH_POLICY_CODING_DEFLATE,       /* or gzip */
+    NGX_HTTP_GRAPH_POLICY_CODING_DEFLATE,       /* deflate, gzip */
     NGX_HTTP_GRAPH_POLICY_CODING_OTHER          /* can't be read */
 } ngx_http_graph_policy_coding_e;
 
 
-/* of a request before its content phase, to be sent again from there */
+/*
+ * The state of a request before its content phase, to which it is rewound for a
+ * retry.
+ */
 
 typedef struct {
     ngx_http_headers_out_t           headers_out;
-    ngx_uint_t                       nheaders;  /* of the list's last part */
+    ngx_uint_t                       nheaders;  /* in the list's last part */
     ngx_uint_t                       ntrailers;
-    ngx_table_elt_t                **links;     /* of the headers kept */
+    ngx_table_elt_t                **links;     /* "next" of the headers */
     ngx_uint_t                       err_status;
     size_t                           limit_rate;
     size_t                           limit_rate_after;
@@ -56,32 +59,33 @@ typedef struct {
 } ngx_http_graph_policy_snapshot_t;
 
 
-/* of the floor of webhooks, the only one that looks into it */
+/* It is defined in src/webhook; other code only has the pointer. */
 typedef struct ngx_http_graph_policy_learning_s
     ngx_http_graph_policy_learning_t;
 
 
 /*
- * One request.  Made at first need, so that an accepted send has none; it
- * outlives internal redirects and is found again by its cleanup.
+ * The context of a request.  It is made when it is needed, so that a send which
+ * is accepted usually has none.  It outlives internal redirects, after which it
+ * is found again by its cleanup.
  */
 
 typedef struct {
     ngx_http_request_t              *request;
 
-    /* whose states count, and the key of fingerprints; never NULL */
+    /* the zone of the location in force; never NULL */
     ngx_http_graph_policy_zone_t    *zone;
     ngx_uint_t                       log_level;
 
-    ngx_http_graph_policy_query_t    query;     /* of the zone */
+    ngx_http_graph_policy_query_t    query;     /* for the zone */
     ngx_http_graph_policy_status_e   status;
 
-    /* leases taken, or states that would have blocked, by status */
+    /* the leases of a PROBE; else states that let the request pass */
     ngx_http_graph_policy_ref_t     *refs;
     ngx_uint_t                       nrefs;
     ngx_event_t                     *renewal;   /* NULL until it's needed */
 
-    /* the body of an error or of a success that proves, as it came */
+    /* a copy of the answer's body, as it came, if it has to be read */
     ngx_http_graph_policy_coding_e   coding;
     u_char                          *body;
     size_t                           size;
@@ -94,28 +98,33 @@ typedef struct {
     ngx_http_graph_policy_facts_t    facts;
     ngx_http_graph_policy_verdict_t  verdict;
 
-    /* the state that a local answer shows, and its code as text */
+    /* the state that a local answer shows; its code and its id as texts */
     ngx_http_graph_policy_view_t    *view;
     ngx_str_t                        code;
+    ngx_str_t                        state;
 
-    /* of the message that Graph has accepted, its id's fingerprint, or 0 */
+    /* what answers, with which status, when a body has been dropped */
+    ngx_http_client_body_handler_pt  answer;
+    ngx_uint_t                       answer_status;
+
+    /* fingerprint of the id of the message that Graph has accepted, or 0 */
     uint64_t                         message;
 
-    /* seconds of the headers Retry-After and X-Graph-Hold, 0: none */
+    /* seconds, for the headers Retry-After and X-Graph-Hold; 0: none */
     time_t                           retry_after;
     time_t                           hold_left;
 
-    /* of the location that has verified it as a webhook, or NULL */
+    /* secrets of the location that has verified it as a webhook, or NULL */
     ngx_array_t                     *verified;
 
-    /* what a webhook teaches, NULL before and after */
+    /* the walk over a webhook's payload; NULL before and after it */
     ngx_http_graph_policy_learning_t  *learning;
 
-    /* where retry is on; attempts is 1 otherwise */
+    /* set if retries are on; attempts is 1 otherwise */
     ngx_http_graph_policy_snapshot_t  *snapshot;
     ngx_event_t                     *parking;
     ngx_uint_t                       attempts;
-    ngx_uint_t                       unknown;   /* of uncertain outcome */
+    ngx_uint_t                       unknown;   /* uncertain attempts */
     ngx_uint_t                       resent_for;    /* the reason */
     ngx_uint_t                       nstates;   /* before this attempt */
     ngx_msec_t                       hint;      /* Graph's, 0: none */
@@ -136,30 +145,59 @@ typedef struct {
     unsigned                         exhausted:1;   /* the app's quota */
     unsigned                         would_retry:1;
 
-    /* what r->error_page of a webhook is to be again, where it's kept */
+    /* the saved r->error_page of a webhook, valid if error_page_kept */
     unsigned                         error_page:1;
     unsigned                         error_page_kept:1;
 } ngx_http_graph_policy_ctx_t;
 
 
-/* the context, or NULL if the request has none yet */
-ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_get_ctx(
+/*
+ * An internal redirect clears the contexts of a request, so ours is found again
+ * by its cleanup; NULL if there is none.
+ */
+ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_find_ctx(
     ngx_http_request_t *r);
-/* the context, made if need be; NULL if there is no memory */
+
+/* Returns the context, NULL if the request has none yet. */
+
+static ngx_inline ngx_http_graph_policy_ctx_t *
+ngx_http_graph_policy_get_ctx(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_graph_policy_module);
+
+    return (ctx == NULL && r->internal) ? ngx_http_graph_policy_find_ctx(r)
+                                        : ctx;
+}
+
+/* Returns the context, which it makes if needed; NULL if there is no memory. */
 ngx_http_graph_policy_ctx_t *ngx_http_graph_policy_make_ctx(
     ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
 
-/* whether what the policy would do here is only shown */
+/* Returns 1 if the request is in dry run, so that nothing is blocked. */
 ngx_uint_t ngx_http_graph_policy_dry_run(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
-/*
- * The status of the upstream's answer, whatever an error_page makes of it;
- * of nginx's own where the upstream isn't answering.
- */
-ngx_uint_t ngx_http_graph_policy_answer_status(ngx_http_request_t *r);
+/* The upstream has a cleanup only while it is answering itself. */
+#define ngx_http_graph_policy_is_answering(r)                                 \
+    ((r)->upstream != NULL && (r)->upstream->cleanup != NULL && !(r)->cached)
 
-/* what users are told of the request */
+/*
+ * Returns the status of the upstream's answer, even if an error_page replaces
+ * it; if nginx itself answers, the status of that answer.
+ */
+
+static ngx_inline ngx_uint_t
+ngx_http_graph_policy_answer_status(ngx_http_request_t *r)
+{
+    return (ngx_http_graph_policy_is_answering(r)
+            && r->upstream->headers_in.status_n != 0)
+           ? r->upstream->headers_in.status_n : r->headers_out.status;
+}
+
+
+/* Returns the status that users are shown; "ctx" may be NULL. */
 ngx_http_graph_policy_status_e ngx_http_graph_policy_status_of(
     ngx_http_graph_policy_ctx_t *ctx);
 

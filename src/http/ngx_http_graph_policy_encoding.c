@@ -73,6 +73,49 @@ static u_char  ngx_http_graph_policy_name[] = "accept-encoding";
 static ngx_str_t  ngx_http_graph_policy_plain = ngx_string("identity");
 
 
+/* Nearly every send has one such line, which is put aside without a search. */
+
+ngx_int_t
+ngx_http_graph_policy_ask_identity(ngx_http_request_t *r)
+{
+    ngx_list_part_t               *part;
+    ngx_table_elt_t               *h, *first, *last;
+    ngx_http_graph_policy_line_t  *line;
+
+    part = &r->headers_in.headers.part;
+    first = ngx_http_graph_policy_accept_encoding(r);
+    last = (ngx_table_elt_t *) part->elts + part->nelts;
+
+    if (part->next != NULL || first < (ngx_table_elt_t *) part->elts
+        || first >= last)
+    {
+        return ngx_http_graph_policy_narrow_encoding(r, 1);
+    }
+
+    for (h = first + 1; h < last; h++) {
+        if (h->key.len == sizeof(ngx_http_graph_policy_name) - 1) {
+            return ngx_http_graph_policy_narrow_encoding(r, 1);
+        }
+    }
+
+    line = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_line_t));
+    if (line == NULL) {
+        return NGX_ERROR;
+    }
+
+    line->sent = *first;
+    line->sent.lowcase_key = ngx_http_graph_policy_name;
+    line->listed = first;
+    line->next = NULL;
+
+    first->value = ngx_http_graph_policy_plain;
+
+    ngx_http_graph_policy_set_accept_encoding(r, &line->sent);
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r, ngx_uint_t send)
 {

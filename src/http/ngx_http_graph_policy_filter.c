@@ -5,9 +5,9 @@
 
 
 /*
- * After the upstream: hold an error's header, collect its body, have it
- * classified, tag, release.  First in both filter chains.  What isn't an error
- * passes without a look at its body.
+ * These filters run after the upstream, first in both chains.  The header of an
+ * error is held while its body is collected; the error is then classified and
+ * tagged, and header and body are released.  Other answers aren't held.
  *
  * Lock rule: none of its own.  Memory: the copy of the body belongs to the
  * request's pool.
@@ -18,8 +18,6 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_backoff.h"
-#include "ngx_http_graph_policy_breaker.h"
-#include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_classify.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
@@ -30,18 +28,13 @@
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_park.h"
-#include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_retry.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_success.h"
 #include "ngx_http_graph_policy_tag.h"
-#include "ngx_http_graph_policy_tell.h"
-#include "ngx_http_graph_policy_text.h"
-#include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_admit.h"
 #include "ngx_http_graph_policy_zone_count.h"
-#include "ngx_http_graph_policy_zone_learn.h"
 
 
 static ngx_int_t ngx_http_graph_policy_header_filter(ngx_http_request_t *r);
@@ -132,9 +125,7 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
 
     u = r->upstream;
 
-    /* the cleanup stands just while the upstream itself is answering */
-
-    if (u == NULL || u->cleanup == NULL || r->cached || r->header_only) {
+    if (!ngx_http_graph_policy_is_answering(r) || r->header_only) {
 
         ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
 
@@ -155,12 +146,12 @@ ngx_http_graph_policy_header_filter(ngx_http_request_t *r)
         return ngx_http_graph_policy_finish(r, ctx, glcf);
     }
 
-    /* in a file the body would come past the buffers */
+    /* With a cache or store the body would go to a file, not to the filter. */
 
     u->cacheable = 0;
     u->store = 0;
 
-    /* else the upstream closes the file of a large body after its first use */
+    /* Otherwise the upstream closes the body's file after the first attempt. */
 
     if (glcf->retry.attempts != 0) {
         r->preserve_body = 1;
@@ -185,14 +176,16 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
     if ((ctx == NULL || (ctx->nrefs == 0 && ctx->attempts == 1))
         && ngx_http_graph_policy_zone_armed(glcf->zone) == 0)
     {
-        ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
+        if (!ngx_http_graph_policy_is_answering(r)) {
+            ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
+        }
 
         return ngx_http_next_header_filter(r);
     }
 
     status = ngx_http_graph_policy_answer_status(r);
 
-    if (r->upstream == NULL || r->upstream->cleanup == NULL || r->cached
+    if (!ngx_http_graph_policy_is_answering(r)
         || status < NGX_HTTP_OK || status >= NGX_HTTP_SPECIAL_RESPONSE)
     {
         ngx_http_graph_policy_warn_intercepted(r, glcf->zone);
@@ -224,7 +217,7 @@ ngx_http_graph_policy_no_error(ngx_http_request_t *r,
 }
 
 
-/* probes and what was sent again say so, whatever came of them */
+/* Answers to probes and retries are tagged even if they aren't errors. */
 
 static ngx_int_t
 ngx_http_graph_policy_pass_tagged(ngx_http_request_t *r,
@@ -306,8 +299,8 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
         }
 
         /*
-         * A flush of a finalized upstream is all that comes of a torn body.
-         * What is there may look whole, but nothing is certain.
+         * A torn body ends with a flush of a finalized upstream.  The part that
+         * came may look whole, but it isn't certain.
          */
 
         if (!b->flush || r->upstream->cleanup != NULL) {
@@ -322,10 +315,10 @@ ngx_http_graph_policy_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 
 
 /*
- * An upstream ends with a buffer that says "last" or "flush", but not where
- * nginx can't go on at all: after a chunk that isn't one, a stream that is
- * reset, or for want of memory.  Then the body filter isn't called any more,
- * and the client would get nothing, not even the header.
+ * An upstream usually ends with a buffer that has "last" or "flush" set.  After
+ * an invalid chunk, a stream that is reset, or if memory is short, the body
+ * filter isn't called any more, and the client would get nothing, not even the
+ * header.
  */
 
 static void
@@ -349,13 +342,13 @@ ngx_http_graph_policy_upstream_ends(ngx_http_request_t *r, ngx_int_t rc)
     r->upstream->finalize_request = ctx->finalize_upstream;
     ctx->finalize_upstream(r, rc);
 
-    /* any other code leads to one of those buffers, or to nobody */
+    /* After other codes such a buffer follows, or the client has left. */
 
     if (!ctx->holding || rc != NGX_ERROR || r->connection->error) {
         return;
     }
 
-    /* this closes the connection, so that the client can tell it's torn */
+    /* Closing the connection shows the client that the body is torn. */
 
     r->keepalive = 0;
 
@@ -373,7 +366,7 @@ ngx_http_graph_policy_upstream_ends(ngx_http_request_t *r, ngx_int_t rc)
 }
 
 
-/* the header, what was held, and the chain from "in" on */
+/* Sends the header, the copy of the body, and the chain "in". */
 
 static ngx_int_t
 ngx_http_graph_policy_release(ngx_http_request_t *r,
@@ -425,7 +418,7 @@ ngx_http_graph_policy_release(ngx_http_request_t *r,
 }
 
 
-/* each answer once, those that are sent again included */
+/* Each answer is counted once, even if its request is sent again. */
 
 static void
 ngx_http_graph_policy_count_answer(ngx_http_graph_policy_ctx_t *ctx)
@@ -445,7 +438,7 @@ ngx_http_graph_policy_count_answer(ngx_http_graph_policy_ctx_t *ctx)
 }
 
 
-/* what Graph has said at last to a request that was sent again */
+/* Counts the last answer to a request that was sent again. */
 
 static void
 ngx_http_graph_policy_count_retried(ngx_http_graph_policy_ctx_t *ctx,
@@ -458,7 +451,7 @@ ngx_http_graph_policy_count_retried(ngx_http_graph_policy_ctx_t *ctx,
 }
 
 
-/* everything is known: record, tag, and let the header go */
+/* Settles the leases by the verdict, tags the answer and sends its header. */
 
 static ngx_int_t
 ngx_http_graph_policy_finish(ngx_http_request_t *r,
@@ -489,7 +482,7 @@ ngx_http_graph_policy_finish(ngx_http_request_t *r,
     ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_ERROR,
                                  verdict);
 
-    /* where we know nothing better */
+    /* Graph's own Retry-After is kept only if the module knows no better. */
 
     ngx_http_graph_policy_strip(r,
                   verdict->category == NGX_HTTP_GRAPH_POLICY_REQUEST

@@ -14,7 +14,10 @@
 
 
 ngx_int_t ngx_http_graph_policy_filter_init(ngx_conf_t *cf);
-/* whether no other filter was put before ours, once all are in place */
+/*
+ * Returns 1 if no other module has put a filter before ours; to be called when
+ * all filters have been added.
+ */
 ngx_uint_t ngx_http_graph_policy_filter_is_first(void);
 
 

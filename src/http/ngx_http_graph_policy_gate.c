@@ -5,10 +5,11 @@
 
 
 /*
- * Before the upstream: let through, let through as probe, or answer locally.
+ * The gate runs before the upstream: it lets a request pass, lets it pass as a
+ * probe, or answers it locally.
  *
- * Lock rule: none of its own, the zone is asked once.  Memory: the context
- * and what hangs on it belong to the request's pool; see there.
+ * Lock rule: none of its own; each call of the zone takes the mutex once.
+ * Memory: the context and all that it points to belong to the request's pool.
  */
 
 
@@ -34,12 +35,14 @@
 #include "ngx_http_graph_policy_zone_count.h"
 
 
-static ngx_uint_t ngx_http_graph_policy_is_send(ngx_http_request_t *r,
+static ngx_http_graph_policy_noinline ngx_uint_t
+    ngx_http_graph_policy_is_send(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
-static ngx_int_t ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
+static ngx_http_graph_policy_noinline ngx_int_t
+    ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
-static ngx_int_t ngx_http_graph_policy_check(ngx_http_request_t *r,
-    ngx_http_graph_policy_loc_conf_t *glcf);
+static ngx_http_graph_policy_noinline ngx_int_t ngx_http_graph_policy_check(
+    ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_uint_t ngx_http_graph_policy_reads_messages(
     ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
@@ -51,13 +54,18 @@ static ngx_int_t ngx_http_graph_policy_may_probe(ngx_http_request_t *r,
 static ngx_int_t ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_endpoint_t *endpoint);
+static ngx_int_t ngx_http_graph_policy_ask_zone(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint,
+    ngx_http_graph_policy_cover_t *cover, uint64_t now,
+    ngx_http_graph_policy_admission_e *admission);
 static ngx_int_t ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 static ngx_int_t ngx_http_graph_policy_save_refs(
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_cover_t *cover);
 
 
-/* the words that keep the usual send free of locks */
+/* These words are read without the lock, so that the usual send needs none. */
 
 #define ngx_http_graph_policy_is_live(glcf)                                   \
     (ngx_http_graph_policy_zone_armed((glcf)->zone) != 0                      \
@@ -69,7 +77,9 @@ ngx_int_t
 ngx_http_graph_policy_gate(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
+    size_t                              len;
     ngx_int_t                           rc;
+    ngx_uint_t                          send;
     ngx_http_graph_policy_main_conf_t  *gmcf;
 
     if (glcf->zone == NULL || r != r->main) {
@@ -98,41 +108,28 @@ ngx_http_graph_policy_gate(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_graph_policy_narrow_encoding(r,
-                                      ngx_http_graph_policy_is_send(r, glcf))
-        != NGX_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    /* Nearly every send is recognized by its last bytes, without parsing. */
 
-    return NGX_DECLINED;
+    len = r->uri.len;
+
+    send = (glcf->sends == NULL && r->method == NGX_HTTP_POST
+            && ngx_http_graph_policy_ends_with(&r->uri, "/messages")
+            && len > sizeof("/messages")
+            && (u_char) (r->uri.data[len - sizeof("/messages")] - '0') < 10)
+           || ngx_http_graph_policy_is_send(r, glcf);
+
+    rc = send ? ngx_http_graph_policy_ask_identity(r)
+              : ngx_http_graph_policy_narrow_encoding(r, 0);
+
+    return (rc == NGX_OK) ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-
-/* nearly all that comes is told by its last bytes, which spares the parsing */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_send(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf)
 {
-    u_char                            *p;
-    ngx_http_graph_policy_endpoint_t   endpoint;
-
-    if (glcf->sends == NULL) {
-
-        if (r->method != NGX_HTTP_POST) {
-            return 0;
-        }
-
-        p = r->uri.data + r->uri.len - (sizeof("/messages") - 1);
-
-        if (r->uri.len > sizeof("/messages")
-            && p[-1] >= '0' && p[-1] <= '9'
-            && ngx_memcmp(p, "/messages", sizeof("/messages") - 1) == 0)
-        {
-            return 1;
-        }
-    }
+    ngx_http_graph_policy_endpoint_t  endpoint;
 
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
 
@@ -140,7 +137,7 @@ ngx_http_graph_policy_is_send(ngx_http_request_t *r,
 }
 
 
-/* first tries feed the budget of retries, those of other locations too */
+/* All first tries of the zone count for its retry budget. */
 
 static ngx_int_t
 ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
@@ -210,7 +207,10 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
 
     if (rc == NGX_AGAIN) {
 
-        /* whoever is slow to send its body mustn't keep others from probing */
+        /*
+         * The body is read before a lease is taken, as a client that sends it
+         * slowly would keep others from probing.
+         */
 
         rc = ngx_http_graph_policy_read_body(r, ctx);
 
@@ -238,7 +238,7 @@ ngx_http_graph_policy_check(ngx_http_request_t *r,
 }
 
 
-/* whether to whom a message goes matters now */
+/* Returns 1 if a state or limit may depend on a message's recipient. */
 
 static ngx_uint_t
 ngx_http_graph_policy_reads_messages(ngx_http_graph_policy_loc_conf_t *glcf)
@@ -267,18 +267,18 @@ ngx_http_graph_policy_is_blocked_again(ngx_http_request_t *r,
         return 0;
     }
 
-    /* it was sent once, so that its body is there */
+    /* The request was sent once, so its body has been read. */
 
     ctx->body_read = 1;
 
-    /* if that fails, the answer that is known by now is worth more than none */
+    /* If this fails, the client gets the answer that is known already. */
 
     return ngx_http_graph_policy_ask(r, ctx, glcf, &endpoint) == NGX_OK
            && ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED;
 }
 
 
-/* what the zone has to know of the request; no more than what counts now */
+/* Fills in the query for the zone, but only the parts that may matter now. */
 
 static void
 ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
@@ -296,7 +296,7 @@ ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
     {
         ngx_http_graph_policy_identify_message(r, ctx, glcf);
 
-        /* marketing_messages takes nothing else */
+        /* The endpoint marketing_messages accepts templates only. */
 
         if (!endpoint->messages) {
             ctx->query.gate.template = 1;
@@ -310,8 +310,8 @@ ngx_http_graph_policy_identify_request(ngx_http_request_t *r,
 
 
 /*
- * Whether the request may be the probe of a state that waits for one: NGX_OK,
- * or NGX_DECLINED; NGX_AGAIN: if its body is there.
+ * Returns NGX_OK if the request may be the probe of a state, NGX_DECLINED if
+ * not, NGX_AGAIN if it may once its body has been read.
  */
 
 static ngx_int_t
@@ -352,8 +352,9 @@ ngx_http_graph_policy_may_probe(ngx_http_request_t *r,
 
 
 /*
- * ctx->status says what came of it.  NGX_AGAIN: to be asked again once the body
- * is there; NGX_ERROR: no memory.
+ * Asks the zone, and sets ctx->status by its decision.  Returns NGX_OK,
+ * NGX_AGAIN if the body is to be read before asking again, or NGX_ERROR if
+ * there is no memory.
  */
 
 static ngx_int_t
@@ -366,7 +367,6 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ngx_uint_t                          dry_run;
     ngx_http_graph_policy_view_t       *view;
     ngx_http_graph_policy_cover_t       cover;
-    ngx_http_graph_policy_changes_t     changes;
     ngx_http_graph_policy_admission_e   admission;
 
     view = ctx->view;
@@ -382,50 +382,29 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
 
     ngx_http_graph_policy_identify_request(r, ctx, glcf, endpoint);
 
-    /* a receipt proves as little of accounts and phones as an upload does */
+    /* Like an upload, a receipt proves nothing of accounts and phones. */
 
     ctx->query.kind = ctx->receipt ? NGX_HTTP_GRAPH_POLICY_SEND
                                    : endpoint->kind;
 
     dry_run = ngx_http_graph_policy_dry_run(r, glcf);
 
-    /* one that waits to be sent again may ask more than once */
+    /* A retry asks again before each attempt, but is one blocked send. */
 
     ctx->query.uncounted = (dry_run || ctx->attempts > 1);
 
     now = ngx_http_graph_policy_now();
 
-    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+    rc = ngx_http_graph_policy_ask_zone(r, ctx, glcf, endpoint, &cover, now,
+                                        &admission);
 
-    ctx->query.may_probe = 0;
-    ctx->query.asks_again = 1;
-
-    admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
-                                                 &changes, &cover, view);
-
-    /* few may probe, and now it's worth finding out */
-
-    if ((admission == NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
-         || admission == NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN)
-        && (view->until <= now || view->leased))
-    {
-        rc = ngx_http_graph_policy_may_probe(r, ctx, glcf, endpoint);
-
-        if (rc == NGX_AGAIN) {
-            return NGX_AGAIN;
-        }
-
-        ctx->query.may_probe = (rc == NGX_OK);
-        ctx->query.asks_again = 0;
-
-        admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query,
-                                                     now, &changes, &cover,
-                                                     view);
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     if (admission == NGX_HTTP_GRAPH_POLICY_ADMIT_PASS) {
 
-        /* what it was to probe is over by now */
+        /* The states it was to probe are gone, so its leases are given back. */
 
         if (ctx->nrefs != 0) {
             ngx_http_graph_policy_settle(ctx,
@@ -434,7 +413,10 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
             ctx->nrefs = 0;
         }
 
-        /* a success ends what longer holds of other locations still keep */
+        /*
+         * Other locations may hold these states longer; a success here clears
+         * them as well.
+         */
 
         return (cover.n != 0 && endpoint->send)
                ? ngx_http_graph_policy_save_refs(ctx, &cover) : NGX_OK;
@@ -444,7 +426,7 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
         return ngx_http_graph_policy_probe(ctx, &cover, view);
     }
 
-    /* a lease in hand that can't be used, to be given back */
+    /* The request is blocked, so leases that it has are given back. */
 
     if (ctx->nrefs != 0) {
         ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
@@ -466,6 +448,49 @@ ngx_http_graph_policy_ask(ngx_http_request_t *r,
     ctx->nrefs = 0;
     ctx->status = NGX_HTTP_GRAPH_POLICY_BLOCKED;
     ngx_http_graph_policy_log_request(ctx, view, "blocks a request");
+
+    return NGX_OK;
+}
+
+
+/* The leases of a state that is due are taken by a second question alone. */
+
+static ngx_int_t
+ngx_http_graph_policy_ask_zone(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
+    ngx_http_graph_policy_endpoint_t *endpoint,
+    ngx_http_graph_policy_cover_t *cover, uint64_t now,
+    ngx_http_graph_policy_admission_e *admission)
+{
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_changes_t   changes;
+
+    ngx_http_graph_policy_changes_of(&changes, r, ctx->log_level);
+
+    ctx->query.may_probe = 0;
+    ctx->query.asks_again = 1;
+
+    *admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
+                                                  &changes, cover, ctx->view);
+
+    if ((*admission != NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK
+         && *admission != NGX_HTTP_GRAPH_POLICY_ADMIT_DRY_RUN)
+        || (ctx->view->until > now && !ctx->view->leased))
+    {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_graph_policy_may_probe(r, ctx, glcf, endpoint);
+
+    if (rc == NGX_AGAIN) {
+        return NGX_AGAIN;
+    }
+
+    ctx->query.may_probe = (rc == NGX_OK);
+    ctx->query.asks_again = 0;
+
+    *admission = ngx_http_graph_policy_zone_admit(glcf->zone, &ctx->query, now,
+                                                  &changes, cover, ctx->view);
 
     return NGX_OK;
 }

@@ -16,15 +16,16 @@
 
 
 /*
- * What a location of sends does before its upstream: NGX_DECLINED to go on,
- * NGX_DONE, or a status.
+ * Handles a request before its upstream.  Returns NGX_DECLINED if it goes on,
+ * NGX_DONE if it was answered or waits for its body, or the status to answer
+ * with.
  */
 ngx_int_t ngx_http_graph_policy_gate(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * Looks the states up again before another try: whether one blocks now, which
- * is in ctx->view then.
+ * Looks the states up again before another attempt.  Returns 1 if one blocks
+ * now, which is in ctx->view then.
  */
 ngx_uint_t ngx_http_graph_policy_is_blocked_again(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);

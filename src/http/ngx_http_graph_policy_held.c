@@ -120,7 +120,7 @@ ngx_http_graph_policy_copy_body(ngx_http_request_t *r,
 }
 
 
-/* a place for "size" bytes more, behind what there is */
+/* Returns "size" bytes behind the copy, NULL if there is no memory. */
 
 static u_char *
 ngx_http_graph_policy_grow_body(ngx_http_request_t *r,

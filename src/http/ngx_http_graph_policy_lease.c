@@ -5,8 +5,8 @@
 
 
 /*
- * The leases of a probe: kept while it is under way, and settled by what came
- * of it.
+ * The leases of a probe are renewed while it is under way, and settled by its
+ * answer.
  *
  * Lock rule: none of its own.  Memory: the request's pool.
  */
@@ -15,9 +15,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
-#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
-#include "ngx_http_graph_policy_classify.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_lease.h"
 #include "ngx_http_graph_policy_outcome.h"
@@ -128,7 +126,10 @@ ngx_http_graph_policy_renew(ngx_event_t *ev)
     ctx = ev->data;
     r = ctx->request;
 
-    /* a client that is slow to send mustn't keep others from probing */
+    /*
+     * The lease isn't renewed while the client still sends the body, as a slow
+     * client would keep others from probing.
+     */
 
     if (ctx->parked
         || (r->upstream != NULL && !r->reading_body

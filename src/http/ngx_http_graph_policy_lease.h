@@ -18,20 +18,23 @@
 
 
 /*
- * Tells the states whose leases the request holds what its answer proves; the
- * verdict is that of an error, else NULL.  Settles only once.
+ * Settles the leases that the request holds by the proof of its answer; the
+ * verdict is that of an error, else NULL.  A second call does nothing.
  */
 void ngx_http_graph_policy_settle(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_proof_e proof,
     ngx_http_graph_policy_verdict_t *verdict);
 
-/* Fills in what the zone has to know of the answer. */
+/* Fills in the answer for the zone; "verdict" is NULL if it isn't an error. */
 void ngx_http_graph_policy_answer_of(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_proof_e proof,
     ngx_http_graph_policy_verdict_t *verdict,
     ngx_http_graph_policy_answer_t *answer);
 
-/* keeps a probe's leases until they are settled; NGX_ERROR: no memory */
+/*
+ * Starts to renew a probe's leases until they are settled.  Returns NGX_OK, or
+ * NGX_ERROR if there is no memory.
+ */
 ngx_int_t ngx_http_graph_policy_start_renewal(
     ngx_http_graph_policy_ctx_t *ctx);
 

@@ -82,7 +82,8 @@ ngx_http_graph_policy_log_no_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "graph policy has no probe for a state that is due: a "
                   "request in location \"%V\" %s, %*s, zone: \"%V\"",
-                  &clcf->name, why, (size_t) (p - text), text, &ctx->zone->name);
+                  &clcf->name, why, (size_t) (p - text), text,
+                  &ctx->zone->name);
 }
 
 

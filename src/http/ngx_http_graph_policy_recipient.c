@@ -5,12 +5,12 @@
 
 
 /*
- * To whom a message goes: from its body to the conversation's fingerprint; and
- * whether it goes to anybody, as receipts don't.
+ * The body of a message is read for its recipient, which becomes the
+ * fingerprint of a conversation.  A receipt has no recipient.
  *
- * Lock rule: none, shared memory isn't touched but for the zone's key.
- * Memory: what reading takes is on the stack, or freed at once.  A recipient
- * leaves this room only as a fingerprint.
+ * Lock rule: none; of shared memory only the zone's key is read.  Memory:
+ * buffers are on the stack, or freed at once.  A recipient leaves this file
+ * only as a fingerprint.
  */
 
 
@@ -38,7 +38,7 @@ ngx_http_graph_policy_identify_message(ngx_http_request_t *r,
     ngx_str_t                         body, recipient;
     ngx_http_graph_policy_message_t   message;
 
-    /* a body that isn't kept may be there in part, or no more */
+    /* Without buffering, the body may have come in part, or be gone already. */
 
     if (ctx->conversed || r->request_body == NULL
         || r->request_body_no_buffering
@@ -146,7 +146,7 @@ ngx_http_graph_policy_is_message_body(ngx_http_request_t *r)
         return 0;
     }
 
-    /* chunked, or of HTTP/2 without a length */
+    /* A body without Content-Length is chunked, or comes by HTTP/2. */
 
     if (r->headers_in.content_length_n < 0 && !r->headers_in.chunked
         && r->http_version < NGX_HTTP_VERSION_20)

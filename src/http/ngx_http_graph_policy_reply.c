@@ -5,12 +5,12 @@
 
 
 /*
- * The local answer in Graph's shape, and the headers that it has in common
- * with the upstream's tagged answers.
+ * A blocked request is answered locally, in the shape of Graph's errors.
  *
- * Lock rule: none, the state was copied under the lock.  Memory: the
- * request's pool.  Nothing of a body enters a header or an answer but numbers
- * and the trace id, which the json room has checked.
+ * Lock rule: none; the state was copied under the lock.  Memory: the request's
+ * pool; the worker keeps the last few bodies for its life.  Of a body only
+ * numbers and the trace id, which the JSON reader has checked, go into a header
+ * or an answer.
  */
 
 
@@ -22,30 +22,62 @@
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_reply.h"
+#include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_tag.h"
 #include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* a power of two */
-#define NGX_HTTP_GRAPH_POLICY_TIMES  16
+/* A worker keeps so many bodies, a power of two, and none that is longer. */
+#define NGX_HTTP_GRAPH_POLICY_KEPT      16
+#define NGX_HTTP_GRAPH_POLICY_KEPT_LEN  1024
 
+
+/*
+ * A body is kept with all that it was made of, because a state answers all that
+ * it blocks alike until it changes.  The state's id stands behind the body.
+ */
 
 typedef struct {
-    time_t    sec;
-    u_char    data[sizeof("2026-01-01T00:00:00Z") - 1];
-} ngx_http_graph_policy_time_text_t;
+    uint64_t      hash;
+    uint64_t      since;
+    uint64_t      until;
+    int64_t       code;
+    int64_t       subcode;
+    size_t        len;              /* of the body; 0: nothing is kept */
+    size_t        code_at;          /* the code's place in the body */
+    size_t        code_len;
+    uint8_t       category;
+    uint8_t       reason;
+    uint8_t       stored_reason;
+    uint8_t       trace_len;
+    uint8_t       due;
+    u_char        trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
+    u_char        text[NGX_HTTP_GRAPH_POLICY_KEPT_LEN];
+} ngx_http_graph_policy_kept_t;
 
 
+static ngx_http_graph_policy_kept_t
+    ngx_http_graph_policy_kept[NGX_HTTP_GRAPH_POLICY_KEPT];
+
+
+static void ngx_http_graph_policy_reply_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
 static void ngx_http_graph_policy_facts_of_state(
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_buf_t *ngx_http_graph_policy_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-static u_char *ngx_http_graph_policy_write_time(u_char *p, ngx_uint_t which,
-    time_t sec);
+static ngx_uint_t ngx_http_graph_policy_is_kept(
+    ngx_http_graph_policy_kept_t *kept, ngx_http_graph_policy_view_t *view,
+    ngx_uint_t due);
+static void ngx_http_graph_policy_keep(ngx_http_graph_policy_kept_t *kept,
+    ngx_http_graph_policy_view_t *view, ngx_uint_t due, ngx_buf_t *b,
+    ngx_str_t *code);
+static ngx_buf_t *ngx_http_graph_policy_write_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_view_t *view, ngx_uint_t due, ngx_str_t *code);
+static u_char *ngx_http_graph_policy_write_time(u_char *p, time_t sec);
 static u_char *ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n);
 static u_char *ngx_http_graph_policy_write_number(u_char *p, int64_t number);
 
@@ -58,9 +90,33 @@ void
 ngx_http_graph_policy_reply(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status)
 {
-    /* finalized here, as a status returned would bring an error_page */
+    ngx_int_t  rc;
 
-    ngx_http_finalize_request(r, ngx_http_graph_policy_send(r, ctx, status));
+    ctx->answer_status = status;
+
+    rc = ngx_http_graph_policy_drop_body(r, ctx,
+                                         ngx_http_graph_policy_reply_handler);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_graph_policy_reply_handler(r);
+
+    } else if (rc != NGX_DONE) {
+        ngx_http_finalize_request(r, rc);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_reply_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    /* A returned status would be replaced by an error_page. */
+
+    ngx_http_finalize_request(r, ngx_http_graph_policy_send(r, ctx,
+                                                         ctx->answer_status));
 }
 
 
@@ -114,7 +170,7 @@ ngx_http_graph_policy_send(ngx_http_request_t *r,
 }
 
 
-/* the facts of the answer that set the state are those of this one, too */
+/* A local answer has the facts of the answer that has set its state. */
 
 static void
 ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
@@ -128,7 +184,10 @@ ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
     facts = &ctx->facts;
     now = ngx_http_graph_policy_now();
 
-    /* what was told without a code is what its reason begins with */
+    /*
+     * A state that a webhook set without a code shows the first code of its
+     * reason.
+     */
 
     if (view->code == -1) {
         view->code = ngx_http_graph_policy_reasons[view->reason].code;
@@ -151,8 +210,9 @@ ngx_http_graph_policy_facts_of_state(ngx_http_graph_policy_ctx_t *ctx)
     ctx->hold_left = 0;
 
     /*
-     * To come again is no cure for the others, and there are clients for which
-     * Retry-After outranks the code.  Meta, who sends webhooks, isn't one.
+     * Retry-After is sent to a client only for errors that end by waiting, as
+     * some clients retry because of it whatever the code says.  Meta, which
+     * sends webhooks, doesn't.
      */
 
     if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER || view->until <= now) {
@@ -176,27 +236,121 @@ static ngx_buf_t *
 ngx_http_graph_policy_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx)
 {
+    size_t                         size;
+    ngx_buf_t                     *b;
+    ngx_uint_t                     due;
+    ngx_http_graph_policy_view_t  *view;
+    ngx_http_graph_policy_kept_t  *kept;
+
+    view = ctx->view;
+    due = (ctx->retry_after == 0 && ctx->hold_left == 0);
+    kept = &ngx_http_graph_policy_kept[view->hash
+                                       & (NGX_HTTP_GRAPH_POLICY_KEPT - 1)];
+
+    if (ngx_http_graph_policy_is_kept(kept, view, due)) {
+        size = kept->len + NGX_HTTP_GRAPH_POLICY_ID_LEN;
+
+        b = ngx_create_temp_buf(r->pool, size);
+        if (b == NULL) {
+            return NULL;
+        }
+
+        ngx_memcpy(b->pos, kept->text, size);
+        b->last = b->pos + kept->len;
+
+        ctx->code.data = b->pos + kept->code_at;
+        ctx->code.len = kept->code_len;
+
+    } else {
+        b = ngx_http_graph_policy_write_body(r, view, due, &ctx->code);
+        if (b == NULL) {
+            return NULL;
+        }
+
+        ngx_http_graph_policy_keep(kept, view, due, b, &ctx->code);
+    }
+
+    ctx->state.data = b->last;
+    ctx->state.len = NGX_HTTP_GRAPH_POLICY_ID_LEN;
+
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    return b;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_is_kept(ngx_http_graph_policy_kept_t *kept,
+    ngx_http_graph_policy_view_t *view, ngx_uint_t due)
+{
+    return kept->len != 0
+           && kept->hash == view->hash
+           && kept->since == view->since
+           && kept->until == view->until
+           && kept->code == view->code
+           && kept->subcode == view->subcode
+           && kept->category == view->category
+           && kept->reason == view->reason
+           && kept->stored_reason == view->stored_reason
+           && kept->due == due
+           && kept->trace_len == view->trace_len
+           && ngx_memcmp(kept->trace, view->trace, view->trace_len) == 0;
+}
+
+
+static void
+ngx_http_graph_policy_keep(ngx_http_graph_policy_kept_t *kept,
+    ngx_http_graph_policy_view_t *view, ngx_uint_t due, ngx_buf_t *b,
+    ngx_str_t *code)
+{
+    size_t  len;
+
+    len = b->last - b->pos;
+
+    if (len + NGX_HTTP_GRAPH_POLICY_ID_LEN > NGX_HTTP_GRAPH_POLICY_KEPT_LEN) {
+        return;
+    }
+
+    kept->hash = view->hash;
+    kept->since = view->since;
+    kept->until = view->until;
+    kept->code = view->code;
+    kept->subcode = view->subcode;
+    kept->category = view->category;
+    kept->reason = view->reason;
+    kept->stored_reason = view->stored_reason;
+    kept->due = (uint8_t) due;
+    kept->trace_len = view->trace_len;
+    ngx_memcpy(kept->trace, view->trace, view->trace_len);
+
+    kept->len = len;
+    kept->code_at = code->data - b->pos;
+    kept->code_len = code->len;
+    ngx_memcpy(kept->text, b->pos, len + NGX_HTTP_GRAPH_POLICY_ID_LEN);
+}
+
+
+/* If "due" is set, the state waits for a probe that this request can't be. */
+
+static ngx_buf_t *
+ngx_http_graph_policy_write_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_view_t *view, ngx_uint_t due, ngx_str_t *code)
+{
     u_char                          *p;
     size_t                           len;
     ngx_buf_t                       *b;
-    ngx_str_t                       *code;
-    ngx_http_graph_policy_view_t    *view;
     ngx_http_graph_policy_reason_t  *reason;
 
-    view = ctx->view;
-    code = &ctx->code;
     reason = &ngx_http_graph_policy_reasons[view->reason];
 
     len = 2 * reason->title.len + reason->action.len + view->trace_len
-          + 3 * NGX_INT64_LEN + 512;
+          + 3 * NGX_INT64_LEN + NGX_HTTP_GRAPH_POLICY_ID_LEN + 512;
 
     b = ngx_create_temp_buf(r->pool, len);
     if (b == NULL) {
         return NULL;
     }
-
-    b->last_buf = 1;
-    b->last_in_chain = 1;
 
     p = b->last;
 
@@ -230,21 +384,21 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
               "\",\"error_data\":{\"messaging_product\":\"whatsapp\","
               "\"details\":\"Answered by the proxy, Graph was not called. "
               "Paused since ");
-    p = ngx_http_graph_policy_write_time(p, 0, view->since / 1000);
+    p = ngx_http_graph_policy_write_time(p, view->since / 1000);
 
     if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
         p = ngx_http_graph_policy_cpylit(p, ", until somebody clears it");
 
-    } else if (ctx->retry_after == 0 && ctx->hold_left == 0) {
+    } else if (due) {
 
-        /* it is due, but not to be probed by the likes of this one */
+        /* The state is due, but a request of this kind can't probe it. */
 
         p = ngx_http_graph_policy_cpylit(p, ", and a request like this one "
                                             "can't end that");
 
     } else {
         p = ngx_http_graph_policy_cpylit(p, ", next try at ");
-        p = ngx_http_graph_policy_write_time(p, 1, (view->until + 999) / 1000);
+        p = ngx_http_graph_policy_write_time(p, (view->until + 999) / 1000);
     }
 
     p = ngx_http_graph_policy_cpylit(p, ".\"}");
@@ -259,53 +413,40 @@ ngx_http_graph_policy_body(ngx_http_request_t *r,
 
     b->last = p;
 
+    (void) ngx_http_graph_policy_write_id(p, view);
+
     return b;
 }
 
 
-/*
- * ISO 8601.  A state shows the same two times to all that it blocks, so the
- * worker remembers what it wrote last.
- */
+/* Writes a time as in ISO 8601. */
 
 static u_char *
-ngx_http_graph_policy_write_time(u_char *p, ngx_uint_t which, time_t sec)
+ngx_http_graph_policy_write_time(u_char *p, time_t sec)
 {
-    u_char                            *t;
-    ngx_tm_t                           tm;
-    ngx_http_graph_policy_time_text_t  *text;
+    ngx_tm_t  tm;
 
-    static ngx_http_graph_policy_time_text_t
-        texts[2][NGX_HTTP_GRAPH_POLICY_TIMES];
+    ngx_gmtime(sec, &tm);
 
-    text = &texts[which][sec & (NGX_HTTP_GRAPH_POLICY_TIMES - 1)];
+    p = ngx_http_graph_policy_write_digits(p, tm.ngx_tm_year / 100);
+    p = ngx_http_graph_policy_write_digits(p, tm.ngx_tm_year % 100);
+    *p++ = '-';
+    p = ngx_http_graph_policy_write_digits(p, tm.ngx_tm_mon);
+    *p++ = '-';
+    p = ngx_http_graph_policy_write_digits(p, tm.ngx_tm_mday);
+    *p++ = 'T';
+    p = ngx_http_graph_policy_write_digits(p, tm.ngx_tm_hour);
+    *p++ = ':';
+    p = ngx_http_graph_policy_write_digits(p, tm.ngx_tm_min);
+    *p++ = ':';
+    p = ngx_http_graph_policy_write_digits(p, tm.ngx_tm_sec);
+    *p++ = 'Z';
 
-    if (text->sec != sec) {
-        text->sec = sec;
-        t = text->data;
-
-        ngx_gmtime(sec, &tm);
-
-        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_year / 100);
-        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_year % 100);
-        *t++ = '-';
-        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_mon);
-        *t++ = '-';
-        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_mday);
-        *t++ = 'T';
-        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_hour);
-        *t++ = ':';
-        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_min);
-        *t++ = ':';
-        t = ngx_http_graph_policy_write_digits(t, tm.ngx_tm_sec);
-        *t = 'Z';
-    }
-
-    return ngx_cpymem(p, text->data, sizeof(text->data));
+    return p;
 }
 
 
-/* two of them */
+/* Writes a number below 100 in two digits. */
 
 static u_char *
 ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n)

@@ -15,8 +15,8 @@
 
 
 /*
- * Answers for Graph out of ctx->view, with "status", or that of the state if
- * it is NGX_HTTP_GRAPH_POLICY_STATUS_UPSTREAM; the request is finalized.
+ * Answers the request in Graph's place with the state in ctx->view, and
+ * finalizes it.  STATUS_UPSTREAM as "status" stands for that of the state.
  */
 void ngx_http_graph_policy_reply(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);

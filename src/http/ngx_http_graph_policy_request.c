@@ -22,6 +22,8 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
+static ngx_uint_t ngx_http_graph_policy_messages_of(ngx_http_request_t *r,
+    ngx_str_t *phone);
 static void ngx_http_graph_policy_path(ngx_http_request_t *r,
     ngx_str_t *object, ngx_str_t *edge);
 static ngx_uint_t ngx_http_graph_policy_overridden(ngx_http_request_t *r,
@@ -48,6 +50,15 @@ ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     endpoint->messages = 0;
     endpoint->registration = 0;
 
+    if (glcf->sends == NULL
+        && ngx_http_graph_policy_messages_of(r, &endpoint->phone))
+    {
+        endpoint->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
+        endpoint->send = 1;
+        endpoint->messages = 1;
+        return;
+    }
+
     ngx_http_graph_policy_path(r, &endpoint->phone, &edge);
 
     if (glcf->sends != NULL) {
@@ -60,13 +71,6 @@ ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
         }
 
     } else if (r->method == NGX_HTTP_POST && endpoint->phone.len != 0) {
-
-        if (ngx_http_graph_policy_is(&edge, "messages")) {
-            endpoint->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
-            endpoint->send = 1;
-            endpoint->messages = 1;
-            return;
-        }
 
         if (ngx_http_graph_policy_is(&edge, "marketing_messages")) {
             endpoint->kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
@@ -95,6 +99,42 @@ ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
         endpoint->kind = NGX_HTTP_GRAPH_POLICY_READ;
         endpoint->read = 1;
     }
+}
+
+
+/*
+ * Nearly every request is a POST of ".../{digits}/messages", which is known
+ * without splitting the path.
+ */
+
+static ngx_uint_t
+ngx_http_graph_policy_messages_of(ngx_http_request_t *r, ngx_str_t *phone)
+{
+    u_char  *p, *last, *start;
+
+    if (r->method != NGX_HTTP_POST
+        || !ngx_http_graph_policy_ends_with(&r->uri, "/messages"))
+    {
+        return 0;
+    }
+
+    start = r->uri.data;
+    last = start + r->uri.len - (sizeof("/messages") - 1);
+
+    for (p = last; p > start && p[-1] >= '0' && p[-1] <= '9'; p--) {
+        /* void */
+    }
+
+    if (p == last || p == start || p[-1] != '/'
+        || last - p > NGX_HTTP_GRAPH_POLICY_PHONE_LEN)
+    {
+        return 0;
+    }
+
+    phone->data = p;
+    phone->len = last - p;
+
+    return 1;
 }
 
 

@@ -21,6 +21,14 @@
 #define NGX_HTTP_GRAPH_POLICY_SMALL  16384
 
 
+/* Tells whether a text ends with a literal. */
+#define ngx_http_graph_policy_ends_with(s, literal)                           \
+    ((s)->len >= sizeof(literal) - 1                                          \
+     && ngx_memcmp((s)->data + (s)->len - (sizeof(literal) - 1), literal,     \
+                   sizeof(literal) - 1)                                       \
+        == 0)
+
+
 /*
  * An endpoint as the path and the method tell it; the phone points into the
  * request's URI.
@@ -41,9 +49,9 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
- * Returns 1 if the target, as the client sent it, means the same to nginx and to
- * Graph: its path has no escapes, no dot segments and no empty ones, and there
- * is no "#".  Either of them may take another one for another phone's.
+ * Returns 1 if the target, as the client sent it, means the same to nginx and
+ * to Graph: its path has no escapes, no dot segments and no empty ones, and
+ * there is no "#".  Either of them may take another one for another phone's.
  */
 ngx_uint_t ngx_http_graph_policy_is_plain_target(ngx_http_request_t *r);
 
@@ -59,11 +67,12 @@ void ngx_http_graph_policy_identify_credential(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * identify_message() sets the conversation's fingerprint and whether the message
- * is a receipt, once, from a body of at most NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE
- * bytes, in memory or in a file.  A body that can't be read counts as a message
- * to nobody who is known.  is_message_body() returns 1 if the body may be a
- * message's, so that it has to be read first.
+ * identify_message() sets the conversation's fingerprint and whether the
+ * message is a receipt, once, from a body of at most
+ * NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE bytes, in memory or in a file.  A body
+ * that can't be read counts as a message to nobody who is known.
+ * is_message_body() returns 1 if the body may be a message's, so that it has to
+ * be read first.
  */
 void ngx_http_graph_policy_identify_message(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
@@ -109,10 +118,12 @@ ngx_uint_t ngx_http_graph_policy_is_argument(ngx_str_t *name,
 /*
  * Limits the Accept-Encoding that goes upstream to encodings that can be
  * inspected, and that of a send to "identity"; none is added if the client has
- * sent none.  Returns NGX_OK, or NGX_ERROR if there is no memory.
+ * sent none.  The second function is the short way for a send that has one.
+ * Both return NGX_OK, or NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_narrow_encoding(ngx_http_request_t *r,
     ngx_uint_t send);
+ngx_int_t ngx_http_graph_policy_ask_identity(ngx_http_request_t *r);
 /* Resets the list of request headers to those that the client has sent. */
 void ngx_http_graph_policy_restore_encoding(ngx_http_request_t *r);
 

@@ -5,23 +5,35 @@
 
 
 /*
- * The body of a request, before its upstream: read whole, and had in one
- * piece, from memory or from the file that a large one is in.
+ * The body of a request is read whole before its upstream, and given to callers
+ * in one piece.  It is in memory, or in a file if it is large.  A body that no
+ * upstream will get is read and dropped, where its client needs that.
  *
  * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
- * into one, which the caller frees.
+ * into one, which the caller frees; one that is dropped passes through a single
+ * buffer of the request's pool.
  */
 
 
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_request_body.h"
 
 
+/* The rest of a longer body isn't waited for, as anybody may send one. */
+#define NGX_HTTP_GRAPH_POLICY_MAX_DROPPED  65536
+
+
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
+static void ngx_http_graph_policy_drop_handler(ngx_http_request_t *r);
+static void ngx_http_graph_policy_drop_more(ngx_http_request_t *r);
+static void ngx_http_graph_policy_drop_part(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_graph_policy_is_dropped_enough(
+    ngx_http_request_t *r);
 
 
 ngx_int_t
@@ -43,7 +55,10 @@ ngx_http_graph_policy_read_body(ngx_http_request_t *r,
         return rc;
     }
 
-    /* either way gives back the reference that reading took */
+    /*
+     * Reading the body took a reference of the request, which is given back
+     * both if the body has come at once and if it came later.
+     */
 
     if (ctx->body_read) {
         r->main->count--;
@@ -76,6 +91,147 @@ ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
 }
 
 
+ngx_int_t
+ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_client_body_handler_pt answer)
+{
+    ngx_int_t  rc;
+
+    if (!ngx_http_graph_policy_is_multiplexed(r)
+        || r != r->main || r->request_body != NULL || r->discard_body
+        || (r->headers_in.content_length_n < 0 && !r->headers_in.chunked)
+        || r->headers_in.content_length_n > NGX_HTTP_GRAPH_POLICY_MAX_DROPPED)
+    {
+        return NGX_DECLINED;
+    }
+
+    ctx->answer = answer;
+
+    /* Without buffering nothing is kept, and no file is written. */
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r,
+                                           ngx_http_graph_policy_drop_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, NGX_DONE);
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_graph_policy_drop_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    if (!r->reading_body) {
+        ctx = ngx_http_graph_policy_get_ctx(r);
+        ctx->answer(r);
+        return;
+    }
+
+    r->read_event_handler = ngx_http_graph_policy_drop_more;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    /* A part of the body may have come along with the header. */
+
+    ngx_post_event(r->connection->read, &ngx_posted_events);
+}
+
+
+static void
+ngx_http_graph_policy_drop_more(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    ngx_event_t                  *rev;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    rev = r->connection->read;
+
+    while (!rev->timedout) {
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_finalize_request(r, rc);
+            return;
+        }
+
+        if (rc == NGX_OK || ngx_http_graph_policy_is_dropped_enough(r)) {
+            break;
+        }
+
+        if (r->request_body->bufs == NULL) {
+            return;
+        }
+
+        /* Only the next call makes room for more, with what is dropped here. */
+
+        ngx_http_graph_policy_drop_part(r);
+    }
+
+    /* A client that is too slow is answered, too; it may read the answer. */
+
+    rev->timedout = 0;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    if (r->reading_body) {
+        ngx_http_graph_policy_skip_body(r);
+    }
+
+    ngx_http_graph_policy_drop_part(r);
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+    ctx->answer(r);
+}
+
+
+static void
+ngx_http_graph_policy_drop_part(ngx_http_request_t *r)
+{
+    ngx_chain_t  *cl, *next;
+
+    for (cl = r->request_body->bufs; cl != NULL; cl = next) {
+        next = cl->next;
+
+        cl->buf->pos = cl->buf->last;
+        ngx_free_chain(r->pool, cl);
+    }
+
+    r->request_body->bufs = NULL;
+}
+
+
+/*
+ * nginx's timer starts again with every byte that comes; all of them together
+ * have no longer than it lasts, because nobody has vouched for the client.
+ */
+
+static ngx_uint_t
+ngx_http_graph_policy_is_dropped_enough(ngx_http_request_t *r)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (r->request_body->received > NGX_HTTP_GRAPH_POLICY_MAX_DROPPED) {
+        return 1;
+    }
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    return ngx_time() - r->start_sec
+           > (time_t) (clcf->client_body_timeout / 1000);
+}
+
+
 ngx_uint_t
 ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r)
 {
@@ -93,7 +249,7 @@ ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r)
             continue;
         }
 
-        /* the proxy module's own type is private, and begins with this one */
+        /* The proxy module's configuration is private; this is its start. */
 
         ucf = ngx_http_get_module_loc_conf(r, (*modules[i]));
 
@@ -107,7 +263,7 @@ ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r)
 void
 ngx_http_graph_policy_preserve_message(ngx_http_request_t *r)
 {
-    /* large uploads don't stay on the disk for that */
+    /* A larger body isn't read as a message, so its file isn't kept. */
 
     if (r->request_body->temp_file->offset
         <= NGX_HTTP_GRAPH_POLICY_MAX_MESSAGE)
@@ -195,7 +351,7 @@ ngx_http_graph_policy_read_body_part(ngx_http_request_t *r, ngx_buf_t *b,
     ssize_t    n;
     ngx_log_t  log;
 
-    /* the upstream closes the file that it has sent, unless it's preserved */
+    /* The upstream closes the file after sending it, unless preserve_body. */
 
     if (b->file->fd == NGX_INVALID_FILE) {
         return NGX_ERROR;

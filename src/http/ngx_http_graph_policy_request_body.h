@@ -15,22 +15,37 @@
 
 
 /*
- * Reads the body before the gate.  NGX_OK: it is there; NGX_DONE: the request
- * waits for it and enters the phase again; or a status.
+ * Reads the body before the gate.  Returns NGX_OK if it is there; NGX_DONE if
+ * the request waits for it and enters the phase again then; or a status.
  */
 ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
 /*
- * Whether the body goes upstream only when it is there in full, as it does
- * unless "proxy_request_buffering" is off.
+ * To be called before a request is answered without an upstream.  By HTTP/2 and
+ * HTTP/3, nginx resets a stream whose body it doesn't want (RFC 9113, 8.1), and
+ * there are clients that throw the complete answer away for it, such as libcurl
+ * 7.88.  So the body is read first, and dropped: up to 64 kB of it, for no
+ * longer than client_body_timeout lasts.
+ *
+ * Returns NGX_DECLINED if nothing is read, and the caller answers at once;
+ * NGX_DONE if answer(), which finalizes the request, was or will be called; or
+ * a status.
+ */
+ngx_int_t ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_http_client_body_handler_pt answer);
+
+/*
+ * Returns 1 if the body goes to the upstream only when it has been read in
+ * full, which it does unless "proxy_request_buffering" is off.
  */
 ngx_uint_t ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r);
 
 /*
- * The body that was read, in one piece; where it lies in one it isn't copied,
- * else it is *allocated for the caller to free.  NGX_DECLINED if it is larger
- * than "max" bytes; NGX_ERROR.
+ * Sets "body" to the body that was read, in one piece.  Unless it lies in one
+ * piece it is copied to *allocated, which the caller frees; else that is NULL.
+ * Returns NGX_OK, NGX_DECLINED if the body is larger than "max" bytes, or
+ * NGX_ERROR if there is no memory or the file can't be read.
  */
 ngx_int_t ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
     ngx_str_t *body, u_char **allocated);
@@ -40,7 +55,10 @@ ngx_int_t ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
  * of its answer, and the log may ask after that to whom the message went.
  */
 void ngx_http_graph_policy_preserve_message(ngx_http_request_t *r);
-/* "len" bytes at "offset" of the file that "b" is in, or NGX_ERROR */
+/*
+ * Reads "len" bytes at "offset" of the file that "b" is in to "p".  Returns
+ * NGX_OK or NGX_ERROR.
+ */
 ngx_int_t ngx_http_graph_policy_read_body_part(ngx_http_request_t *r,
     ngx_buf_t *b, u_char *p, size_t len, off_t offset);
 

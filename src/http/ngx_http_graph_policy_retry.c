@@ -53,6 +53,7 @@ static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_msec_t delay);
 static ngx_uint_t ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
+static void ngx_http_graph_policy_free_buffer(ngx_http_request_t *r);
 static void ngx_http_graph_policy_fire(ngx_event_t *ev);
 
 
@@ -237,6 +238,7 @@ ngx_http_graph_policy_park(ngx_http_request_t *r,
 
     ngx_http_graph_policy_rewind(r, ctx->snapshot);
     ngx_http_graph_policy_forget(ctx);
+    ngx_http_graph_policy_free_buffer(r);
 
     ngx_http_graph_policy_wait(ctx, ngx_http_graph_policy_fire, delay);
 
@@ -307,6 +309,28 @@ ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
     ngx_http_graph_policy_wait(ctx, ngx_http_graph_policy_fire, delay);
 
     return 1;
+}
+
+
+/*
+ * The upstream is finalized, and what the log says of its answer was copied, so
+ * that nothing points into the buffer any more.
+ */
+
+static void
+ngx_http_graph_policy_free_buffer(ngx_http_request_t *r)
+{
+    ngx_http_upstream_t  *u;
+
+    u = r->upstream;
+
+    /* It stays if it's small enough to be part of a block of the pool. */
+
+    if (u->buffer.start != NULL
+        && ngx_pfree(r->pool, u->buffer.start) == NGX_OK)
+    {
+        ngx_memzero(&u->buffer, sizeof(ngx_buf_t));
+    }
 }
 
 

@@ -5,17 +5,17 @@
 
 
 /*
- * After the upstream, a 2xx to what may end a state: its body is read as it
- * passes, and the states are told what it proves.  A status alone proves
- * nothing, since Graph also answers 200 with an error, and receipts with success
- * while messages are refused.
+ * The body of a 2xx that may end a state is read as it passes, and the states
+ * are ended by its proof.  A status alone proves nothing, since Graph also
+ * answers 200 with an error, and receipts with success while messages are
+ * refused.
  *
- * Nothing waits for that: the buffers go on as they are, only the last one goes
- * after the states were told, so that whoever has the whole answer finds them
- * ended.
+ * Nothing is held for that: the buffers go on as they are.  The last one goes
+ * after the states have been ended, so that a client that has the whole answer
+ * isn't blocked by them any more.
  *
  * Lock rule: none of its own.  Memory: the copy of the body belongs to the
- * request's pool, what parsing needs is freed before the return.
+ * request's pool; buffers for parsing are freed before the return.
  */
 
 
@@ -89,7 +89,7 @@ ngx_http_graph_policy_prove(ngx_http_request_t *r,
             return;
         }
 
-        /* as with an error's, this is all that comes of a torn body */
+        /* A torn body ends with a flush of a finalized upstream. */
 
         if (b->flush && r->upstream->cleanup == NULL) {
             ngx_http_graph_policy_proved(r, ctx, glcf,
@@ -203,7 +203,10 @@ ngx_http_graph_policy_proved(ngx_http_request_t *r,
 }
 
 
-/* states that let the request pass, in dry run say, and that it has ended */
+/*
+ * Clears states that let the request pass without a lease, in dry run for
+ * example, if its answer proves that they are over.
+ */
 
 static void
 ngx_http_graph_policy_clear_passed(ngx_http_request_t *r,
@@ -247,7 +250,7 @@ ngx_http_graph_policy_count_dry_run(ngx_http_request_t *r,
         return;
     }
 
-    /* where nothing could be due, its body wasn't read until now */
+    /* In dry run the gate may not have read the body for its recipient. */
 
     ngx_http_graph_policy_identify_message(r, ctx, glcf);
 
@@ -265,7 +268,11 @@ ngx_http_graph_policy_note_registration(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t       *ctx;
     ngx_http_graph_policy_endpoint_t   endpoint;
 
-    if (r->method != NGX_HTTP_POST) {
+    /* Nearly no request registers a phone, so the path isn't split for it. */
+
+    if (r->method != NGX_HTTP_POST
+        || !ngx_http_graph_policy_ends_with(&r->uri, "/register"))
+    {
         return;
     }
 

@@ -16,30 +16,30 @@
 
 
 /*
- * The upstream answers with a 2xx whose header is about to go.  ctx->proving
- * says from here on that its body is to be read, as it may end a state.
+ * To be called before the header of an upstream's 2xx is sent.  Sets
+ * ctx->proving if the body is to be read, as it may end a state.
  */
 void ngx_http_graph_policy_start_proving(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
-/* Reads what "in" has of that body, and leaves it as it is. */
+/* Reads the part of that body that is in "in", and doesn't change it. */
 void ngx_http_graph_policy_prove(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_chain_t *in);
 
-/* There is no body, and will be none. */
+/* To be called instead of prove() if the answer has no body. */
 void ngx_http_graph_policy_stop_proving(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * Counts Graph's answer to a message that was let through though it would have
- * been blocked; what is no message says nothing of those.
+ * Counts Graph's answer to a message that would have been blocked but for dry
+ * run.  Answers to other requests say nothing of messages and aren't counted.
  */
 void ngx_http_graph_policy_count_dry_run(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_uint_t result);
 
-/* A phone that has been registered anew may be probed by its next message. */
+/* A phone that was registered anew may send: its next message is the probe. */
 void ngx_http_graph_policy_note_registration(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 

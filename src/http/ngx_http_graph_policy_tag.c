@@ -21,7 +21,6 @@
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_tag.h"
 #include "ngx_http_graph_policy_text.h"
-#include "ngx_http_graph_policy_zone.h"
 
 
 static ngx_int_t ngx_http_graph_policy_add_number(ngx_http_request_t *r,
@@ -30,7 +29,7 @@ static ngx_uint_t ngx_http_graph_policy_is_ours(ngx_str_t *name);
 
 
 #define ngx_http_graph_policy_header(r, literal, value)                       \
-    ngx_http_graph_policy_add_header(r, literal, sizeof(literal) - 1, value)
+    ngx_http_graph_policy_push(r, literal, sizeof(literal) - 1, value)
 
 #define ngx_http_graph_policy_number(r, literal, value)                       \
     ngx_http_graph_policy_add_number(r, literal, sizeof(literal) - 1, value)
@@ -49,11 +48,42 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_policies,
                                NGX_HTTP_GRAPH_POLICY_NSTATUSES);
 
 
+static ngx_inline ngx_int_t
+ngx_http_graph_policy_push(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_str_t *value)
+{
+    ngx_list_t       *headers;
+    ngx_table_elt_t  *h;
+
+    headers = &r->headers_out.headers;
+
+    /* There is nearly always room in the last part of the list. */
+
+    if (headers->last->nelts < headers->nalloc) {
+        h = (ngx_table_elt_t *) headers->last->elts + headers->last->nelts++;
+
+    } else {
+        h = ngx_list_push(headers);
+        if (h == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    h->hash = 1;
+    h->key.data = (u_char *) name;
+    h->key.len = len;
+    h->value = *value;
+    h->lowcase_key = NULL;
+    ngx_http_graph_policy_unlink_header(h);
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_graph_policy_tag(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx)
 {
-    ngx_str_t                         value;
     ngx_http_graph_policy_verdict_t  *verdict;
 
     verdict = &ctx->verdict;
@@ -104,20 +134,11 @@ ngx_http_graph_policy_tag(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED) {
-        value.data = ngx_pnalloc(r->pool, NGX_HTTP_GRAPH_POLICY_ID_LEN);
-        if (value.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        value.len = ngx_http_graph_policy_write_id(value.data, ctx->view)
-                    - value.data;
-
-        if (ngx_http_graph_policy_header(r, "X-Graph-State", &value)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+    if (ctx->status == NGX_HTTP_GRAPH_POLICY_BLOCKED
+        && ngx_http_graph_policy_header(r, "X-Graph-State", &ctx->state)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     if (ctx->hold_left != 0
@@ -183,7 +204,7 @@ ngx_http_graph_policy_add_number(ngx_http_request_t *r, const char *name,
 
     value.len = last - value.data;
 
-    return ngx_http_graph_policy_add_header(r, name, len, &value);
+    return ngx_http_graph_policy_push(r, name, len, &value);
 }
 
 
@@ -191,21 +212,7 @@ ngx_int_t
 ngx_http_graph_policy_add_header(ngx_http_request_t *r, const char *name,
     size_t len, ngx_str_t *value)
 {
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-    h->key.data = (u_char *) name;
-    h->key.len = len;
-    h->value = *value;
-    h->lowcase_key = NULL;
-    ngx_http_graph_policy_unlink_header(h);
-
-    return NGX_OK;
+    return ngx_http_graph_policy_push(r, name, len, value);
 }
 
 

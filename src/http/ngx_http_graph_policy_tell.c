@@ -5,9 +5,9 @@
 
 
 /*
- * Tells of each change of a state: in the error log, in the event log, and in
- * the counters.  The zone itself calls this, as soon as it is unlocked, with
- * the list that a call has filled, so that no change can be forgotten.
+ * Each change of a state is written to the error log and the event log, and
+ * counted.  The zone itself calls this, as soon as it is unlocked, with the
+ * list that a call has filled, so that no change can be forgotten.
  *
  * Lock rule: none; lists and views are copies.  Memory: the caller's.
  */
@@ -29,7 +29,7 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* what a change is called in the error log, and as an event; NULL: it's none */
+/* The names of transitions in the error log and the event log; NULL: none. */
 
 static const struct {
     const char  *text;
@@ -73,7 +73,7 @@ ngx_http_graph_policy_tell_changes(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_count_changes(zone, changes);
 
-    /* a test of the configuration reads state files, and changes nothing */
+    /* "nginx -t" reads state files too, but its changes aren't real. */
 
     if (ngx_test_config
         || (changes->n == 0 && changes->lost == 0 && !changes->full))
@@ -96,7 +96,10 @@ ngx_http_graph_policy_tell_changes(ngx_http_graph_policy_zone_t *zone,
                       changes->lost, &zone->name);
     }
 
-    /* what a state file has too many of is counted, and isn't an error */
+    /*
+     * A state file may have more states than fit into the zone; they are only
+     * counted, as no request is affected.
+     */
 
     if (changes->full && r != NULL) {
         ngx_log_error(NGX_LOG_ERR, &log, 0,
@@ -159,7 +162,7 @@ ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
 
     ngx_http_graph_policy_plain_log(ctx->request->connection->log, &log);
 
-    /* one probe may have the leases of several states */
+    /* A probe may have the leases of several states, and each is an event. */
 
     for (i = 0; i < ctx->nrefs; i++) {
         ref = &ctx->refs[i];

@@ -15,13 +15,13 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* an empty list of the changes that "r" makes, told in the log at "level" */
+/* Makes an empty list for changes by "r", which are logged at "level". */
 void ngx_http_graph_policy_changes_of(ngx_http_graph_policy_changes_t *changes,
     ngx_http_request_t *r, ngx_uint_t level);
-/* the teller of all zones, whose data are the main conf */
+/* The teller of all zones; zone->data is the main configuration. */
 void ngx_http_graph_policy_tell_changes(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
-/* tells that the request is the probe of the leases it holds */
+/* Logs that the request is the probe of the states whose leases it holds. */
 void ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_view_t *view);
 

@@ -32,6 +32,16 @@ ngx_http_graph_policy_now(void)
     return (uint64_t) tp->sec * 1000 + tp->msec;
 }
 
+
+/* The time when the request that is being answered left for the upstream. */
+
+static ngx_inline uint64_t
+ngx_http_graph_policy_sent(ngx_http_request_t *r)
+{
+    return ngx_http_graph_policy_now()
+           - (uint64_t) (ngx_current_msec - r->upstream->start_time);
+}
+
 /*
  * Writes the id of a state, NGX_HTTP_GRAPH_POLICY_ID_LEN bytes, and returns
  * its end.

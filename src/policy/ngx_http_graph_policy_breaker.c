@@ -5,11 +5,11 @@
 
 
 /*
- * Decides what failures, probes and events make of one state: closed, armed
- * with a hold that doubles, or kept for a status that has to come.
+ * Failures, probes and events change one state by these decisions: it is
+ * closed, is armed with a hold that doubles, or waits for a status.
  *
  * Pure: no clock, no random source, no lock.  The caller owns the structure
- * and, where it lies in shared memory, holds the mutex.
+ * and, if it lies in shared memory, holds the mutex.
  */
 
 
@@ -71,13 +71,16 @@ ngx_http_graph_policy_breaker_fail_fatal(ngx_http_graph_policy_breaker_t *b,
 
     if (trip->event) {
 
-        /* Meta delivers an event more than once, and it is one failure */
+        /* Meta may deliver an event several times; it is one failure. */
 
         if (b->armed && sent / 1000 == changed / 1000) {
             return NGX_HTTP_GRAPH_POLICY_NOTHING;
         }
 
-        /* an event tells the second, and may have been at the end of it */
+        /*
+         * The time of an event is in seconds, so the event may have happened
+         * as late as at the end of its second.
+         */
 
         sent += 999;
 
@@ -88,7 +91,10 @@ ngx_http_graph_policy_breaker_fail_fatal(ngx_http_graph_policy_breaker_t *b,
         }
     }
 
-    /* a wait that was short says nothing of how long this state lasts */
+    /*
+     * A temporary state doesn't tell how long a fatal one lasts, so the hold
+     * starts anew.
+     */
 
     if (!trip->was_fatal) {
         ngx_memzero(b, sizeof(ngx_http_graph_policy_breaker_t));
@@ -101,7 +107,7 @@ ngx_http_graph_policy_breaker_fail_fatal(ngx_http_graph_policy_breaker_t *b,
     if (transition != NGX_HTTP_GRAPH_POLICY_NOTHING) {
         b->confirm = trip->confirm;
 
-        /* events come in any order: what counts is when the cause was */
+        /* Events come in any order, so the time of the cause counts. */
 
         ngx_http_graph_policy_breaker_date(b, changed,
                                            trip->event ? trip->sent
@@ -166,7 +172,7 @@ ngx_http_graph_policy_breaker_trip(ngx_http_graph_policy_breaker_t *b,
             return NGX_HTTP_GRAPH_POLICY_SET;
         }
 
-        /* a relapse */
+        /* The state was cleared lately: the failure continues it. */
 
     } else if (ngx_http_graph_policy_breaker_position(b, now)
                != NGX_HTTP_GRAPH_POLICY_DUE)
@@ -236,7 +242,7 @@ ngx_http_graph_policy_breaker_settle(ngx_http_graph_policy_breaker_t *b,
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 
-    /* the other one of two probes goes on */
+    /* Only this probe's lease ends; another probe may be under way. */
 
     b->leases.holder.tokens[slot] = 0;
 
@@ -263,7 +269,10 @@ ngx_http_graph_policy_breaker_clear(ngx_http_graph_policy_breaker_t *b,
 
     if (message != 0) {
 
-        /* where all pass, the first that was accepted is waited for */
+        /*
+         * While the state lets all requests pass, several may be accepted; the
+         * status of the first one is waited for.
+         */
 
         if (b->confirming
             && now < ngx_http_graph_policy_breaker_leased_until(b, now))
@@ -297,7 +306,7 @@ ngx_http_graph_policy_breaker_confirm(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* what came of a probe that has given its lease back */
+/* Applies the outcome of a probe that has given its lease back. */
 
 static ngx_http_graph_policy_transition_e
 ngx_http_graph_policy_breaker_outcome(ngx_http_graph_policy_breaker_t *b,
@@ -373,7 +382,10 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
         return 0;
     }
 
-    /* whoever probes by now has asked before the cure */
+    /*
+     * A probe that is under way was sent before the cause may have gone, so its
+     * lease ends.
+     */
 
     ngx_http_graph_policy_breaker_free(b);
 
@@ -432,8 +444,8 @@ ngx_http_graph_policy_breaker_arm(ngx_http_graph_policy_breaker_t *b,
 
 
 /*
- * The change is later than the one before, which was at "changed", unless that
- * is of a clock that was wrong.
+ * Sets the time of a change, which is later than that of the change before, at
+ * "changed", unless a wrong clock has written that one.
  */
 
 static void
@@ -445,7 +457,10 @@ ngx_http_graph_policy_breaker_date(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* what is further ahead than "ahead" counts as long past */
+/*
+ * Returns 1 if "when" is older than the last change.  A change that is further
+ * ahead of "now" than "ahead" was written by a wrong clock and doesn't count.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_breaker_is_older(ngx_http_graph_policy_breaker_t *b,
@@ -455,7 +470,7 @@ ngx_http_graph_policy_breaker_is_older(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* NGX_ERROR: "token" has no lease, or has it no more */
+/* Returns the slot of the lease of "token", NGX_ERROR if it has none. */
 
 static ngx_int_t
 ngx_http_graph_policy_breaker_slot(ngx_http_graph_policy_breaker_t *b,
@@ -473,7 +488,10 @@ ngx_http_graph_policy_breaker_slot(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* nobody else probes until a status of "message" comes, or has not come */
+/*
+ * Keeps the lease for a status of "message": nobody else probes until it comes,
+ * or the wait is over.
+ */
 
 static void
 ngx_http_graph_policy_breaker_await(ngx_http_graph_policy_breaker_t *b,

@@ -5,11 +5,11 @@
 
 
 /*
- * Decides when one state blocks, whom it lets pass as a probe, and how long
- * that one has the lease.
+ * These decisions say when one state blocks, which request it lets pass as a
+ * probe, and how long the probe has the lease.
  *
  * Pure: no clock, no random source, no lock.  The caller owns the structure
- * and, where it lies in shared memory, holds the mutex.
+ * and, if it lies in shared memory, holds the mutex.
  */
 
 
@@ -73,7 +73,7 @@ ngx_http_graph_policy_breaker_leased_until(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* milliseconds of the lease in a slot, 0 if nobody has it or it is void */
+/* Returns the rest of a slot's lease, in ms; 0 if nobody has one. */
 
 static ngx_uint_t
 ngx_http_graph_policy_breaker_left(ngx_http_graph_policy_breaker_t *b,
@@ -114,14 +114,17 @@ ngx_http_graph_policy_breaker_lease(ngx_http_graph_policy_breaker_t *b,
 
     slot = ngx_http_graph_policy_breaker_is_setter(terms, asker);
 
-    /* a status that has not come in time */
+    /* The status has not come in time, so a new probe replaces the wait. */
 
     if (b->confirming) {
         b->leases.holder.message = 0;
         b->confirming = 0;
     }
 
-    /* a holder killed in between leaves a lease that is void */
+    /*
+     * The token is written last: a worker that is killed in between leaves a
+     * lease that nobody has.
+     */
 
     b->leases.holder.tokens[slot] = 0;
     b->leases.until[slot] = (uint32_t) (now + NGX_HTTP_GRAPH_POLICY_LEASE);
@@ -186,7 +189,10 @@ ngx_http_graph_policy_breaker_ask(ngx_http_graph_policy_breaker_t *b,
 
     if (ngx_http_graph_policy_breaker_may_probe(terms, asker)) {
 
-        /* others' leases are no matter to the one who has set it */
+        /*
+         * The credential that has set the state has a slot of its own, so the
+         * leases of others don't block it.
+         */
 
         leased = ngx_http_graph_policy_breaker_is_setter(terms, asker)
                  ? now + ngx_http_graph_policy_breaker_left(b, 1, now)
@@ -207,7 +213,7 @@ ngx_uint_t
 ngx_http_graph_policy_breaker_may_probe(ngx_http_graph_policy_terms_t *terms,
     ngx_http_graph_policy_asker_t *asker)
 {
-    /* a request without credential mustn't change a state */
+    /* A request without a credential must not change a state. */
 
     if (asker->kind == NGX_HTTP_GRAPH_POLICY_READ || asker->credential == 0
         || !asker->may_probe)

@@ -5,11 +5,11 @@
 
 
 /*
- * Decides in which order states are kept, when one is forgotten, and which
- * of them leaves a full zone first.
+ * These decisions say in which order states are kept, when one is forgotten,
+ * and which of them leaves a full zone first.
  *
  * Pure: no clock, no random source, no lock.  The caller owns the structure
- * and, where it lies in shared memory, holds the mutex.
+ * and, if it lies in shared memory, holds the mutex.
  */
 
 
@@ -36,7 +36,7 @@ ngx_http_graph_policy_breaker_order(ngx_http_graph_policy_breaker_t *b,
         return NGX_HTTP_GRAPH_POLICY_CONFIRMING;
     }
 
-    /* one that an operator has set leaves last, whomever it covers */
+    /* A state that an operator has set leaves last, even if it is bound. */
 
     if (bound && !by_event) {
         return NGX_HTTP_GRAPH_POLICY_BOUND_ARMED;
@@ -55,7 +55,7 @@ ngx_http_graph_policy_breaker_order_key(ngx_http_graph_policy_breaker_t *b,
         return ngx_http_graph_policy_breaker_leased_until(b, now);
     }
 
-    /* a late event must find what is newer than itself */
+    /* An event may come late, and must find the change that is newer. */
 
     return b->armed ? b->until : ngx_max(b->until, b->changed + memory);
 }

@@ -247,11 +247,14 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
 
     name = ngx_http_graph_policy_json_members;
 
-    for ( /* void */ ; i < end; i++) {
-        if (len == name[i].len && ngx_memcmp(text, name[i].data, len) == 0) {
-            ctx->member = i;
-            break;
-        }
+    /* The names differ in length, so one of them is compared at most. */
+
+    while (i < end && name[i].len != len) {
+        i++;
+    }
+
+    if (i < end && ngx_memcmp(text, name[i].data, len) == 0) {
+        ctx->member = i;
     }
 
     return 1;
@@ -374,24 +377,36 @@ static void
 ngx_http_graph_policy_json_trace(ngx_http_graph_policy_facts_t *facts,
     const u_char *p, size_t len)
 {
-    u_char  c;
+    u_char  all;
     size_t  i;
+
+    /* An id may have digits, letters, "_" and "-", and nothing else. */
+
+    static const u_char  usual[256] = {
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0,
+        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0,
+        0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1,
+        0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+        1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0
+    };
 
     if (len > NGX_HTTP_GRAPH_POLICY_TRACE_LEN) {
         return;
     }
 
+    all = 1;
+
     for (i = 0; i < len; i++) {
-        c = p[i];
-
-        if ((c < '0' || c > '9') && (c < 'A' || c > 'Z')
-            && (c < 'a' || c > 'z') && c != '_' && c != '-')
-        {
-            return;
-        }
-
-        facts->trace[i] = c;
+        all &= usual[p[i]];
     }
 
+    if (!all) {
+        return;
+    }
+
+    ngx_memcpy(facts->trace, p, len);
     facts->trace_len = len;
 }

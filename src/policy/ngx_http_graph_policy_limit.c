@@ -5,10 +5,10 @@
 
 
 /*
- * Decides when a conversation's limit blocks a message, and what answers,
- * events and inbound messages make of it, in whatever order they come.
+ * These decisions say when a conversation's limit blocks a message, and how
+ * answers, events and inbound messages change it, in any order.
  *
- * Pure: no clock, no lock.  The caller owns the structure and, where it lies in
+ * Pure: no clock, no lock.  The caller owns the structure and, if it lies in
  * shared memory, holds the mutex.
  */
 
@@ -24,7 +24,7 @@ static ngx_uint_t ngx_http_graph_policy_limit_is_newer(
     ngx_http_graph_policy_refusal_t *refusal);
 
 
-/* events tell their time in seconds */
+/* The times of events are in seconds, so times are compared by the second. */
 
 #define ngx_http_graph_policy_second(ms)  ((ms) / 1000)
 
@@ -52,7 +52,7 @@ ngx_http_graph_policy_limit_end(ngx_http_graph_policy_limit_t *limit,
         return 0;
     }
 
-    /* a template is what opens a window again */
+    /* A template may be sent while the window is closed, and opens it again. */
 
     if (gate->template
         && limit->reason == NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED)
@@ -71,7 +71,10 @@ ngx_http_graph_policy_limit_end(ngx_http_graph_policy_limit_t *limit,
 uint64_t
 ngx_http_graph_policy_limit_until(ngx_http_graph_policy_refusal_t *refusal)
 {
-    /* the hold of an answer begins with it, that of an event with its cause */
+    /*
+     * An answer's hold begins when it comes; an event's hold begins with its
+     * cause, as the event may come late.
+     */
 
     return (refusal->event ? refusal->sent : refusal->now) + refusal->hold;
 }
@@ -90,7 +93,7 @@ ngx_http_graph_policy_limit_refuse(ngx_http_graph_policy_limit_t *limit,
     was_live = ngx_http_graph_policy_limit_is_live(limit, *until,
                                                    refusal->now);
 
-    /* Meta delivers an event more than once */
+    /* Meta may deliver an event several times; it changes nothing again. */
 
     if (was_live && refusal->sent == limit->changed
         && refusal->reason == limit->reason)
@@ -133,7 +136,10 @@ ngx_http_graph_policy_limit_is_newer(ngx_http_graph_policy_limit_t *limit,
         return sent >= changed;
     }
 
-    /* a message that left after it came is newer, even within one second */
+    /*
+     * An answer is to a message whose time is known to the millisecond: if that
+     * was sent after the customer wrote, it is newer, even within the second.
+     */
 
     return !refusal->event && refusal->sent >= limit->since;
 }
@@ -152,7 +158,7 @@ ngx_http_graph_policy_limit_yields(ngx_http_graph_policy_limit_t *limit,
 uint64_t
 ngx_http_graph_policy_limit_memory(uint64_t when, uint32_t hold)
 {
-    /* older events than FRESH aren't believed anyway */
+    /* Events older than FRESH aren't believed, so a memory may end then. */
 
     return when + ngx_max(hold, NGX_HTTP_GRAPH_POLICY_FRESH);
 }

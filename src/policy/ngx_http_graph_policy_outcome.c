@@ -5,8 +5,8 @@
 
 
 /*
- * Decides what an error brings about: whether it sets a state, whom that covers
- * and for how long, and what the error says of a state that its request probed.
+ * These decisions say if an error sets a state, which sends the state covers
+ * and for how long, and what an answer means to a state that it has probed.
  *
  * Pure: no clock, no lock, no memory of its own.
  */
@@ -34,7 +34,10 @@ ngx_http_graph_policy_outcome(ngx_http_graph_policy_verdict_t *verdict,
 
     hold = ngx_http_graph_policy_outcome_hold(verdict, source, hint, limits);
 
-    /* a wait is Graph's own and grows by its rule, not by the location's */
+    /*
+     * The wait of a temporary error is Graph's, so it is bounded by MAX_HINT
+     * and not by the location's graph_policy_hold.
+     */
 
     max = (verdict->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
           ? NGX_HTTP_GRAPH_POLICY_MAX_HINT : ngx_max(hold, limits->hold_max);
@@ -58,7 +61,7 @@ ngx_http_graph_policy_outcome_hold(ngx_http_graph_policy_verdict_t *verdict,
         return 0;
     }
 
-    /* a webhook doesn't say which call of Graph's was the failing one */
+    /* A webhook doesn't say if the failing call was one to "messages". */
 
     if (verdict->messages && source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER) {
         return 0;
@@ -71,7 +74,7 @@ ngx_http_graph_policy_outcome_hold(ngx_http_graph_policy_verdict_t *verdict,
 
     case NGX_HTTP_GRAPH_POLICY_TEMPORARY:
 
-        /* an event comes too late to say how long to wait now */
+        /* An event may come too late to say how long to wait now. */
 
         if (!limits->cooldown
             || source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER)
@@ -110,7 +113,7 @@ ngx_http_graph_policy_outcome_of_request(
         return 0;
     }
 
-    /* an upload is sent to nobody */
+    /* An upload has no recipient, so it can't limit a conversation. */
 
     return asked->message
            || verdict->category != NGX_HTTP_GRAPH_POLICY_CONTEXT;
@@ -127,13 +130,16 @@ ngx_http_graph_policy_outcome_covered(ngx_http_graph_policy_verdict_t *verdict,
 
     answer = (source == NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
 
-    /* requests that can't be told apart mustn't change a state */
+    /*
+     * Requests without a credential can't be told apart, so they must not
+     * change a state.
+     */
 
     if (answer && !known->credential) {
         return NGX_DECLINED;
     }
 
-    /* an event that Meta has signed needs no token, and knows none */
+    /* A webhook is signed by Meta and names no token, so it isn't bound. */
 
     covered->bound = (verdict->bound && answer);
 
@@ -226,13 +232,16 @@ ngx_http_graph_policy_outcome_of_probe(ngx_http_graph_policy_proof_e proof,
         return NGX_HTTP_GRAPH_POLICY_FAILURE;
     }
 
-    /* whatever else is wrong, the token works */
+    /* The error isn't about the credential, so the token works. */
 
     if (credential) {
         return NGX_HTTP_GRAPH_POLICY_SUCCESS;
     }
 
-    /* it says nothing of whom the state covers, so anybody may get it */
+    /*
+     * Such an error is about the request or its credential and says nothing of
+     * the state, so another request may probe at once.
+     */
 
     if (verdict->bound
         || verdict->category == NGX_HTTP_GRAPH_POLICY_REQUEST)

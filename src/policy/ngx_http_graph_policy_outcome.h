@@ -15,10 +15,10 @@
 
 
 /*
- * A state covers all sends with this in common.  An account's covers the one
- * phone that got it while the account is unknown; a bound one only the
- * credential that got it.
- * Values are stored in shared memory.
+ * A state covers all sends that share this key.  ACCOUNT_PHONE is used for an
+ * account that is unknown: the state covers the phone that got the error.  A
+ * bound state covers only sends of its credential.  Values are stored in shared
+ * memory.
  */
 
 typedef enum {
@@ -34,43 +34,43 @@ typedef enum {
 } ngx_http_graph_policy_key_e;
 
 
-/* A state is set by one of these; values are stored in shared memory. */
+/* The source that set a state; values are stored in shared memory. */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* to a send */
+    NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER = 0,    /* answer to a send */
     NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK,
     NGX_HTTP_GRAPH_POLICY_SOURCE_API,
     NGX_HTTP_GRAPH_POLICY_NSOURCES
 } ngx_http_graph_policy_source_e;
 
 
-/* The answer to a send proves as much; more with each value. */
+/* The proof that an answer to a send is; each value proves more. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_PROOF_LEFT = 0,   /* the client left before the
                                                upstream was asked */
     NGX_HTTP_GRAPH_POLICY_PROOF_NONE,       /* torn, timeout, no upstream */
     NGX_HTTP_GRAPH_POLICY_PROOF_NOTHING,    /* 2xx: text, "error", unread */
-    NGX_HTTP_GRAPH_POLICY_PROOF_ERROR,      /* it is in the verdict */
+    NGX_HTTP_GRAPH_POLICY_PROOF_ERROR,      /* an error, see verdict */
     NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL, /* 2xx: the token works */
     NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED    /* 2xx: a message was accepted */
 } ngx_http_graph_policy_proof_e;
 
 
-/* A state is asked what an answer means to it. */
+/* A state that a request has probed. */
 
 typedef struct {
     ngx_http_graph_policy_key_e      kind;
-    unsigned                         same:1;    /* the error sets this state,
-                                                   of all */
+    unsigned                         same:1;    /* the error sets this very
+                                                   state */
     unsigned                         fatal:1;
-    unsigned                         confirmed:1;   /* what a probe of it has
-                                                   sent may fail later, and a
-                                                   status will tell */
+    unsigned                         confirmed:1;   /* an accepted message may
+                                                   still fail, and a status
+                                                   will report it */
 } ngx_http_graph_policy_probed_t;
 
 
-/* A request got an error; all zero: it isn't a send. */
+/* The request that got an error; all zero if it isn't a send. */
 
 typedef struct {
     unsigned                         send:1;
@@ -79,7 +79,7 @@ typedef struct {
 } ngx_http_graph_policy_asked_t;
 
 
-/* A location and its zone have these holds, in milliseconds. */
+/* The holds of a location and its zone, in milliseconds. */
 
 typedef struct {
     ngx_msec_t                       hold;          /* for fatal states */
@@ -91,7 +91,7 @@ typedef struct {
 } ngx_http_graph_policy_limits_t;
 
 
-/* Each bit says that this is known of the request or event. */
+/* A bit is set if that part of the request's or event's identity is known. */
 
 typedef struct {
     unsigned                         credential:1;
@@ -101,7 +101,7 @@ typedef struct {
 } ngx_http_graph_policy_known_t;
 
 
-/* The state of an error lasts as long, in milliseconds. */
+/* The times of the state that an error sets, in milliseconds. */
 
 typedef struct {
     uint32_t                         hold;      /* temporary: the wait */
@@ -110,7 +110,7 @@ typedef struct {
 } ngx_http_graph_policy_outcome_t;
 
 
-/* The state of an error covers whatever has this key. */
+/* The key of the state that an error sets. */
 
 typedef struct {
     ngx_http_graph_policy_key_e      kind;
@@ -119,11 +119,11 @@ typedef struct {
 
 
 /*
- * Says whether an error sets a state (1, else 0) and for how long.  Answers,
- * webhooks and the API's "explain" ask this one function.  A fatal or temporary
+ * Returns 1 if an error sets a state, else 0, and fills in its times.  Answers,
+ * webhooks and the API's "explain" all use this function.  A fatal or temporary
  * error sets a state that is probed, a context-limited one limits its
- * conversation; any other error, and any of scope "request", sets nothing.
- * "hint" is the wait that the answer's headers ask for, 0 if they ask for none.
+ * conversation; other errors, and all of scope "request", set nothing.  "hint"
+ * is the wait that the answer's headers ask for, 0 if they ask for none.
  */
 ngx_uint_t ngx_http_graph_policy_outcome(
     ngx_http_graph_policy_verdict_t *verdict,
@@ -131,15 +131,16 @@ ngx_uint_t ngx_http_graph_policy_outcome(
     ngx_http_graph_policy_limits_t *limits,
     ngx_http_graph_policy_outcome_t *outcome);
 
-/* Says whether it sets its state as the answer to such a request. */
+/* Returns 1 if the error sets its state as the answer to such a request. */
 ngx_uint_t ngx_http_graph_policy_outcome_of_request(
     ngx_http_graph_policy_verdict_t *verdict,
     ngx_http_graph_policy_asked_t *asked);
 
 /*
- * Says whom the state covers.  NGX_DECLINED: it sets none, as that is unknown,
- * or as the answer is to a request without credential, which mustn't change a
- * state.  KEY_LIMITED stands for a limit of the conversation.
+ * Fills in the key of the state that an error sets; KEY_LIMITED stands for a
+ * limit of the conversation.  Returns NGX_OK, or NGX_DECLINED if the error sets
+ * no state: that part of the identity is unknown, or the request had no
+ * credential and must not change a state.
  */
 ngx_int_t ngx_http_graph_policy_outcome_covered(
     ngx_http_graph_policy_verdict_t *verdict,
@@ -148,8 +149,8 @@ ngx_int_t ngx_http_graph_policy_outcome_covered(
     ngx_http_graph_policy_covered_t *covered);
 
 /*
- * Says what an answer that proves "proof" means to a state which its request
- * has probed; the verdict is that of PROOF_ERROR, else NULL.
+ * Returns the outcome of a probe for one state.  "verdict" is the answer's for
+ * PROOF_ERROR, else NULL.
  */
 ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_probe(
     ngx_http_graph_policy_proof_e proof,
@@ -157,15 +158,15 @@ ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_probe(
     ngx_http_graph_policy_probed_t *probed);
 
 /*
- * Says what a status of the message that is to confirm a state means to it; the
- * verdict is NULL where it was sent, delivered or read.
+ * Returns the outcome of a status of the message that a state waits for.
+ * "verdict" is NULL if the message was sent, delivered or read.
  */
 ngx_http_graph_policy_probe_outcome_e ngx_http_graph_policy_outcome_of_status(
     ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t reason);
 
 /*
- * Says under which terms a state may be probed.  "setter" is the credential
- * whose answer has set it for everyone, or 0.
+ * Fills in the terms under which a state may be probed.  "setter" is the
+ * credential whose answer has set it for everyone, or 0.
  */
 static ngx_inline void
 ngx_http_graph_policy_outcome_terms(ngx_uint_t category, ngx_uint_t kind,
@@ -175,11 +176,14 @@ ngx_http_graph_policy_outcome_terms(ngx_uint_t category, ngx_uint_t kind,
 
     fatal = (category == NGX_HTTP_GRAPH_POLICY_FATAL);
 
-    /* an accepted upload says nothing of an account or a phone */
+    /* An accepted upload doesn't prove that the account or phone may send. */
 
     terms->needs_message = (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL);
 
-    /* after a wait of Graph's one goes out alone */
+    /*
+     * After Graph's wait a temporary state is probed by one request alone, so
+     * its setter has no second lease.
+     */
 
     terms->setter = fatal ? setter : 0;
     terms->lenient = !fatal;

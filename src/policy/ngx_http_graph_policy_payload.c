@@ -5,14 +5,14 @@
 
 
 /*
- * The JSON room: reads what a webhook's payload says.
+ * This file reads the payload of a webhook into a tree of records.
  *
  * Pure: no lock; the tree is in the caller's memory, all else in its arena.
  *
  * The way from the document to the open value is a stack of nodes, see
  * ngx_http_graph_policy_shape[].  As members come in any order, a scalar goes
- * to the open record (entry, change, item, contact, error) as it comes, and
- * what needs several of them is decided when the record is closed.
+ * to the open record (entry, change, item, contact, error) as it comes;
+ * decisions that need several scalars are taken when the record is closed.
  */
 
 
@@ -22,7 +22,7 @@
 #include "ngx_http_graph_policy_yajl.h"
 
 
-/* more than what a payload needs beside lists of its own length */
+/* bytes that a payload needs at most beside those that grow with its length */
 #define NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED  4096
 
 
@@ -47,7 +47,10 @@ static int ngx_http_graph_policy_payload_value(
     ngx_http_graph_policy_payload_text_t *text);
 
 
-/* a number callback, as those for integers and doubles fail on large ones */
+/*
+ * With a number callback yajl hands over the digits; its callbacks for integers
+ * and doubles would refuse the whole payload for one number that is too large.
+ */
 
 static yajl_callbacks  ngx_http_graph_policy_payload_callbacks = {
     ngx_http_graph_policy_payload_null,
@@ -190,7 +193,7 @@ ngx_http_graph_policy_payload_end(void *data)
 }
 
 
-/* every value comes here first: what is it? */
+/* Each value comes here first; returns the node or scalar (wh_e) that it is. */
 
 static ngx_uint_t
 ngx_http_graph_policy_payload_take(ngx_http_graph_policy_payload_ctx_t *ctx)

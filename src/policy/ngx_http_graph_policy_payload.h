@@ -12,17 +12,17 @@
 #include <ngx_core.h>
 
 
-/* digits of an account's or a phone's id */
+/* the most digits that the id of an account or a phone has */
 #define NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN  20
 
 
 /*
- * What a webhook of Meta says, as a tree: entries, in each its changes, in
- * each its items, in each their errors; all in the order of the payload.
- * Strings are of length 0 where the payload has none or one that is malformed.
- * Everything stands in the memory that the caller gave, and goes with it.
- * Recipients are persons' numbers: the caller makes fingerprints of them and
- * forgets them.
+ * A webhook of Meta is read into a tree: entries have changes, changes have
+ * items and contacts, items have errors; all are in the order of the payload.
+ * Strings are of length 0 if the payload has none or one that is malformed.
+ * The tree lies in the caller's memory and is freed with it.  Recipients are
+ * persons' numbers, so the caller makes fingerprints of them and keeps nothing
+ * else.
  *
  * Sources: the references of the fields "messages" (with "status", "errors"
  * and "groups"), "calls", "history" and "account_update", WhatsApp Business
@@ -38,7 +38,7 @@ typedef enum {
 } ngx_http_graph_policy_field_e;
 
 
-/* what an account_update says; NOTICE is what was said and stops nothing */
+/* The event of an account_update; a NOTICE is shown, but stops nothing. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_EVENT_OTHER = 0,
@@ -50,7 +50,7 @@ typedef enum {
 } ngx_http_graph_policy_event_e;
 
 
-/* where an item stands */
+/* The place of an item in the payload. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_ITEM_VALUE = 0,         /* value.errors[], as one */
@@ -61,12 +61,12 @@ typedef enum {
 } ngx_http_graph_policy_item_e;
 
 
-/* what became of a message, as a status of it says */
+/* The fate of a message, as a status reports it. */
 
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_STATUS_OTHER = 0,
-    NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED,         /* or is on its way: "sent",
-                                                     "delivered", "read" */
+    NGX_HTTP_GRAPH_POLICY_STATUS_ARRIVED,         /* "sent", "delivered",
+                                                     "read" */
     NGX_HTTP_GRAPH_POLICY_STATUS_FAILED
 } ngx_http_graph_policy_wh_status_e;
 
@@ -95,7 +95,7 @@ typedef struct ngx_http_graph_policy_entry_s   ngx_http_graph_policy_entry_t;
 struct ngx_http_graph_policy_wh_error_s {
     ngx_http_graph_policy_wh_error_t  *next;
 
-    /* as in the facts of an error body */
+    /* They mean the same as in the facts of an error body. */
     int64_t                            code;
     int64_t                            subcode;
     unsigned                           has_code:1;
@@ -103,7 +103,7 @@ struct ngx_http_graph_policy_wh_error_s {
 };
 
 
-/* only contacts with a name are kept; names are folded as those of items */
+/* Contacts without a name aren't in the tree; names are folded like items'. */
 
 struct ngx_http_graph_policy_contact_s {
     ngx_http_graph_policy_contact_t   *next;
@@ -112,9 +112,9 @@ struct ngx_http_graph_policy_contact_s {
 
 
 /*
- * Kept are all messages, the calls that a customer makes, and statuses, values
- * and parts of a history that have errors; where statuses are wanted, those too
- * that say what became of a message whose id they bear.
+ * The tree has all messages, the calls that a customer makes, and statuses,
+ * values and parts of a history that have errors.  If statuses are wanted, it
+ * also has those that report the fate of a message whose id they bear.
  */
 
 struct ngx_http_graph_policy_item_s {
@@ -122,15 +122,16 @@ struct ngx_http_graph_policy_item_s {
     ngx_http_graph_policy_wh_error_t  *errors;
 
     /*
-     * Who wrote or called, or to whom a message went, folded as recipients of
-     * messages that are sent.  A message to a group has the group's id alone.
+     * The names of the person who wrote or called, or to whom a message went,
+     * folded like recipients of messages that are sent, so that both give the
+     * same fingerprint.  A message to a group has the group's id alone.
      */
     ngx_str_t                          who[NGX_HTTP_GRAPH_POLICY_WHO_NAMES];
 
     /* seconds since the epoch, 0 if there is none */
     time_t                             time;
 
-    /* of the message that a status is about, where statuses are wanted */
+    /* if statuses are wanted, the message that a status is about, its fate */
     ngx_str_t                          id;
     ngx_http_graph_policy_wh_status_e  status;
 
@@ -162,12 +163,12 @@ struct ngx_http_graph_policy_change_s {
      */
     ngx_str_t                          number;
 
-    /* of its newest item, one that isn't kept too; 0 if there is none */
+    /* the time of its newest item, even if that isn't in the tree, or 0 */
     time_t                             time;
 
     ngx_uint_t                         ncontacts;
 
-    /* one byte each, for there may be many */
+    /* field_e and event_e; they are short, as there may be many changes */
     unsigned                           field:8;
     unsigned                           event:8;
 
@@ -177,7 +178,7 @@ struct ngx_http_graph_policy_change_s {
      */
     unsigned                           partner:1;
 
-    /* an account_update about one number, though it may be none we can read */
+    /* an account_update about one number, though "number" may be empty */
     unsigned                           numbered:1;
 
     /* there is a message to a group among the items */
@@ -199,39 +200,38 @@ struct ngx_http_graph_policy_entry_s {
 typedef struct {
     ngx_http_graph_policy_entry_t     *entries;
 
-    /* all of them, of any field */
+    /* all changes, of any field */
     ngx_uint_t                         nchanges;
 
     /*
-     * All errors of the items of changes that aren't account_update, and of
-     * those that are, the ones that say DISCONNECTED, DISABLED or NOTICE.
+     * The number of errors of all items, except those of account_update, plus
+     * the account_update changes that say DISCONNECTED, DISABLED or NOTICE.
      */
     ngx_uint_t                         nerrors;
 } ngx_http_graph_policy_payload_t;
 
 
 /*
- * The bytes of memory for the tree of a payload of "len" bytes.  A tree is
- * smaller than three times its text, unless that was made to be as short as
- * can be.
+ * Returns the bytes of memory for the tree of a payload of "len" bytes.  Meta's
+ * payloads need less; one that was made to need more can't be read.
  */
 size_t ngx_http_graph_policy_payload_memory(size_t len);
 
 /*
  * Reads one complete payload of "len" bytes, which isn't changed.  "arena" is
- * as for json_parse(), "memory" is of payload_memory(len) bytes, aligned as
- * malloc() aligns.  "statuses" says that somebody waits for what became of a
- * message.
+ * the same as for json_parse(); "memory" has payload_memory(len) bytes, and the
+ * alignment of malloc().  "statuses" is 1 if statuses without an error are
+ * wanted, as a state waits for the status of a message.
  *
  * Returns NGX_OK if it is one whole JSON object.  Members may come in any
- * order; what isn't known is passed over, and a known member of a wrong type
- * counts as absent.  Of scalars with the same name the last counts, lists and
- * objects with the same name add up.  If its "object" is another string than
- * "whatsapp_business_account" there are no entries.
+ * order; unknown ones are passed over, and a known member of a wrong type
+ * counts as absent.  If scalars have the same name, the last one counts; lists
+ * and objects with the same name add up.  If its "object" is another string
+ * than "whatsapp_business_account", there are no entries.
  *
- * Returns NGX_DECLINED if it can't be read: truncated, not JSON, no object,
- * invalid UTF-8, nested too deep, or "memory" didn't suffice.  The tree is
- * then empty.
+ * Returns NGX_DECLINED if it can't be read: it is truncated, not JSON, no
+ * object, nested too deep, has invalid UTF-8, or needs more memory.  The tree
+ * is then empty.
  */
 ngx_int_t ngx_http_graph_policy_payload_read(u_char *body, size_t len,
     void *arena, void *memory, ngx_uint_t statuses,

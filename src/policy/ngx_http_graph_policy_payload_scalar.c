@@ -5,7 +5,7 @@
 
 
 /*
- * The JSON room: what the scalars of a webhook's payload say.
+ * The scalars of a webhook's payload are checked and stored here.
  *
  * Pure: no lock; strings are copied into the memory of the payload's reader.
  */
@@ -19,7 +19,7 @@
 #include "ngx_http_graph_policy_yajl.h"
 
 
-/* ten digits of seconds; more are of another unit */
+/* seconds; a number of more than ten digits has another unit */
 #define NGX_HTTP_GRAPH_POLICY_MAX_TIME  9999999999
 
 
@@ -90,7 +90,7 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     case NGX_HTTP_GRAPH_POLICY_WH_ABOUT_NUMBER:
 
-        /* it has two names, and null says nothing against the other one */
+        /* The number has two names; a null must not erase the other one. */
 
         if (text->data == NULL) {
             return NGX_OK;
@@ -131,7 +131,7 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
 }
 
 
-/* those of an item or a contact */
+/* Stores a scalar of an item or a contact. */
 
 static ngx_int_t
 ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
@@ -151,7 +151,7 @@ ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     case NGX_HTTP_GRAPH_POLICY_WH_PARENT:
 
-        /* an empty spelling leaves alone what another one said */
+        /* The id has several spellings; an empty one must not erase another. */
 
         if (text->len == 0) {
             return NGX_OK;
@@ -230,7 +230,7 @@ ngx_http_graph_policy_payload_is(ngx_http_graph_policy_payload_text_t *text,
 }
 
 
-/* by the rules for the codes of an error body; -1 of what isn't one */
+/* Reads a code by the rules of an error body; returns -1 if it isn't one. */
 
 static int64_t
 ngx_http_graph_policy_payload_integer(
@@ -278,7 +278,7 @@ ngx_http_graph_policy_payload_id(ngx_http_graph_policy_payload_ctx_t *ctx,
 }
 
 
-/* the digits of a number, however it is set */
+/* Copies the digits of a number, without the signs it may be written with. */
 
 static ngx_int_t
 ngx_http_graph_policy_payload_number(

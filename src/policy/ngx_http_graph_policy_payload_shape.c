@@ -5,11 +5,11 @@
 
 
 /*
- * The JSON room: of what Meta's webhook payloads are made, as tables.  Names
- * and events are those of the references of the webhook fields "messages",
- * "calls", "history" and "account_update", WhatsApp Business Platform, Meta.
- * The parent form of a user's id is spelt in as many ways there as it has
- * pages.
+ * These tables describe the parts of Meta's webhook payloads.  Names and events
+ * are those of the references of the webhook fields "messages", "calls",
+ * "history" and "account_update", WhatsApp Business Platform, Meta.  The pages
+ * there spell the parent form of a user's id in different ways, so all of them
+ * are known here.
  *
  * Pure: no lock, no memory but these tables, which nobody changes.
  */
@@ -233,11 +233,15 @@ ngx_uint_t
 ngx_http_graph_policy_shape_word(ngx_http_graph_policy_word_t *words,
     const u_char *text, size_t len)
 {
-    while (words->name.len != 0
-           && (words->name.len != len
-               || ngx_memcmp(words->name.data, text, len) != 0))
-    {
-        words++;
+    for ( /* void */ ; words->name.len != 0; words++) {
+
+        /* Most words differ at once, which spares the call. */
+
+        if (words->name.len == len && words->name.data[0] == text[0]
+            && ngx_memcmp(words->name.data, text, len) == 0)
+        {
+            break;
+        }
     }
 
     return words->value;

@@ -9,8 +9,8 @@
 
 
 /*
- * Private to the JSON room: what the files that read webhooks share, namely of
- * what Meta's payloads are made, and how far the reader has come.
+ * This header is private to the files that read webhooks (payload*.c): the
+ * parts of Meta's payloads, and the state of the reader.
  */
 
 
@@ -20,10 +20,10 @@
 #include "ngx_http_graph_policy_payload.h"
 
 
-/* what a value is: a node, which has members or elements, or a scalar */
+/* A value is a node, which has members or elements, or a scalar. */
 
 typedef enum {
-    NGX_HTTP_GRAPH_POLICY_WH_NONE = 0,            /* and all below it */
+    NGX_HTTP_GRAPH_POLICY_WH_NONE = 0,            /* passed over */
 
     /* nodes, in the order of ngx_http_graph_policy_shape[] */
     NGX_HTTP_GRAPH_POLICY_WH_DOCUMENT,            /* its element is the root */
@@ -56,12 +56,12 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_WH_ENTRY_TIME,
     NGX_HTTP_GRAPH_POLICY_WH_FIELD,
     NGX_HTTP_GRAPH_POLICY_WH_PHONE,
-    NGX_HTTP_GRAPH_POLICY_WH_PHONE_NUMBER,        /* of the phone */
-    NGX_HTTP_GRAPH_POLICY_WH_ABOUT_NUMBER,        /* of the event */
+    NGX_HTTP_GRAPH_POLICY_WH_PHONE_NUMBER,        /* the phone's */
+    NGX_HTTP_GRAPH_POLICY_WH_ABOUT_NUMBER,        /* the event's */
     NGX_HTTP_GRAPH_POLICY_WH_WABA,
     NGX_HTTP_GRAPH_POLICY_WH_EVENT,
     NGX_HTTP_GRAPH_POLICY_WH_BAN,
-    NGX_HTTP_GRAPH_POLICY_WH_NUMBER,              /* a person's, so below */
+    NGX_HTTP_GRAPH_POLICY_WH_NUMBER,              /* a person's */
     NGX_HTTP_GRAPH_POLICY_WH_USER,
     NGX_HTTP_GRAPH_POLICY_WH_PARENT,
     NGX_HTTP_GRAPH_POLICY_WH_GROUP,
@@ -79,7 +79,7 @@ typedef enum {
 #define NGX_HTTP_GRAPH_POLICY_WH_SCALARS  NGX_HTTP_GRAPH_POLICY_WH_OBJECT
 
 
-/* a list of words ends with one without a name: the value of all others */
+/* A list of words ends with one without a name, whose value is the default. */
 
 typedef struct {
     ngx_str_t                      name;
@@ -88,10 +88,10 @@ typedef struct {
 
 
 typedef struct {
-    /* words of wh_e; an object has them, of a list it is NULL */
+    /* words of wh_e for an object; NULL for a list */
     ngx_http_graph_policy_word_t  *members;
 
-    /* wh_e, of a list */
+    /* wh_e of the elements of a list */
     ngx_uint_t                     element;
 } ngx_http_graph_policy_node_t;
 
@@ -101,7 +101,7 @@ extern ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[];
 /* words of field_e */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_fields[];
 
-/* words of event_e; DISABLED means that the ban's state tells more */
+/* words of event_e; with DISABLED the state of the ban decides */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_events[];
 
 /* words of event_e */
@@ -110,27 +110,27 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_bans[];
 /* words of wh_status_e */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[];
 
-/* whether a call is another's than the customer's */
+/* words for a call: 1 if it wasn't made by the customer, else 0 */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
 
 
-/* the value of a word of "len" bytes */
+/* Returns the value of a word of "len" bytes. */
 ngx_uint_t ngx_http_graph_policy_shape_word(
     ngx_http_graph_policy_word_t *words, const u_char *text, size_t len);
 
 
 typedef struct {
-    /* the open one of each; there is one at most */
+    /* the open record of each kind, or NULL */
     ngx_http_graph_policy_entry_t      *entry;
     ngx_http_graph_policy_change_t     *change;
     ngx_http_graph_policy_item_t       *item;
     ngx_http_graph_policy_contact_t    *contact;
     ngx_http_graph_policy_wh_error_t   *error;
 
-    /* of the open item or contact, where its names go */
+    /* the names of the open item or contact */
     ngx_str_t                          *who;
 
-    /* where the next one of each is linked */
+    /* the links to which the next record of each kind is appended */
     ngx_http_graph_policy_entry_t     **entries;
     ngx_http_graph_policy_change_t    **changes;
     ngx_http_graph_policy_item_t      **items;
@@ -139,40 +139,40 @@ typedef struct {
 
     ngx_http_graph_policy_payload_t    *payload;
 
-    /* what is left of the caller's memory */
+    /* the unused part of the caller's memory */
     u_char                             *pos;
     u_char                             *end;
 
     ngx_uint_t                          depth;
 
-    /* in an object, what the next value is */
+    /* wh_e of the next value in an object */
     ngx_uint_t                          member;
 
-    /* of the open change */
+    /* the open change's */
     ngx_uint_t                          ban;
     ngx_uint_t                          nerrors;
     ngx_str_t                           about;    /* number of an event */
 
-    /* of the open item */
+    /* the open item's */
     ngx_str_t                           group;
 
     unsigned                            numbered:1;
     unsigned                            named:1;  /* it has a waba_info */
-    unsigned                            outgoing:1; /* not the customer's */
+    unsigned                            outgoing:1; /* a call of ours */
 
-    /* those are kept that have no error, too */
+    /* statuses without an error are kept, too */
     unsigned                            statuses:1;
 
-    /* it isn't about WhatsApp accounts */
+    /* the payload isn't about WhatsApp accounts */
     unsigned                            foreign:1;
 
-    /* nodes, the open one is at "depth" */
+    /* the stack of nodes; the open one is at "depth" */
     u_char                              path[NGX_HTTP_GRAPH_POLICY_JSON_DEPTH
                                              + 1];
 } ngx_http_graph_policy_payload_ctx_t;
 
 
-/* the text of a scalar; NULL of one that is neither number nor string */
+/* The text of a scalar; NULL if it is neither a number nor a string. */
 
 typedef struct {
     const u_char  *data;
@@ -182,16 +182,18 @@ typedef struct {
 
 
 /*
- * Puts a scalar into the open record that it belongs to, in place of what an
- * earlier one said; "scalar" is of wh_e.  NGX_ERROR if the memory is used up.
+ * Puts a scalar into the open record that it belongs to, in place of an earlier
+ * one; "scalar" is a wh_e.  Returns NGX_OK, or NGX_ERROR if the memory is used
+ * up.
  */
 ngx_int_t ngx_http_graph_policy_payload_scalar(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar,
     ngx_http_graph_policy_payload_text_t *text);
 
 /*
- * Opens the record of a node, if it has one, zeroed; NGX_ERROR if the memory is
- * used up.  Closes it again: what needs several scalars is decided, and what
+ * payload_open() opens a zeroed record for a node, if the node has one, and
+ * returns NGX_OK, or NGX_ERROR if the memory is used up.  payload_close()
+ * closes it: decisions that need several scalars are taken, and a record that
  * nobody needs is dropped.
  */
 ngx_int_t ngx_http_graph_policy_payload_open(

@@ -5,10 +5,10 @@
 
 
 /*
- * The JSON room: the records that a webhook's payload becomes.
+ * The records of a webhook's payload are opened and closed here.
  *
  * Pure: no lock.  Records lie in the memory of the payload's reader, one behind
- * the other; one that nobody needs gives its room to the next.
+ * the other; the next one overwrites a record that nobody needs.
  */
 
 
@@ -283,7 +283,10 @@ ngx_http_graph_policy_payload_close_item(
 
     if (item->group) {
 
-        /* what a member writes to a group is no message to the business */
+        /*
+         * A message to a group isn't one to the business, so it must not end
+         * the limit of the member's own conversation.
+         */
 
         ngx_memzero(item->who, sizeof(item->who));
         item->who[NGX_HTTP_GRAPH_POLICY_WHO_NUMBER] = ctx->group;
@@ -302,7 +305,7 @@ ngx_http_graph_policy_payload_close_item(
         return;
     }
 
-    /* most statuses end here, and their memory serves the next ones */
+    /* Most statuses have no errors; the next item reuses their memory. */
 
     ctx->pos = (u_char *) item;
 }
@@ -331,7 +334,7 @@ ngx_http_graph_policy_payload_close_contact(
 }
 
 
-/* records are zeroed */
+/* Returns a zeroed record of "size" bytes, NULL if the memory is used up. */
 
 static void *
 ngx_http_graph_policy_payload_record(ngx_http_graph_policy_payload_ctx_t *ctx,

@@ -5,7 +5,7 @@
 
 
 /*
- * Reads what the body of a 2xx proves: that Graph has accepted a message, or at
+ * The body of a 2xx is read for its proof: Graph has accepted a message, or at
  * least the credential.
  *
  * Pure: no lock; the result is the caller's, all else is its arena.
@@ -19,7 +19,7 @@
 #include "ngx_http_graph_policy_yajl.h"
 
 
-/* levels of the text at which members and elements of "messages" stand */
+/* the depths of a member, of "messages" and of an element of it */
 #define NGX_HTTP_GRAPH_POLICY_PROOF_TOP      1
 #define NGX_HTTP_GRAPH_POLICY_PROOF_LIST     2
 #define NGX_HTTP_GRAPH_POLICY_PROOF_ELEMENT  3
@@ -28,10 +28,10 @@
 typedef struct {
     ngx_http_graph_policy_proof_t  *proof;
     ngx_uint_t                      depth;
-    ngx_uint_t                      elements;   /* of "messages", so far */
+    ngx_uint_t                      elements;   /* in "messages", so far */
 
-    unsigned                        object:1;   /* the document is one */
-    unsigned                        error:1;    /* it has such a member */
+    unsigned                        object:1;   /* the text is an object */
+    unsigned                        error:1;    /* it has this member */
     unsigned                        messages:1; /* its value comes next */
     unsigned                        in_list:1;
     unsigned                        in_first:1; /* its first element */
@@ -247,7 +247,7 @@ ngx_http_graph_policy_proof_end_array(void *data)
 }
 
 
-/* each value comes here as it begins, so that a name has one value at most */
+/* Called when a value begins: a name that came before belongs to it alone. */
 
 static void
 ngx_http_graph_policy_proof_value(ngx_http_graph_policy_proof_ctx_t *ctx)

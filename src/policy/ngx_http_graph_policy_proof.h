@@ -12,15 +12,15 @@
 #include <ngx_core.h>
 
 
-/* bytes of a message's id, "wamid." and base64, that are kept */
+/* the longest id of a message ("wamid." and base64) that is kept, in bytes */
 #define NGX_HTTP_GRAPH_POLICY_MESSAGE_ID_LEN  256
 
 
 /*
- * The body of a 2xx says this.  Graph answers a message that it has accepted
- * with an object whose "messages" names it, and a receipt with
- * {"success":true} ("Messages", WhatsApp Cloud API reference, Meta).  A status
- * of 200 alone says nothing: an error may come with it.
+ * The proof in the body of a 2xx.  Graph answers an accepted message with an
+ * object whose "messages" has its id, and a receipt with {"success":true}
+ * ("Messages", WhatsApp Cloud API reference, Meta).  A status of 200 alone
+ * proves nothing, as an error may come with it.
  */
 
 typedef struct {
@@ -29,15 +29,15 @@ typedef struct {
     size_t        id_len;
 
     unsigned      success:1;        /* an object without "error" */
-    unsigned      accepted:1;       /* likewise, "messages" isn't empty */
+    unsigned      accepted:1;       /* success, "messages" isn't empty */
 } ngx_http_graph_policy_proof_t;
 
 
 /*
- * Reads one complete body of "len" bytes, which isn't changed; "arena" is as
- * for json_parse().  Only members of the outermost object count, and of members
- * with the same name the last one; but where one is named "error", whatever it
- * is, there is no success.
+ * Reads one complete body of "len" bytes, which isn't changed; "arena" is the
+ * same as for json_parse().  Only members of the outermost object count; if
+ * several have the same name, the last one does.  If there is an "error", even
+ * a null, there is no success.
  *
  * Returns NGX_OK if the body is one whole JSON document, else NGX_DECLINED;
  * nothing is proved then.

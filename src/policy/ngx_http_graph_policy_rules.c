@@ -23,8 +23,6 @@
 #define NGX_HTTP_GRAPH_POLICY_CODE_DIGITS  16
 
 
-static ngx_uint_t ngx_http_graph_policy_rules_match(
-    ngx_http_graph_policy_rule_t *rule, int64_t code, int64_t subcode);
 static void ngx_http_graph_policy_rules_apply(
     ngx_http_graph_policy_rule_t *rule,
     ngx_http_graph_policy_verdict_t *verdict);
@@ -36,12 +34,12 @@ static ngx_int_t ngx_http_graph_policy_rules_word(ngx_str_t *words,
 
 void
 ngx_http_graph_policy_rules_decide(ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_rule_t *rules, ngx_uint_t n,
+    ngx_http_graph_policy_ruleset_t *set,
     ngx_http_graph_policy_verdict_t *verdict)
 {
-    int64_t                       subcode;
-    ngx_uint_t                    i;
-    ngx_http_graph_policy_row_t  *row;
+    int64_t                        subcode;
+    ngx_http_graph_policy_row_t   *row;
+    ngx_http_graph_policy_rule_t  *rule;
 
     ngx_memzero(verdict, sizeof(ngx_http_graph_policy_verdict_t));
 
@@ -80,13 +78,13 @@ ngx_http_graph_policy_rules_decide(ngx_http_graph_policy_facts_t *facts,
         }
     }
 
-    for (i = 0; i < n; i++) {
+    rule = (set != NULL) ? ngx_http_graph_policy_rules_find(set, facts->code,
+                                                            subcode)
+                         : NULL;
 
-        if (ngx_http_graph_policy_rules_match(&rules[i], facts->code, subcode))
-        {
-            ngx_http_graph_policy_rules_apply(&rules[i], verdict);
-            return;
-        }
+    if (rule != NULL) {
+        ngx_http_graph_policy_rules_apply(rule, verdict);
+        return;
     }
 
     if (row == NULL && facts->transient) {
@@ -94,29 +92,6 @@ ngx_http_graph_policy_rules_decide(ngx_http_graph_policy_facts_t *facts,
         verdict->matched = 1;
         verdict->retry = 1;
     }
-}
-
-
-static ngx_uint_t
-ngx_http_graph_policy_rules_match(ngx_http_graph_policy_rule_t *rule,
-    int64_t code, int64_t subcode)
-{
-    ngx_uint_t                      i;
-    ngx_http_graph_policy_codes_t  *codes;
-
-    for (i = 0; i < rule->ncodes; i++) {
-        codes = &rule->codes[i];
-
-        if (!codes->any && (code < codes->first || code > codes->last)) {
-            continue;
-        }
-
-        if (codes->subcode == -1 || codes->subcode == subcode) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -128,6 +128,36 @@ typedef struct {
 } ngx_http_graph_policy_rule_t;
 
 
+/*
+ * The rules of a location with an index, so that a thousand of them cost what
+ * ten do.  A range ends where the next one begins; the last has no end.
+ */
+
+typedef struct {
+    int64_t                         first;    /* code */
+    ngx_uint_t                      rule;     /* the first that names it */
+} ngx_http_graph_policy_range_t;
+
+typedef struct {
+    int64_t                         subcode;
+    int64_t                         code;     /* -1: any */
+    ngx_uint_t                      rule;
+} ngx_http_graph_policy_pair_t;
+
+typedef struct {
+    ngx_http_graph_policy_rule_t   *rules;
+    ngx_uint_t                      n;
+
+    /* codes without a subcode, sorted */
+    ngx_http_graph_policy_range_t  *ranges;
+    ngx_uint_t                      nranges;
+
+    /* codes with a subcode, sorted by it and the code */
+    ngx_http_graph_policy_pair_t   *pairs;
+    ngx_uint_t                      npairs;
+} ngx_http_graph_policy_ruleset_t;
+
+
 /* The verdict of the rules and the table on an answer. */
 
 typedef struct {
@@ -155,12 +185,27 @@ typedef struct {
  * Classifies the facts of an answer.  Rules come in their order, and the first
  * match wins; then comes the built-in table, where a row with the subcode wins
  * over one without.  An unknown code with is_transient is temporary with the
- * reason "other" and the scope "request".  "rules" may be NULL if "n" is 0.
+ * reason "other" and the scope "request".  "set" may be NULL.
  */
 void ngx_http_graph_policy_rules_decide(
     ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_rule_t *rules, ngx_uint_t n,
+    ngx_http_graph_policy_ruleset_t *set,
     ngx_http_graph_policy_verdict_t *verdict);
+
+/*
+ * Indexes "n" rules in "memory", which belongs to the caller, is aligned for
+ * pointers, and has as many bytes as the first function says.  A set points at
+ * the rules and at the memory for as long as it is used.  Codes that name a
+ * subcode are single ones or any.
+ */
+size_t ngx_http_graph_policy_rules_memory(ngx_http_graph_policy_rule_t *rules,
+    ngx_uint_t n);
+void ngx_http_graph_policy_rules_index(ngx_http_graph_policy_ruleset_t *set,
+    ngx_http_graph_policy_rule_t *rules, ngx_uint_t n, void *memory);
+
+/* Returns the first rule that names the code, or NULL. */
+ngx_http_graph_policy_rule_t *ngx_http_graph_policy_rules_find(
+    ngx_http_graph_policy_ruleset_t *set, int64_t code, int64_t subcode);
 
 /*
  * Parses the element of CODES that starts at *p, and moves *p behind it and

@@ -24,66 +24,64 @@
 #define NGX_HTTP_GRAPH_POLICY_SCHEME_LEN                                      \
     (sizeof(NGX_HTTP_GRAPH_POLICY_SCHEME) - 1)
 
+/* SHA-256 hashes blocks of 64 bytes (FIPS 180-4, 1). */
+#define NGX_HTTP_GRAPH_POLICY_BLOCK_LEN   64
+
+/* A table's entry has this bit if its character is a hexadecimal digit. */
+#define NGX_HTTP_GRAPH_POLICY_HEX         0x10
+
 
 /*
- * OpenSSL 3.0 deprecates HMAC_CTX, and earlier versions have no EVP_MAC.  Both
- * are given the key anew for each body: before 3.0.3 EVP_MAC_init() without a
- * key doesn't start a new body, it goes on with the one before (OpenSSL's
- * issue 17811).
+ * HMAC (RFC 2104) hashes the key, padded to a block, ahead of the text and
+ * ahead of the inner digest.  Both blocks are the same for each body, so they
+ * are hashed once, and each body begins with a copy.
  */
 
-#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
-
-#include <openssl/core_names.h>
-#include <openssl/params.h>
-
-typedef EVP_MAC_CTX  ngx_http_graph_policy_hmac_t;
-
-#define ngx_http_graph_policy_hmac_free    EVP_MAC_CTX_free
-#define ngx_http_graph_policy_hmac_update  EVP_MAC_update
-
-#define ngx_http_graph_policy_hmac_init(hmac, key, len)                       \
-    EVP_MAC_init(hmac, key, len, NULL)
-#define ngx_http_graph_policy_hmac_final(hmac, digest)                        \
-    EVP_MAC_final(hmac, digest, NULL, NGX_HTTP_GRAPH_POLICY_DIGEST_LEN)
-
-static ngx_http_graph_policy_hmac_t *ngx_http_graph_policy_hmac_new(void);
-
-#else
-
-#include <openssl/hmac.h>
-
-typedef HMAC_CTX  ngx_http_graph_policy_hmac_t;
-
-#define ngx_http_graph_policy_hmac_new     HMAC_CTX_new
-#define ngx_http_graph_policy_hmac_free    HMAC_CTX_free
-#define ngx_http_graph_policy_hmac_update  HMAC_Update
-
-#define ngx_http_graph_policy_hmac_init(hmac, key, len)                       \
-    HMAC_Init_ex(hmac, key, (int) (len), EVP_sha256(), NULL)
-#define ngx_http_graph_policy_hmac_final(hmac, digest)                        \
-    HMAC_Final(hmac, digest, NULL)
-
-#endif
-
-
 struct ngx_http_graph_policy_signature_s {
-    ngx_http_graph_policy_hmac_t  *hmac;
-    u_char                        *key;
-    size_t                         len;
-    ngx_uint_t                     begun;
+    EVP_MD_CTX  *inner;
+    EVP_MD_CTX  *outer;
+    EVP_MD_CTX  *body;      /* of the one that is being hashed */
+    ngx_uint_t   begun;
 };
 
 
+static EVP_MD_CTX *ngx_http_graph_policy_signature_pad(u_char *block,
+    u_char pad);
 static ngx_int_t ngx_http_graph_policy_signature_result(
     ngx_http_graph_policy_signature_t *sig, int rc);
+
+
+static u_char  ngx_http_graph_policy_hex[256] = {
+    ['0'] = NGX_HTTP_GRAPH_POLICY_HEX,
+    ['1'] = NGX_HTTP_GRAPH_POLICY_HEX + 1,
+    ['2'] = NGX_HTTP_GRAPH_POLICY_HEX + 2,
+    ['3'] = NGX_HTTP_GRAPH_POLICY_HEX + 3,
+    ['4'] = NGX_HTTP_GRAPH_POLICY_HEX + 4,
+    ['5'] = NGX_HTTP_GRAPH_POLICY_HEX + 5,
+    ['6'] = NGX_HTTP_GRAPH_POLICY_HEX + 6,
+    ['7'] = NGX_HTTP_GRAPH_POLICY_HEX + 7,
+    ['8'] = NGX_HTTP_GRAPH_POLICY_HEX + 8,
+    ['9'] = NGX_HTTP_GRAPH_POLICY_HEX + 9,
+    ['A'] = NGX_HTTP_GRAPH_POLICY_HEX + 10,
+    ['B'] = NGX_HTTP_GRAPH_POLICY_HEX + 11,
+    ['C'] = NGX_HTTP_GRAPH_POLICY_HEX + 12,
+    ['D'] = NGX_HTTP_GRAPH_POLICY_HEX + 13,
+    ['E'] = NGX_HTTP_GRAPH_POLICY_HEX + 14,
+    ['F'] = NGX_HTTP_GRAPH_POLICY_HEX + 15,
+    ['a'] = NGX_HTTP_GRAPH_POLICY_HEX + 10,
+    ['b'] = NGX_HTTP_GRAPH_POLICY_HEX + 11,
+    ['c'] = NGX_HTTP_GRAPH_POLICY_HEX + 12,
+    ['d'] = NGX_HTTP_GRAPH_POLICY_HEX + 13,
+    ['e'] = NGX_HTTP_GRAPH_POLICY_HEX + 14,
+    ['f'] = NGX_HTTP_GRAPH_POLICY_HEX + 15
+};
 
 
 ngx_int_t
 ngx_http_graph_policy_signature_parse(ngx_str_t *value, u_char *digest)
 {
-    u_char      c, *p;
-    ngx_uint_t  i, digit;
+    u_char      high, low, all, *p;
+    ngx_uint_t  i;
 
     if (value->len != NGX_HTTP_GRAPH_POLICY_SCHEME_LEN
                       + 2 * NGX_HTTP_GRAPH_POLICY_DIGEST_LEN
@@ -95,53 +93,51 @@ ngx_http_graph_policy_signature_parse(ngx_str_t *value, u_char *digest)
     }
 
     p = value->data + NGX_HTTP_GRAPH_POLICY_SCHEME_LEN;
+    all = NGX_HTTP_GRAPH_POLICY_HEX;
 
-    for (i = 0; i < 2 * NGX_HTTP_GRAPH_POLICY_DIGEST_LEN; i++) {
-        c = p[i];
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_DIGEST_LEN; i++) {
+        high = ngx_http_graph_policy_hex[*p++];
+        low = ngx_http_graph_policy_hex[*p++];
 
-        if (c >= '0' && c <= '9') {
-            digit = c - '0';
-
-        } else if ((c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F')) {
-            digit = (c | 0x20) - 'a' + 10;
-
-        } else {
-            return NGX_DECLINED;
-        }
-
-        digest[i / 2] = (u_char) (i % 2 ? digest[i / 2] | digit : digit << 4);
+        all &= high & low;
+        digest[i] = (u_char) (high << 4 | (low & 0xf));
     }
 
-    return NGX_OK;
+    return (all != 0) ? NGX_OK : NGX_DECLINED;
 }
 
 
 ngx_http_graph_policy_signature_t *
 ngx_http_graph_policy_signature_create(u_char *key, size_t len)
 {
+    u_char                              block[NGX_HTTP_GRAPH_POLICY_BLOCK_LEN];
     ngx_http_graph_policy_signature_t  *sig;
 
     if (len == 0) {
         return NULL;
     }
 
-    sig = OPENSSL_zalloc(sizeof(ngx_http_graph_policy_signature_t));
-    if (sig == NULL) {
-        ERR_clear_error();
+    ngx_memzero(block, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN);
+
+    if (len <= NGX_HTTP_GRAPH_POLICY_BLOCK_LEN) {
+        ngx_memcpy(block, key, len);
+
+    } else if (ngx_http_graph_policy_sha256(key, len, block) != NGX_OK) {
         return NULL;
     }
 
-    sig->hmac = ngx_http_graph_policy_hmac_new();
-    sig->key = OPENSSL_memdup(key, len);
-    sig->len = len;
+    sig = OPENSSL_zalloc(sizeof(ngx_http_graph_policy_signature_t));
 
-    /*
-     * The first body may come much later, so a key that OpenSSL refuses is
-     * found here, when the configuration is read.
-     */
+    if (sig != NULL) {
+        sig->inner = ngx_http_graph_policy_signature_pad(block, 0x36);
+        sig->outer = ngx_http_graph_policy_signature_pad(block, 0x5c);
+        sig->body = EVP_MD_CTX_new();
+    }
 
-    if (sig->hmac == NULL || sig->key == NULL
-        || ngx_http_graph_policy_hmac_init(sig->hmac, key, len) != 1)
+    OPENSSL_cleanse(block, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN);
+
+    if (sig == NULL || sig->inner == NULL || sig->outer == NULL
+        || sig->body == NULL)
     {
         ngx_http_graph_policy_signature_destroy(sig);
         ERR_clear_error();
@@ -152,42 +148,32 @@ ngx_http_graph_policy_signature_create(u_char *key, size_t len)
 }
 
 
-#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
-
-static ngx_http_graph_policy_hmac_t *
-ngx_http_graph_policy_hmac_new(void)
+static EVP_MD_CTX *
+ngx_http_graph_policy_signature_pad(u_char *block, u_char pad)
 {
-    EVP_MAC      *mac;
-    OSSL_PARAM    params[2];
-    EVP_MAC_CTX  *hmac;
+    u_char       padded[NGX_HTTP_GRAPH_POLICY_BLOCK_LEN];
+    ngx_uint_t   i;
+    EVP_MD_CTX  *md;
 
-    mac = EVP_MAC_fetch(NULL, OSSL_MAC_NAME_HMAC, NULL);
-    if (mac == NULL) {
-        return NULL;
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BLOCK_LEN; i++) {
+        padded[i] = block[i] ^ pad;
     }
 
-    hmac = EVP_MAC_CTX_new(mac);
+    md = EVP_MD_CTX_new();
 
-    EVP_MAC_free(mac);
-
-    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST,
-                                                 OSSL_DIGEST_NAME_SHA2_256, 0);
-    params[1] = OSSL_PARAM_construct_end();
-
-    /*
-     * The digest is set here because EVP_MAC_init() would otherwise look it up
-     * for each body.
-     */
-
-    if (hmac != NULL && EVP_MAC_CTX_set_params(hmac, params) != 1) {
-        EVP_MAC_CTX_free(hmac);
-        return NULL;
+    if (md != NULL
+        && (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
+            || EVP_DigestUpdate(md, padded, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN)
+               != 1))
+    {
+        EVP_MD_CTX_free(md);
+        md = NULL;
     }
 
-    return hmac;
+    OPENSSL_cleanse(padded, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN);
+
+    return md;
 }
-
-#endif
 
 
 void
@@ -197,9 +183,12 @@ ngx_http_graph_policy_signature_destroy(ngx_http_graph_policy_signature_t *sig)
         return;
     }
 
-    ngx_http_graph_policy_hmac_free(sig->hmac);
+    /* OpenSSL wipes what a context has hashed when it frees it. */
 
-    OPENSSL_clear_free(sig->key, sig->len);
+    EVP_MD_CTX_free(sig->inner);
+    EVP_MD_CTX_free(sig->outer);
+    EVP_MD_CTX_free(sig->body);
+
     OPENSSL_free(sig);
 }
 
@@ -210,7 +199,7 @@ ngx_http_graph_policy_signature_init(ngx_http_graph_policy_signature_t *sig)
     sig->begun = 1;
 
     return ngx_http_graph_policy_signature_result(sig,
-               ngx_http_graph_policy_hmac_init(sig->hmac, sig->key, sig->len));
+               EVP_MD_CTX_copy_ex(sig->body, sig->inner));
 }
 
 
@@ -223,7 +212,7 @@ ngx_http_graph_policy_signature_update(ngx_http_graph_policy_signature_t *sig,
     }
 
     return ngx_http_graph_policy_signature_result(sig,
-               ngx_http_graph_policy_hmac_update(sig->hmac, data, len));
+               EVP_DigestUpdate(sig->body, data, len));
 }
 
 
@@ -237,7 +226,12 @@ ngx_http_graph_policy_signature_final(ngx_http_graph_policy_signature_t *sig,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_graph_policy_hmac_final(sig->hmac, digest);
+    rc = EVP_DigestFinal_ex(sig->body, digest, NULL) == 1
+         && EVP_MD_CTX_copy_ex(sig->body, sig->outer) == 1
+         && EVP_DigestUpdate(sig->body, digest,
+                             NGX_HTTP_GRAPH_POLICY_DIGEST_LEN)
+            == 1
+         && EVP_DigestFinal_ex(sig->body, digest, NULL) == 1;
 
     sig->begun = 0;
 

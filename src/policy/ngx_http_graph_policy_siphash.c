@@ -91,11 +91,25 @@ ngx_http_graph_policy_siphash(const uint64_t key[2], const u_char *data,
         ngx_http_graph_policy_sipword(v, m);
     }
 
-    for (m = (uint64_t) len << 56, i = 0; i < n; i++) {
+    m = 0;
+
+#if (NGX_HAVE_LITTLE_ENDIAN)
+
+    /* The last eight bytes are loaded, and those hashed before shifted out. */
+
+    if (n != 0 && len >= 8) {
+        ngx_memcpy(&m, last + n - 8, 8);
+        m >>= 8 * (8 - n);
+        n = 0;
+    }
+
+#endif
+
+    for (i = 0; i < n; i++) {
         m |= (uint64_t) p[i] << (8 * i);
     }
 
-    ngx_http_graph_policy_sipword(v, m);
+    ngx_http_graph_policy_sipword(v, m | (uint64_t) len << 56);
 
     v[2] ^= 0xff;
 

@@ -35,6 +35,9 @@
 /* 2^53 - 1: every JSON implementation represents numbers up to here exactly. */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_MAX     0x1fffffffffffff
 
+/* As many digits are less than that whatever they are. */
+#define NGX_HTTP_GRAPH_POLICY_YAJL_FEW     15
+
 
 typedef struct {
     u_char  *pos;
@@ -80,7 +83,7 @@ ngx_int_t
 ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 {
     u_char         c, low, high;
-    uint64_t       some[4];
+    uint64_t       some[8];
     ngx_uint_t     n;
     const u_char  *first;
 
@@ -89,19 +92,38 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
     while (p < last) {
 
         /*
-         * Most bodies are nothing but ASCII, so 32 bytes are looked at in one
+         * Most bodies are nothing but ASCII, so 64 bytes are looked at in one
          * step.
          */
 
-        if (last - p >= 32) {
-            ngx_memcpy(some, p, 32);
+        if (last - p >= 64) {
+            ngx_memcpy(some, p, 64);
 
-            if (((some[0] | some[1] | some[2] | some[3])
+            if (((some[0] | some[1] | some[2] | some[3]
+                  | some[4] | some[5] | some[6] | some[7])
                  & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
                 == 0)
             {
-                p += 32;
+                p += 64;
                 continue;
+            }
+        }
+
+        if (last - p < 64 && last - first >= 64) {
+
+            /*
+             * The last 64 bytes are looked at in one step, too; some of them
+             * have been checked before.
+             */
+
+            ngx_memcpy(some, last - 64, 64);
+
+            if (((some[0] | some[1] | some[2] | some[3]
+                  | some[4] | some[5] | some[6] | some[7])
+                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+                == 0)
+            {
+                break;
             }
         }
 
@@ -115,10 +137,7 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
         } else if (last - first >= 8) {
 
-            /*
-             * The last eight bytes are looked at in one step, too; some of
-             * them have been checked before.
-             */
+            /* Likewise. */
 
             ngx_memcpy(some, last - 8, 8);
 
@@ -284,14 +303,31 @@ ngx_http_graph_policy_yajl_free(void *data, void *p)
 int64_t
 ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
 {
-    int64_t     value, power, zeros;
-    ngx_uint_t  point;
+    int64_t        value, power, zeros;
+    ngx_uint_t     point;
+    const u_char  *q;
 
     if (*p == '-') {
         return -1;
     }
 
     value = 0;
+
+    /* A code is a few digits and nothing else. */
+
+    if (last - p <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
+
+        for (q = p; q < last && *q >= '0' && *q <= '9'; q++) {
+            value = value * 10 + (*q - '0');
+        }
+
+        if (q == last) {
+            return value;
+        }
+
+        value = 0;
+    }
+
     power = 0;
     zeros = 0;
     point = 0;

@@ -5,7 +5,7 @@
 
 
 /*
- * Between the zone and the records of a state file, both ways.
+ * States of the zone are copied to records of a state file, and back.
  *
  * Lock rule: each call takes the mutex once, and copies.  Memory: records are
  * the caller's, states the zone's.
@@ -27,7 +27,7 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* milliseconds; no hold is longer, see graph_policy_hold */
+/* milliseconds; graph_policy_hold allows no longer hold */
 #define NGX_HTTP_GRAPH_POLICY_LONGEST  86400000
 
 
@@ -111,7 +111,10 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* conversations aren't kept, a lease is of no use to anybody else */
+/*
+ * Fills in the record of a state; returns 0 if it isn't saved.  Conversations
+ * aren't.  A lease isn't either, as the request that holds it doesn't survive.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
@@ -355,7 +358,10 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* no clock that was wrong, and no file, may block longer than a hold can */
+/*
+ * Limits the times of a record, so that neither a clock that was wrong nor a
+ * file that was edited can block for longer than a hold.
+ */
 
 static void
 ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
@@ -367,7 +373,7 @@ ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
     record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->since = ngx_min(record->since, now);
 
-    /* a file of an earlier version has none */
+    /* A file of an earlier version doesn't have this member. */
 
     record->confirm = (record->confirm != 0)
                       ? ngx_min(record->confirm, NGX_HTTP_GRAPH_POLICY_LONGEST)

@@ -5,8 +5,9 @@
 
 
 /*
- * The location of webhooks, before its upstream, the application: what is
- * Meta's goes on to be inspected.  Nothing unverified is read or goes on.
+ * This is the handler of a location that receives webhooks.  It runs before
+ * the request goes on to the upstream, the application.  A POST must bear a
+ * signature of Meta's; without one it is neither inspected nor passed on.
  *
  * Lock rule: none of its own.  Memory: a copy of the body is freed when it has
  * been read.
@@ -16,6 +17,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_ctx.h"
@@ -23,7 +25,6 @@
 #include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_signature.h"
-#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_zone_count.h"
 
@@ -32,6 +33,9 @@ static ngx_int_t ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_uint_t error_page);
+static ngx_int_t ngx_http_graph_policy_end(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_int_t status);
+static void ngx_http_graph_policy_end_handler(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
@@ -51,7 +55,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 
     ctx = ngx_http_graph_policy_get_ctx(r->main);
 
-    /* an internal redirect, which may have made a GET of it */
+    /*
+     * The webhook was verified and inspected before an internal redirect.  It
+     * isn't judged again, as the redirect may have made a GET of it.
+     */
 
     if (ctx != NULL && ctx->learning == NULL
         && ctx->verified == glcf->secrets)
@@ -59,7 +66,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    /* an error_page may lead to the application, and takes the body along */
+    /*
+     * While error_page is off, an error of ours can't be redirected by it: that
+     * could bring the body, unverified, to the application.
+     */
 
     error_page = (ctx != NULL && ctx->error_page_kept) ? ctx->error_page
                                                        : r->error_page;
@@ -85,6 +95,10 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
              ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    if (rc == NGX_HTTP_FORBIDDEN || rc == NGX_HTTP_NOT_ALLOWED) {
+        return ngx_http_graph_policy_end(r, glcf, rc);
+    }
+
     if (rc == NGX_DECLINED) {
         r->error_page = error_page;
 
@@ -99,7 +113,48 @@ ngx_http_graph_policy_webhook(ngx_http_request_t *r,
 }
 
 
-/* one without a body asks for something of its own */
+/* Returns what the phase handler is to return for a refusal. */
+
+static ngx_int_t
+ngx_http_graph_policy_end(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf, ngx_int_t status)
+{
+    ngx_int_t                     rc;
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    if (r != r->main || !ngx_http_graph_policy_is_multiplexed(r)) {
+        return status;
+    }
+
+    ctx = ngx_http_graph_policy_make_ctx(r, glcf);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->answer_status = status;
+
+    rc = ngx_http_graph_policy_drop_body(r, ctx,
+                                         ngx_http_graph_policy_end_handler);
+
+    return (rc == NGX_DECLINED) ? status : rc;
+}
+
+
+static void
+ngx_http_graph_policy_end_handler(ngx_http_request_t *r)
+{
+    ngx_http_graph_policy_ctx_t  *ctx;
+
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    ngx_http_finalize_request(r, (ngx_int_t) ctx->answer_status);
+}
+
+
+/*
+ * A subrequest that bears a body could bring an unverified one to the
+ * application.  One without a body asks only for a page.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_subrequest(ngx_http_request_t *r,
@@ -140,7 +195,10 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    /* this comes here again when the body is there */
+    /*
+     * The handler runs again when the body has been read, so error_page is
+     * saved once, before the handler changes it.
+     */
 
     ctx->error_page = (error_page != 0);
     ctx->error_page_kept = 1;
@@ -183,8 +241,8 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
 
 
 /*
- * Meta asks once whether the address is the application's.  It does so without
- * a body, which nobody would have signed.
+ * Meta checks once, by a GET, that the address is the application's.  Such a
+ * request isn't signed, so it must not have a body.
  */
 
 static ngx_uint_t
@@ -215,7 +273,10 @@ ngx_http_graph_policy_is_subscription(ngx_http_request_t *r)
 }
 
 
-/* one header alone: which of two is checked, others might not agree on */
+/*
+ * The header may be there once.  With two of them the application might read
+ * the signature that wasn't checked here.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_signature_header(ngx_http_request_t *r, u_char *digest)
@@ -242,7 +303,10 @@ ngx_http_graph_policy_signature_header(ngx_http_request_t *r, u_char *digest)
             i = 0;
         }
 
-        if (!ngx_http_graph_policy_is_named(&h[i].key, "X-Hub-Signature-256"))
+        if (h[i].key.len != sizeof("x-hub-signature-256") - 1
+            || ngx_memcmp(h[i].lowcase_key, "x-hub-signature-256",
+                          sizeof("x-hub-signature-256") - 1)
+               != 0)
         {
             continue;
         }

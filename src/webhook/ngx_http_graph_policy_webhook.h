@@ -26,15 +26,15 @@
 #define NGX_HTTP_GRAPH_POLICY_MAX_PAYLOAD  (4 * 1024 * 1024)
 
 
-/* a line of the secret file; it belongs to the configuration */
+/* A line of the secret file; it belongs to the configuration. */
 
 typedef struct {
     ngx_http_graph_policy_signature_t *signature;
-    ngx_array_t                       *accounts;  /* of ngx_str_t; NULL: all */
+    ngx_array_t                       *accounts;  /* ngx_str_t; NULL: all */
 } ngx_http_graph_policy_signer_t;
 
 
-/* those whose secret has signed the payload, a bit each */
+/* The signers of a location; bit i of "matched" says that signer i signed. */
 
 typedef struct {
     ngx_array_t                       *signers;
@@ -43,35 +43,37 @@ typedef struct {
 
 
 /*
- * What a webhook's location does before its upstream: NGX_DECLINED to go on,
- * NGX_DONE or NGX_AGAIN to wait, or a status.
+ * Handles a request of a webhook's location before its upstream.  Returns
+ * NGX_DECLINED if the request goes on, NGX_DONE or NGX_AGAIN if it waits or has
+ * been answered, or the status to answer with.
  */
 ngx_int_t ngx_http_graph_policy_webhook(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf);
 
 /*
- * Checks the signature "digest" of the whole body, which has been read.  If
- * the body is small enough to be inspected it is in "body" as a whole, which
- * then belongs to the caller where body->data is *allocated.  Returns NGX_OK;
- * NGX_DECLINED if no secret has signed it; NGX_ERROR.
+ * Checks the signature "digest" of the whole body, which has been read.  "body"
+ * is set to the whole body if that is at most MAX_PAYLOAD long, else its data
+ * is NULL.  The caller frees *allocated unless it is NULL.  Returns NGX_OK,
+ * NGX_DECLINED if no secret has signed the body, or NGX_ERROR if there is no
+ * memory or the body's file can't be read.
  */
 ngx_int_t ngx_http_graph_policy_verify(ngx_http_request_t *r,
     ngx_http_graph_policy_trust_t *trust, u_char *digest, ngx_str_t *body,
     u_char **allocated);
 
-/* whether what the payload says of an account is believed */
+/* Returns 1 if a signer of the payload may speak for the account. */
 ngx_uint_t ngx_http_graph_policy_is_trusted(
     ngx_http_graph_policy_trust_t *trust, ngx_str_t *account);
 
 /*
- * What a payload has taught: its gravest error, and the states that it has
- * set itself.
+ * The result of learning from a payload: its gravest error, and the states that
+ * it has set itself, which don't keep it back.
  */
 
 #define NGX_HTTP_GRAPH_POLICY_NSET  64
 
 typedef struct {
-    ngx_http_graph_policy_facts_t      facts;       /* of the gravest */
+    ngx_http_graph_policy_facts_t      facts;       /* gravest error's */
     ngx_http_graph_policy_verdict_t    verdict;     /* valid where errors */
     ngx_uint_t                         errors;      /* ignored ones aside */
     ngx_uint_t                         nset;        /* may be over NSET */
@@ -80,9 +82,10 @@ typedef struct {
 
 
 /*
- * What becomes of a verified body: reads it, and then inspects it, as far as
- * one slice goes.  As webhook(), or NGX_AGAIN: inspect() is to be called again
- * when the request comes back to its phase, as long as ctx->learning is there.
+ * webhook_read() reads a verified body and inspects its first slice.  While
+ * ctx->learning isn't NULL, webhook_inspect() is to be called each time that
+ * the request comes back to its phase, for another slice.  Both return what
+ * webhook() returns; NGX_AGAIN says that another slice follows.
  */
 ngx_int_t ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
@@ -100,16 +103,19 @@ ngx_int_t ngx_http_graph_policy_webhook_learn(
     ngx_http_graph_policy_learning_t *learning);
 
 /*
- * Whether all of a payload that has been learnt from is for phones that are
- * paused; ctx->view is then the state with the latest end.  A slice a call,
- * too: NGX_AGAIN, NGX_BUSY, NGX_OK, or NGX_ERROR.
+ * Checks, a slice a call, if all of a payload is for phones that are paused.
+ * Returns NGX_BUSY if so: ctx->view, in the request's pool, is then the state
+ * with the latest end; NGX_OK if not; NGX_AGAIN if another slice follows;
+ * NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_webhook_paused(
     ngx_http_graph_policy_learning_t *learning);
 
 /*
- * Takes our names off the header of the request that goes on, and adds what
- * the payload's errors are.  NGX_ERROR: no memory.
+ * webhook_untag() removes the X-Graph-Error-* fields from the header of the
+ * request, as a client could have made them up; webhook_tag() adds those that
+ * describe the payload's errors.  Both return NGX_OK, or NGX_ERROR if there is
+ * no memory.
  */
 ngx_int_t ngx_http_graph_policy_webhook_untag(ngx_http_request_t *r);
 ngx_int_t ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,

@@ -5,10 +5,10 @@
 
 
 /*
- * What became of an account, or of one of its numbers, as an account_update
- * tells it.
+ * This file learns from an account_update: an account, or one of its numbers,
+ * was disconnected, restricted or reinstated.
  *
- * Lock rule: none of its own, the zone is told of one phone at a time.
+ * Lock rule: none of its own; each call of the zone is about one phone.
  * Memory: none of its own.
  */
 
@@ -25,8 +25,9 @@
 
 
 /*
- * Phones that the account events of one payload can mark, far more than Meta's
- * have: as many events as fit into one, times all phones, would take minutes.
+ * The account events of one payload can change the states of so many phones, in
+ * all; Meta's payloads need far fewer.  Without a bound a payload full of
+ * events about an account with many phones would occupy a worker for minutes.
  */
 #define NGX_HTTP_GRAPH_POLICY_MARKED  10000
 
@@ -107,9 +108,10 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning)
 
 
 /*
- * Of the phone with the number that the event is about, else of all that are
- * known of the account.  A number that nobody has taught may be any of them,
- * and blocks none.
+ * An event that names a number is about the phone with that number.  While the
+ * phone isn't known, the event could be about any of the account's phones, so
+ * it changes none.  An event without a number is about all known phones of the
+ * account.
  */
 
 static void
@@ -189,7 +191,10 @@ ngx_http_graph_policy_learn_phone(ngx_http_graph_policy_learning_t *learning,
         return;
     }
 
-    /* what was set while nobody knew whose phone it is */
+    /*
+     * An earlier restriction of the number may have been stored under the
+     * account and the phone; it has ended as well.
+     */
 
     ngx_http_graph_policy_learn_resolved(learning,
                                     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,

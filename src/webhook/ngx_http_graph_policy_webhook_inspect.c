@@ -5,12 +5,13 @@
 
 
 /*
- * A webhook that is Meta's: read, learnt from in slices, tagged, and let
- * through, or kept back while receiving is paused.
+ * A verified webhook is read, learnt from in slices and tagged here.  It then
+ * goes on to the application, or is refused while receiving is paused, so that
+ * Meta delivers it again later.
  *
- * Lock rule: none of its own.  Memory: what reading takes is freed before the
- * payload goes on, or by the cleanup of the request's pool; what is kept of it
- * are fingerprints and ids.
+ * Lock rule: none of its own.  Memory: the tree of the payload is freed before
+ * the payload goes on, or by the cleanup of the request's pool; the zone gets
+ * fingerprints and ids of it, no text.
  */
 
 
@@ -31,10 +32,10 @@
 #include "ngx_http_graph_policy_zone_count.h"
 
 
-/* milliseconds between two slices, in which others have their turn */
+/* milliseconds between two slices, in which the worker serves others */
 #define NGX_HTTP_GRAPH_POLICY_SLICE_WAIT  1
 
-/* bytes of a payload whose reading is a slice of its own */
+/* bytes; reading a payload of this length or more is a slice of its own */
 #define NGX_HTTP_GRAPH_POLICY_LONG        262144
 
 
@@ -85,7 +86,9 @@ ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
     }
 
     learning = cln->data;
-    ngx_memzero(learning, sizeof(ngx_http_graph_policy_learning_t));
+
+    ngx_memzero(learning,
+                offsetof(ngx_http_graph_policy_learning_t, changes));
 
     cln->handler = ngx_http_graph_policy_learning_cleanup;
 
@@ -169,7 +172,7 @@ ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
         return ngx_http_graph_policy_await_slice(r);
     }
 
-    /* after an answer there may be no request any more */
+    /* NGX_DONE says that the request was answered, and ctx may be freed. */
 
     if (rc != NGX_DONE) {
         ngx_http_graph_policy_learning_end(ctx);

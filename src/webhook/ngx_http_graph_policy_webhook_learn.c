@@ -5,17 +5,18 @@
 
 
 /*
- * What a verified payload teaches: errors, where they hold, which phones an
- * account has, who wrote.  What became of an account is in a file of its own.
+ * This file learns from a verified payload: errors of messages, the phones of
+ * an account, and messages from customers.  webhook_account.c learns from
+ * account_update.
  *
- * Each event bears its own time.  One without a time, or that isn't of these
- * minutes, changes no state: it may be a replay.
+ * Each event bears its own time.  An error without a time, or with one that is
+ * not within FRESH of now, changes no state: it may be a replay.
  *
  * A payload may say more than a worker should do at one go, so it is walked in
- * slices; an event of one payload may then come between those of another one,
- * as it may between those of two workers.
+ * slices.  Events of two payloads may then be learnt alternately, as they may
+ * be by two workers.
  *
- * Lock rule: none of its own, the zone is told of one thing at a time.
+ * Lock rule: none of its own; each call of the zone is about one event.
  * Memory: the payload is the caller's; recipients become fingerprints here.
  */
 
@@ -37,12 +38,13 @@
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
-/* things that are learnt in a slice, a few milliseconds' work */
+/* items and errors that a slice learns, a few milliseconds' work */
 #define NGX_HTTP_GRAPH_POLICY_SLICE    1000
 
 /*
- * Contacts of a change that are compared with those who wrote; Meta's have one.
- * Of more the comparing would grow as their square.
+ * Contacts are compared with each item of a change if there are no more than
+ * this; Meta's changes have one.  More of them would make the work grow as
+ * contacts times items.
  */
 #define NGX_HTTP_GRAPH_POLICY_MATCHED  16
 
@@ -61,13 +63,6 @@ static ngx_uint_t ngx_http_graph_policy_trust_phone(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_item(
     ngx_http_graph_policy_learning_t *learning);
-static void ngx_http_graph_policy_learn_status(
-    ngx_http_graph_policy_learning_t *learning);
-static void ngx_http_graph_policy_decide(
-    ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_wh_error_t *error,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict);
 static ngx_uint_t ngx_http_graph_policy_is_inbound(
     ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learn_inbound(
@@ -162,9 +157,9 @@ ngx_http_graph_policy_learning_step(ngx_http_graph_policy_learning_t *learning)
     }
 
     /*
-     * Who wrote may be known by another name, too.  Which of several it was
-     * isn't told, so that the time is the one that undoes least; and who wrote
-     * to a group didn't write to the business.
+     * A customer may be known by another name in the contacts.  A contact
+     * doesn't say which message was its own, so the oldest time is used, which
+     * ends the fewest limits.  A message to a group isn't one to the business.
      */
 
     if (learning->contact != NULL && learning->oldest != 0
@@ -193,7 +188,10 @@ ngx_http_graph_policy_learning_open(ngx_http_graph_policy_learning_t *learning)
 
     ngx_memzero(id, sizeof(ngx_http_graph_policy_identity_t));
 
-    /* the entry of PARTNER_* is the partner's own business */
+    /*
+     * The entry of a PARTNER_* event is the partner's business; the account
+     * that the event is about is named in the change.
+     */
 
     id->account = change->partner ? change->account : learning->entry->account;
     id->phone = change->phone;
@@ -239,9 +237,10 @@ ngx_http_graph_policy_learning_open(ngx_http_graph_policy_learning_t *learning)
 
 
 /*
- * Of several customers each signs with a secret of its own: none may speak for
- * a phone that is another's.  Where it can't be remembered whose a phone is,
- * that can't be told, and only who speaks for all accounts is believed.
+ * Learns which account the phone belongs to.  Returns 1 if the signer may speak
+ * for the phone: signers with accounts of their own must not change the states
+ * of each other's phones.  Without memory for the link nobody can tell whose
+ * the phone is, so only a signer for all accounts is believed then.
  */
 
 static ngx_uint_t
@@ -267,7 +266,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
     time = (change->time != 0) ? change->time : learning->time;
     recent = ngx_http_graph_policy_is_recent(time, learning->now);
 
-    /* a number may be another phone's by now */
+    /* An old event may name a number that is another phone's by now. */
 
     if (change->number.len != 0 && recent) {
         id->number = ngx_http_graph_policy_zone_fingerprint(zone,
@@ -287,7 +286,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
             return 0;
         }
 
-        /* where the phone was when an old event happened says nothing */
+        /* An old event doesn't prove that the phone has moved since. */
 
         if (!recent) {
             return 1;
@@ -306,7 +305,10 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
 }
 
 
-/* likewise of a field that teaches no phones */
+/*
+ * Returns 1 if the signer may speak for the phone, like learn_link(), for a
+ * field that doesn't say which account a phone belongs to.
+ */
 
 static ngx_uint_t
 ngx_http_graph_policy_trust_phone(ngx_http_graph_policy_learning_t *learning)
@@ -329,7 +331,7 @@ ngx_http_graph_policy_trust_phone(ngx_http_graph_policy_learning_t *learning)
 }
 
 
-/* the item itself, then one error with each step */
+/* Each step learns the item itself, or one of its errors. */
 
 static void
 ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
@@ -374,75 +376,7 @@ ngx_http_graph_policy_learn_item(ngx_http_graph_policy_learning_t *learning)
 }
 
 
-/* what became of a message that may be the probe of a state */
-
-static void
-ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
-{
-    uint64_t                          message;
-    ngx_http_graph_policy_item_t     *item;
-    ngx_http_graph_policy_facts_t     facts;
-    ngx_http_graph_policy_failure_t   failure;
-    ngx_http_graph_policy_verdict_t   verdict;
-
-    item = learning->item;
-
-    message = ngx_http_graph_policy_zone_fingerprint(learning->ctx->zone,
-                                                     &item->id);
-
-    if (item->status != NGX_HTTP_GRAPH_POLICY_STATUS_FAILED) {
-        ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
-                                           &learning->identity, message, NULL,
-                                           learning->now, &learning->changes);
-        return;
-    }
-
-    ngx_http_graph_policy_decide(learning, item->errors, &facts, &verdict);
-
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    failure.verdict = &verdict;
-    failure.facts = &facts;
-    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
-    failure.now = learning->now;
-    failure.sent = learning->now;
-    failure.status = NGX_HTTP_BAD_REQUEST;
-
-    ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
-                                       &learning->identity, message, &failure,
-                                       learning->now, &learning->changes);
-}
-
-
-/* an error that may be missing, and by the location's rules what it means */
-
-static void
-ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_wh_error_t *error,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict)
-{
-    ngx_array_t  *rules;
-
-    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
-
-    if (error != NULL) {
-        facts->code = error->code;
-        facts->subcode = error->subcode;
-        facts->has_code = error->has_code;
-        facts->has_subcode = error->has_subcode;
-    }
-
-    rules = learning->glcf->rules;
-
-    ngx_http_graph_policy_rules_decide(facts,
-                                       (rules != NULL) ? rules->elts : NULL,
-                                       (rules != NULL) ? rules->nelts : 0,
-                                       verdict);
-}
-
-
-/* whether the customer has made himself heard, which opens the window */
+/* Returns 1 if the customer wrote or called, which opens the window. */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_inbound(ngx_http_graph_policy_learning_t *learning)
@@ -533,7 +467,7 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
         return;
     }
 
-    /* that one member can't be reached says nothing of the group */
+    /* An error of one member doesn't limit the whole group. */
 
     if (item->member) {
         return;
@@ -555,8 +489,8 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
 
 
 /*
- * All names of the one whom an item is about, which may be NNAMES: its own, and
- * those of contacts that share one of them.
+ * Fills in, up to NNAMES, all names of the person an item is about: those of
+ * the item, and those of contacts that share one of them.
  */
 
 static ngx_uint_t

@@ -8,7 +8,7 @@
 #define _NGX_HTTP_GRAPH_POLICY_WEBHOOK_LEARNING_H_INCLUDED_
 
 
-/* private to this floor: how far a payload has been learnt from */
+/* This header is private to src/webhook: the state of one walk. */
 
 
 #include <ngx_config.h>
@@ -25,8 +25,8 @@
 
 
 /*
- * It belongs to the request's pool, the tree that it walks to the memory that
- * the pool's cleanup frees.
+ * The state of one walk over a payload.  It lies in the request's pool; the
+ * tree that it walks lies in "memory", which the pool's cleanup frees.
  */
 
 struct ngx_http_graph_policy_learning_s {
@@ -35,9 +35,12 @@ struct ngx_http_graph_policy_learning_s {
     ngx_http_graph_policy_trust_t            trust;
     ngx_http_graph_policy_payload_t          payload;
     ngx_http_graph_policy_webhook_result_t   result;
-    u_char                                  *memory;    /* of the tree */
+    u_char                                  *memory;    /* the tree's */
 
-    /* where the walk is; change is NULL at its end, error between two items */
+    /*
+     * The place of the walk.  "change" is NULL at its end; "error" is NULL
+     * before an item has been learnt.
+     */
     ngx_http_graph_policy_entry_t           *entry;
     ngx_http_graph_policy_change_t          *change;
     ngx_http_graph_policy_item_t            *item;
@@ -46,34 +49,36 @@ struct ngx_http_graph_policy_learning_s {
     ngx_uint_t                               room;      /* in this slice */
     ngx_uint_t                               marked;    /* phones, by events */
 
-    /* of the open change */
+    /* The members below are about the open change. */
     ngx_http_graph_policy_identity_t         identity;  /* account, phone */
-    ngx_http_graph_policy_changes_t          changes;   /* of one call */
     uint64_t                                 now;
     time_t                                   time;      /* entry's, or 0 */
-    time_t                                   oldest;    /* of who wrote, or 0 */
+    time_t                                   oldest;    /* inbound, or 0 */
     unsigned                                 opened:1;
     unsigned                                 trusted:1;
 
-    /* all is learnt, and whether receiving is paused is asked */
+    /* All is learnt; the second walk checks if receiving is paused. */
     unsigned                                 learnt:1;
+
+    /* The last call's; it stands last because it is large and isn't zeroed. */
+    ngx_http_graph_policy_changes_t          changes;
 };
 
 
-/* to the first change of the payload, and to the one behind the open one */
+/* Move to the first change of the payload, and to the next one. */
 void ngx_http_graph_policy_learning_rewind(
     ngx_http_graph_policy_learning_t *learning);
 void ngx_http_graph_policy_learning_next(
     ngx_http_graph_policy_learning_t *learning);
 
-/* what the open change says, as an account_update */
+/* Learns from the open change, which is an account_update. */
 void ngx_http_graph_policy_learn_account(
     ngx_http_graph_policy_learning_t *learning);
 
 /*
- * A failure of "time" in seconds, at the learning's identity, sets a state if
- * it is of a kind that does, and recent; or the cause of a state at "kind" is
- * gone, as the entry of the open change says.
+ * learn_failure() sets a state at learning->identity, if the verdict is of a
+ * kind that sets one and "time", in seconds, is recent.  learn_resolved() ends
+ * the state at "kind" of the identity, if it was set before learning->time.
  */
 void ngx_http_graph_policy_learn_failure(
     ngx_http_graph_policy_learning_t *learning,
@@ -83,15 +88,28 @@ void ngx_http_graph_policy_learn_resolved(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason);
 
-/* an error is one of those that are told to the application */
+/* A status tells what became of a message that may be the probe of a state. */
+void ngx_http_graph_policy_learn_status(
+    ngx_http_graph_policy_learning_t *learning);
+
+/*
+ * Fills in what an error says, NULL if a failure has none, and what that means
+ * by the rules of the location.
+ */
+void ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict);
+
+/* Counts an error, and keeps it if it is the gravest so far. */
 void ngx_http_graph_policy_note_error(
     ngx_http_graph_policy_webhook_result_t *result,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict);
 
-/* whether an event of that second says something of the present */
+/* Returns 1 if an event of that second is within FRESH of "now". */
 ngx_uint_t ngx_http_graph_policy_is_recent(time_t time, uint64_t now);
-/* its milliseconds */
+/* The event's time in milliseconds, which isn't later than "now". */
 uint64_t ngx_http_graph_policy_cause_time(time_t time, uint64_t now);
 
 

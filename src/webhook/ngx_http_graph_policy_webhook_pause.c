@@ -5,10 +5,10 @@
 
 
 /*
- * Whether a payload is to be kept back, as all of it is for phones for which
- * receiving is paused.
+ * A payload is kept back if all of it is for phones for which receiving is
+ * paused.
  *
- * Lock rule: none of its own, the zone is asked for each change.  Memory: the
+ * Lock rule: none of its own; each change is one call of the zone.  Memory: the
  * view belongs to the request's pool.
  */
 
@@ -26,7 +26,7 @@
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
-/* changes that are asked about in a slice, a few milliseconds' work */
+/* changes that a slice checks, a few milliseconds' work */
 #define NGX_HTTP_GRAPH_POLICY_ASKED  2000
 
 
@@ -109,7 +109,7 @@ ngx_http_graph_policy_change_is_paused(
     ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
     id.phone = change->phone;
 
-    /* nobody is told of a phone that is another customer's, or may be */
+    /* A signer must not learn that a phone of another account is paused. */
 
     ngx_http_graph_policy_zone_account(zone, &id);
 

@@ -5,10 +5,10 @@
 
 
 /*
- * What an event of a payload sets or ends, and which of the payload's errors is
- * the one that is shown.
+ * Events of a payload set and end states here; the gravest of the payload's
+ * errors is noted for the application.
  *
- * Lock rule: none of its own, the zone is told of one thing at a time.
+ * Lock rule: none of its own; each call of the zone is about one event.
  * Memory: none of its own.
  */
 
@@ -22,6 +22,7 @@
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_webhook_learning.h"
@@ -90,7 +91,10 @@ ngx_http_graph_policy_learn_resolved(
 {
     uint64_t  when;
 
-    /* however late it comes, only what is newer than itself withstands it */
+    /*
+     * The event may be old: it ends only states that were set before it
+     * happened.
+     */
 
     if (!learning->trusted || learning->time == 0) {
         return;
@@ -104,7 +108,68 @@ ngx_http_graph_policy_learn_resolved(
 }
 
 
-/* the gravest is the one that is shown, the first of its kind */
+void
+ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
+{
+    uint64_t                          message;
+    ngx_http_graph_policy_item_t     *item;
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_failure_t   failure;
+    ngx_http_graph_policy_verdict_t   verdict;
+
+    item = learning->item;
+
+    message = ngx_http_graph_policy_zone_fingerprint(learning->ctx->zone,
+                                                     &item->id);
+
+    if (item->status != NGX_HTTP_GRAPH_POLICY_STATUS_FAILED) {
+        ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                           &learning->identity, message, NULL,
+                                           learning->now, &learning->changes);
+        return;
+    }
+
+    ngx_http_graph_policy_decide(learning, item->errors, &facts, &verdict);
+
+    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    failure.verdict = &verdict;
+    failure.facts = &facts;
+    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+    failure.now = learning->now;
+    failure.sent = learning->now;
+    failure.status = NGX_HTTP_BAD_REQUEST;
+
+    ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
+                                       &learning->identity, message, &failure,
+                                       learning->now, &learning->changes);
+}
+
+
+void
+ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_wh_error_t *error,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
+
+    if (error != NULL) {
+        facts->code = error->code;
+        facts->subcode = error->subcode;
+        facts->has_code = error->has_code;
+        facts->has_subcode = error->has_subcode;
+    }
+
+    ngx_http_graph_policy_rules_decide(facts, learning->glcf->ruleset,
+                                       verdict);
+}
+
+
+/*
+ * The application is shown the gravest error; of several in its category the
+ * first one is shown.
+ */
 
 void
 ngx_http_graph_policy_note_error(ngx_http_graph_policy_webhook_result_t *result,
@@ -137,7 +202,7 @@ ngx_http_graph_policy_is_recent(time_t time, uint64_t now)
 }
 
 
-/* clocks differ: what seems to come from the future is of now */
+/* Clocks differ, so an event of the future counts as one of now. */
 
 uint64_t
 ngx_http_graph_policy_cause_time(time_t time, uint64_t now)

@@ -5,8 +5,9 @@
 
 
 /*
- * The header of a webhook that goes on to the application: what its errors
- * are, and nothing of these names that a client has made up.
+ * The header of a webhook that goes on to the application describes the
+ * payload's errors in X-Graph-Error-* fields.  Fields of these names that the
+ * client has sent are removed, so that the application can believe them.
  *
  * Lock rule: none.  Memory: the request's pool.
  */
@@ -32,8 +33,9 @@ static ngx_int_t ngx_http_graph_policy_push_header(ngx_http_request_t *r,
 
 
 /*
- * The list is copied where something must go from it: what proxies it looks at
- * no mark in it, and others hold pointers into the old one.
+ * A field is removed by copying the list without it.  proxy_pass sends all
+ * elements of the list, even those with a hash of 0, and pointers into the old
+ * list (headers_in.host and the like) must stay valid.
  */
 
 ngx_int_t
@@ -74,7 +76,10 @@ ngx_http_graph_policy_webhook_untag(ngx_http_request_t *r)
 
     r->headers_in.headers = headers;
 
-    /* a list knows its last part by a pointer, into itself at first */
+    /*
+     * While a list has one part, its "last" points into the list itself, so the
+     * copy must not point to the local variable.
+     */
 
     if (headers.last == &headers.part) {
         r->headers_in.headers.last = &r->headers_in.headers.part;
@@ -106,7 +111,7 @@ ngx_http_graph_policy_has_tag(ngx_list_t *headers)
 }
 
 
-/* many applications see "_" and "-" as one */
+/* Many applications (CGI, WSGI) don't distinguish "_" and "-" in names. */
 
 static ngx_uint_t
 ngx_http_graph_policy_is_tag(ngx_str_t *name)

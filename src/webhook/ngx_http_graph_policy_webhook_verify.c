@@ -5,8 +5,9 @@
 
 
 /*
- * Is a webhook Meta's: its whole body against the secrets, from memory or from
- * the file that a large one is in.
+ * This file checks that a webhook is Meta's: the signature must be that of the
+ * whole body under one of the secrets.  The body is in memory, or in a file if
+ * it is large.
  *
  * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
  * into one, which the caller frees.
@@ -77,7 +78,7 @@ ngx_http_graph_policy_verify(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    /* each of them, so that the time tells nothing of which one it is */
+    /* All secrets are tried, so that the time doesn't tell which one fits. */
 
     for (i = 0; i < trust->signers->nelts; i++) {
         if (ngx_http_graph_policy_signature_final(signer[i].signature, made)

@@ -5,8 +5,8 @@
 
 
 /*
- * What requests ask of the zone: may this one pass?  Each call takes the mutex
- * once, and copies out what it tells.
+ * Requests ask the zone here if they may pass.  Each call takes the mutex once,
+ * and copies out its answer.
  *
  * Lock and memory: see the zone's own file.  Views and refs are the caller's.
  */
@@ -23,6 +23,12 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
+static void ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view);
+static ngx_uint_t ngx_http_graph_policy_take_lease(
+    ngx_http_graph_policy_state_t *state, uint32_t lease,
+    ngx_http_graph_policy_asker_t *asker, uint64_t now);
 static uint32_t ngx_http_graph_policy_next_lease(
     ngx_http_graph_policy_shctx_t *sh);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
@@ -48,7 +54,6 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t                             i, n, counted;
     ngx_http_graph_policy_ref_t           *ref;
     ngx_http_graph_policy_asker_t          asker;
-    ngx_http_graph_policy_terms_t          terms;
     ngx_http_graph_policy_state_t         *shown;
     ngx_http_graph_policy_state_t         *states[NGX_HTTP_GRAPH_POLICY_NREFS];
     ngx_http_graph_policy_scales_t         scales;
@@ -91,16 +96,11 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     for (i = 0; i < n; i++) {
 
-        if (lease != 0) {
-            if (ngx_http_graph_policy_ask(states[i], &asker, now)
-                != NGX_HTTP_GRAPH_POLICY_DUE)
-            {
-                continue;
-            }
-
-            ngx_http_graph_policy_state_terms(states[i], &terms);
-            ngx_http_graph_policy_breaker_lease(&states[i]->breaker, lease,
-                                                &terms, &asker, now);
+        if (lease != 0
+            && !ngx_http_graph_policy_take_lease(states[i], lease, &asker,
+                                                 now))
+        {
+            continue;
         }
 
         ref = &cover->refs[cover->n++];
@@ -126,14 +126,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (shown != NULL) {
-
-        /* behind a state that is due nothing is decided yet */
-
-        shown->blocked += (counted
-                           && (!query->asks_again
-                               || now < ngx_http_graph_policy_breaker_until(
-                                                     &shown->breaker, now)));
-        ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+        ngx_http_graph_policy_show(zone, query, shown, counted, now, view);
 
     } else if (limit != NULL) {
         limit->blocked += counted;
@@ -145,7 +138,50 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* of 32 bits, of which 0 is none */
+/*
+ * Shows the state that blocks.  A request that will ask again isn't counted yet
+ * if that state is due, as it may become the probe.
+ */
+
+static void
+ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
+    ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view)
+{
+    uint64_t  until;
+
+    until = ngx_http_graph_policy_breaker_until(&shown->breaker, now);
+
+    shown->blocked += (counted && (!query->asks_again || now < until));
+
+    ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
+}
+
+
+/* Returns 0 if the state lets the request pass without a lease, else 1. */
+
+static ngx_uint_t
+ngx_http_graph_policy_take_lease(ngx_http_graph_policy_state_t *state,
+    uint32_t lease, ngx_http_graph_policy_asker_t *asker, uint64_t now)
+{
+    ngx_http_graph_policy_terms_t  terms;
+
+    ngx_http_graph_policy_state_terms(state, &terms);
+
+    if (ngx_http_graph_policy_breaker_ask(&state->breaker, &terms, asker, now)
+        != NGX_HTTP_GRAPH_POLICY_DUE)
+    {
+        return 0;
+    }
+
+    ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,
+                                        now);
+
+    return 1;
+}
+
+
+/* Returns the next token of a lease, never 0, which means "no lease". */
 
 static uint32_t
 ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
@@ -158,7 +194,7 @@ ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
 }
 
 
-/* all that cover a request: at most one of each place and reason */
+/* Collects the states that cover a request, one per place and reason. */
 
 static ngx_uint_t
 ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
@@ -214,7 +250,7 @@ ngx_http_graph_policy_collect_states(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* returns the state that is to be shown, NULL if none blocks */
+/* Returns the state that is to be shown, NULL if none blocks. */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_weigh(ngx_http_graph_policy_state_t **states,

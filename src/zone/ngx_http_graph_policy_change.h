@@ -15,19 +15,19 @@
 
 
 /*
- * News of the zone.  Whatever changes a state takes a list of changes, fills
- * it under the mutex, and has it told by the zone's own teller once the mutex
- * is free, before it returns: a change that nobody tells can't be made.
+ * News of the zone.  Each function that changes states takes a list of changes
+ * and fills it under the mutex; before it returns it frees the mutex and calls
+ * the zone's teller with the list.  No change can thus go unlogged.
  */
 
 
-/* how many times one call makes something leave a full zone */
+/* the most evictions that one call makes in a full zone */
 #define NGX_HTTP_GRAPH_POLICY_EVICTIONS  4
 
 /*
- * What one call can change: a state, and those that left for it.  A page of
- * 4k holds 16 states, so that all of them have a place here; of larger pages
- * the rest is counted as lost.
+ * A call can change a state, and evict all states of a page for it each time.
+ * A page of 4k holds 16 states, so all of them have a place here; if pages are
+ * larger, the rest is only counted, in "lost".
  */
 #define NGX_HTTP_GRAPH_POLICY_NCHANGES                                        \
     (NGX_HTTP_GRAPH_POLICY_EVICTIONS * 16 + 1)
@@ -35,16 +35,16 @@
 
 struct ngx_http_graph_policy_changes_s {
 
-    /* by whom, set by the caller */
+    /* The caller sets these; they say who makes the changes. */
     void                            *request;   /* NULL: nobody's request */
     ngx_log_t                       *log;       /* if there is no request */
-    ngx_uint_t                       level;     /* of lines in the log */
+    ngx_uint_t                       level;     /* log level of lines */
 
-    /* set by the zone, which begins with an empty list */
+    /* The zone sets these, and empties the list before. */
     ngx_uint_t                       n;
     ngx_uint_t                       lost;      /* had no place in views */
-    ngx_uint_t                       evicted;   /* of any kind, for metrics */
-    ngx_uint_t                       refused;   /* not remembered, likewise */
+    ngx_uint_t                       evicted;   /* nodes, for metrics */
+    ngx_uint_t                       refused;   /* not remembered */
     ngx_uint_t                       full;      /* for want of memory */
     ngx_http_graph_policy_probe_e    probe;     /* NPROBES: none ended */
     ngx_http_graph_policy_view_t     views[NGX_HTTP_GRAPH_POLICY_NCHANGES];

@@ -5,8 +5,8 @@
 
 
 /*
- * A conversation: the last that is known of a phone and a recipient, either
- * that messages are refused there, or when the customer wrote.
+ * A conversation is the last that is known of a phone and a recipient: messages
+ * are refused there, or the customer wrote.
  *
  * Lock rule: called with the mutex held; never takes it.  Memory: the zone's
  * slab pool.  Neither recipient nor trace is kept.

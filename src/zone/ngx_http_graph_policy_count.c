@@ -5,10 +5,10 @@
 
 
 /*
- * What is counted in a zone.
+ * The counters of a zone.
  *
- * Lock rule: none is taken, each counter is one atomic word.  Memory: they lie
- * in the zone.
+ * Lock rule: the mutex isn't taken, as each counter is one atomic word.
+ * Memory: the counters lie in the zone.
  */
 
 
@@ -86,7 +86,10 @@ ngx_http_graph_policy_zone_count_blocked(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_counter_add(zone->sh->counters.blocked[reason]);
 
-    /* read once: a zone that is made anew has none for a moment */
+    /*
+     * The pointer is read once: another worker may format the zone anew, which
+     * leaves it NULL for a moment.
+     */
 
     history = zone->sh->history;
 

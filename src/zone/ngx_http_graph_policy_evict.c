@@ -5,16 +5,15 @@
 
 
 /*
- * Room in a full zone: who leaves for whom.
- * The order is what is bound to a credential and due or over, conversations,
+ * Memory in a full zone is made by evicting nodes.  They leave in this order:
+ * states that are bound to a credential and due or over, conversations,
  * cool-downs, links of phones, memories of states that ended, states that are
- * due, those that answers set by soonest end, and last those that were told.
+ * due, armed states of answers by soonest end, and last armed states of
+ * webhooks and the API.  Anybody who can reach the proxy can make up tokens, so
+ * states that are bound to one evict each other once they have a quarter.
  *
- * Whoever can reach the proxy can make up tokens, so states that are bound to
- * one make room among themselves once they have a quarter of the zone.
- *
- * Sizes get in the way of it: what leaves frees room for its like only, unless
- * a whole page becomes free.
+ * A slab page has slots of one size, so an evicted node makes memory only for
+ * nodes of its size, unless a whole page becomes free.
  *
  * Lock rule: called with the mutex held; never takes it.  Memory: the zone's
  * slab pool.
@@ -31,7 +30,6 @@
 
 /* bound states have up to 1/4 of a zone */
 #define NGX_HTTP_GRAPH_POLICY_BOUND_SHARE    4
-
 
 #define ngx_http_graph_policy_order_state(n)                                  \
     ngx_rbtree_data(n, ngx_http_graph_policy_state_t, order)
@@ -87,7 +85,10 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
 
     head = offsetof(ngx_http_graph_policy_state_t, data);
 
-    /* one slab class for all but the longest, so that eviction helps */
+    /*
+     * All states but the longest have one slab class, so that a new one fits
+     * into the slot of an evicted one.
+     */
 
     size = head + place->key.len + trace_len;
     size = ngx_max(size, NGX_HTTP_GRAPH_POLICY_SLOT);
@@ -99,7 +100,7 @@ ngx_http_graph_policy_state_create(ngx_http_graph_policy_zone_t *zone,
 
     if (size > NGX_HTTP_GRAPH_POLICY_SLOT) {
 
-        /* nothing has to leave for the sake of a long trace */
+        /* A long trace isn't worth evicting another state. */
 
         zone->sh->editing = 1;
 
@@ -161,7 +162,10 @@ ngx_http_graph_policy_conversation_create(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* two of the usual size make room for a large one */
+/*
+ * Evicts bound states until the new one fits into their share of the zone; a
+ * large state takes the memory of two of the usual size.
+ */
 
 static void
 ngx_http_graph_policy_bound_share(ngx_http_graph_policy_zone_t *zone,
@@ -237,7 +241,10 @@ ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
             continue;
         }
 
-        /* the first of its size in a full zone takes a page of others */
+        /*
+         * There may be no node of this size yet; a page of the other size is
+         * emptied then.
+         */
 
         if (!all
             || ngx_http_graph_policy_evict_page(zone, !large, now, changes)
@@ -249,7 +256,7 @@ ngx_http_graph_policy_room(ngx_http_graph_policy_zone_t *zone, size_t size,
 }
 
 
-/* one that is due or over */
+/* Evicts a bound state that is due or over. */
 
 static ngx_int_t
 ngx_http_graph_policy_evict_bound(ngx_http_graph_policy_zone_t *zone,
@@ -272,7 +279,10 @@ ngx_http_graph_policy_evict_bound(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* such a one, and those that are likewise beside it, to free its page */
+/*
+ * Evicts a bound state that is due or over, and all such states of its page, so
+ * that the page may become free.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_evict_bound_page(ngx_http_graph_policy_zone_t *zone,
@@ -311,7 +321,10 @@ ngx_http_graph_policy_evict_bound_page(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* the page of the oldest one: a single one would free room for none but it */
+/*
+ * Evicts all conversations of the page that the oldest one is in: a single free
+ * slot would fit only another conversation.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone,
@@ -335,7 +348,10 @@ ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone,
 
     for ( /* void */ ; p < last; p += NGX_HTTP_GRAPH_POLICY_SMALL_SLOT) {
 
-        /* a free slot holds what was there before, which isn't linked */
+        /*
+         * A free slot has the bytes of an earlier conversation, so it is
+         * checked that this one is in the tree.
+         */
 
         mate = (ngx_http_graph_policy_conversation_t *) p;
 
@@ -377,7 +393,7 @@ ngx_http_graph_policy_evict_like(ngx_http_graph_policy_zone_t *zone,
         return NGX_OK;
     }
 
-    /* for a link nothing leaves that says more than another link */
+    /* A link doesn't evict a state that is worth more than another link. */
 
     if (state == NULL
         || (!all && rank > NGX_HTTP_GRAPH_POLICY_LEAVES_LINK))
@@ -450,7 +466,7 @@ ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* links and states share their pages */
+/* Links and states of the usual size share pages, so links leave as well. */
 
 static ngx_uint_t
 ngx_http_graph_policy_evict_link(ngx_http_graph_policy_zone_t *zone, u_char *p)
@@ -475,8 +491,8 @@ ngx_http_graph_policy_evict_link(ngx_http_graph_policy_zone_t *zone, u_char *p)
 
 
 /*
- * Returns the state that leaves first of its size, of the orders from "first"
- * on; NULL if there is none.
+ * Returns the state of its size that leaves first, among the orders from
+ * "first" on; NULL if there is none.
  */
 
 static ngx_http_graph_policy_state_t *

@@ -5,8 +5,9 @@
 
 
 /*
- * The sweep of what is over: states that nobody has probed, memories, and
- * conversations; and what is cleared as no status has told otherwise.
+ * The sweep drops states that nobody has probed for long, memories, and
+ * conversations that are over.  It clears states whose probe was accepted if no
+ * status of its message has come in time.
  *
  * Lock rule: called with the mutex held; never takes it.  Memory: the zone's
  * slab pool.
@@ -22,7 +23,7 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* milliseconds between sweeps, and states that one drops of each order */
+/* milliseconds between sweeps, and states that a sweep drops of each order */
 #define NGX_HTTP_GRAPH_POLICY_SWEEP    100
 #define NGX_HTTP_GRAPH_POLICY_SWEPT    16
 
@@ -47,7 +48,7 @@ ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now,
         ngx_http_graph_policy_expire_awaited(zone, now, changes);
     }
 
-    /* now and then, and a few at a time, as others wait for the lock */
+    /* Others wait for the mutex, so sweeps are rare, and drop a few states. */
 
     if (now - zone->sh->swept < NGX_HTTP_GRAPH_POLICY_SWEEP) {
         return;
@@ -80,8 +81,8 @@ ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone, uint64_t now,
 
 
 /*
- * Each call drops more than it can add, so that they don't pile up where a
- * business has many customers.
+ * Each call drops more conversations than it can add, so that they don't pile
+ * up if a business has many customers.
  */
 
 static void
@@ -125,7 +126,7 @@ ngx_http_graph_policy_expire_conversations(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* no status has told that what was accepted has failed */
+/* Clears states whose wait for a status is over, as no failure was reported. */
 
 static void
 ngx_http_graph_policy_expire_awaited(ngx_http_graph_policy_zone_t *zone,
@@ -149,7 +150,7 @@ ngx_http_graph_policy_expire_awaited(ngx_http_graph_policy_zone_t *zone,
                 break;
             }
 
-            /* it may have got another probe since, or have become due */
+            /* It may be due by now, or another probe may be under way. */
 
             if (state->breaker.confirming) {
                 (void) ngx_http_graph_policy_breaker_end(&state->breaker, now);

@@ -5,8 +5,8 @@
 
 
 /*
- * Groups of phones that are disconnected at once, in a tree by what they have
- * in common, then by phone.
+ * Groups of phones that are disconnected at the same time.  The tree is sorted
+ * by the account or credential that they share, then by phone.
  *
  * Lock rule: called with the mutex held; never takes it.  Memory: nodes are
  * parts of the states.
@@ -47,7 +47,11 @@ ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
     account = ngx_http_graph_policy_key_hash(sh, &id->account,
                                              &id->account_hash);
 
-    /* who may not have access must not change what others are shown */
+    /*
+     * A bound state was set by a credential that may have no access to the
+     * account.  It must not change the reason that others are shown, so it
+     * stays in the group of its credential.
+     */
 
     if (account != 0 && !state->bound) {
         credential = 0;
@@ -117,7 +121,10 @@ ngx_http_graph_policy_group_leave(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* members of one key lie in the order of their phones */
+/*
+ * Members of one key are sorted by phone, so another phone, if there is one, is
+ * found at either end of them.
+ */
 
 ngx_uint_t
 ngx_http_graph_policy_group_is_alone(ngx_http_graph_policy_shctx_t *sh,

@@ -5,8 +5,8 @@
 
 
 /*
- * What the zone is told of failures.  Each call takes the mutex once, and copies
- * out what it tells.
+ * The zone learns of failures here.  Each call takes the mutex once, and copies
+ * out its answer.
  *
  * Lock and memory: see the zone's own file.  Views and refs are the caller's.
  */
@@ -16,12 +16,10 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
-#include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
-#include "ngx_http_graph_policy_zone_admit.h"
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
@@ -107,7 +105,10 @@ ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
 
     } else if (!ngx_http_graph_policy_state_is_at(state, &place)) {
 
-        /* two keys of one hash: better no state than a wrong one */
+        /*
+         * Another key has the same hash.  A failure that sets no state is
+         * better than a state that blocks somebody else.
+         */
 
         state = NULL;
     }
@@ -150,7 +151,10 @@ ngx_http_graph_policy_state_of_failure(ngx_http_graph_policy_shctx_t *sh,
 {
     ngx_http_graph_policy_covered_t  covered;
 
-    /* the account may have become known, and is then what is covered */
+    /*
+     * The account of the phone may have become known since, and the state then
+     * covers the account instead of the phone.
+     */
 
     ngx_http_graph_policy_link_account(sh, id);
 

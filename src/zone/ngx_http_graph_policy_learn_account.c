@@ -5,8 +5,8 @@
 
 
 /*
- * What signed events tell the zone of an account: which phones it has, and that
- * the cause of a state is gone.
+ * Signed events teach the zone which phones an account has, and end a state
+ * whose cause is gone.
  *
  * Lock and memory: see the zone's own file.  Views are the caller's.
  */
@@ -28,9 +28,9 @@
 #define NGX_HTTP_GRAPH_POLICY_LINKED   86400000
 
 /*
- * Phones that are known of an account, many more than Meta allows.  Who signs
- * for one account mustn't be able to fill the zone, and drive out what is known
- * of others.
+ * At most so many phones are known of an account, many more than Meta allows.
+ * Without a bound the signer of one account could fill the zone, and evict the
+ * links of others.
  */
 #define NGX_HTTP_GRAPH_POLICY_PHONES   1000
 
@@ -123,7 +123,10 @@ done:
 }
 
 
-/* a phone that is disconnected already is one of its account's from now on */
+/*
+ * A phone that was disconnected before its account was known joins the group of
+ * the account.
+ */
 
 static void
 ngx_http_graph_policy_link_regroup(ngx_http_graph_policy_zone_t *zone,
@@ -172,7 +175,11 @@ ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
 
     state = ngx_http_graph_policy_state_find(zone->sh, place.hash, reason);
 
-    /* older events than one that is stale itself aren't believed anyway */
+    /*
+     * The end is remembered so that an older event doesn't bring the state
+     * back.  If this event is stale already, older ones aren't believed anyway,
+     * and nothing has to be remembered.
+     */
 
     if (state == NULL && now < when + NGX_HTTP_GRAPH_POLICY_FRESH
         && kind != NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE)
@@ -204,7 +211,10 @@ done:
 }
 
 
-/* a closed state, to remember the time of its end; nothing leaves for it */
+/*
+ * Creates a closed state that remembers the time of its end; only from free
+ * memory, as it isn't worth evicting another state.
+ */
 
 static ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_note(ngx_http_graph_policy_zone_t *zone,

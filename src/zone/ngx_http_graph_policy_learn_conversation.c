@@ -5,12 +5,12 @@
 
 
 /*
- * What the zone is told of conversations: that messages are refused there, that
- * the customer wrote, that a message was accepted.
+ * The zone learns that messages to a conversation are refused, that one was
+ * accepted, or that the customer wrote.
  *
  * Events come in any order.  Each bears the time of its cause, to the second,
- * and never undoes what is newer; within one second an inbound message wins.
- * What is over is remembered for the hold.
+ * and never undoes a newer one; within one second an inbound message wins.  The
+ * end of a limit is remembered for the hold.
  *
  * Lock rule: zone_inbound() takes the mutex, the rest is called with it held.
  * Memory: the zone's slab pool.

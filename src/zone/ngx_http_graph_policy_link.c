@@ -5,11 +5,11 @@
 
 
 /*
- * Which phones belong to an account, and which numbers they have, as signed
- * webhooks tell it.
+ * Links: signed webhooks say which account a phone belongs to, and which number
+ * it has.
  *
- * Lock rule: what zone.h declares takes the mutex, the rest is called with it
- * held.  Memory: the zone's slab pool; what is told of a link is copied.
+ * Lock rule: functions of zone_learn.h take the mutex, those of state.h are
+ * called with it held.  Memory: the zone's slab pool; callers get copies.
  */
 
 
@@ -31,7 +31,10 @@ static void ngx_http_graph_policy_link_insert(ngx_rbtree_node_t *temp,
 #define ngx_http_graph_policy_link_member(n)                                  \
     ngx_rbtree_data(n, ngx_http_graph_policy_link_t, member)
 
-/* where an account's number is found, of the hash and the fingerprint */
+/*
+ * The key of a number in the tree, made of the hash of its account and the
+ * number's fingerprint; it is never 0, as 0 says that there is no number.
+ */
 
 #define ngx_http_graph_policy_link_number(account, number)                    \
     (ngx_http_graph_policy_mix(account, number, NGX_HTTP_GRAPH_POLICY_NKEYS)  \
@@ -140,7 +143,7 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
-    /* deleting a node forgets its key */
+    /* ngx_rbtree_delete() zeroes the key, so it is read before. */
 
     account = link->member.key;
     n = ngx_http_graph_policy_link_count(zone->sh, account);
@@ -162,7 +165,10 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* a walk would be as long as an account has phones, for each that is learnt */
+/*
+ * The count is stored in the first link of the account, as counting by a walk
+ * would visit all phones of the account each time that one is learnt.
+ */
 
 ngx_uint_t
 ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
@@ -183,7 +189,10 @@ ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* phones come and go, and any of them may be the account's first one */
+/*
+ * Phones come and go, so the first link of the account may be another one than
+ * before; the count is written to the one that is first now.
+ */
 
 static void
 ngx_http_graph_policy_link_set_count(ngx_http_graph_policy_shctx_t *sh,
@@ -304,7 +313,7 @@ ngx_http_graph_policy_zone_next_phone(ngx_http_graph_policy_zone_t *zone,
     node = sh->link_members.tree.root;
     sentinel = sh->link_members.tree.sentinel;
 
-    /* the first one behind "phone" */
+    /* This finds the first link of the account behind "phone". */
 
     while (node != sentinel) {
         link = ngx_http_graph_policy_link_member(node);
@@ -330,7 +339,10 @@ ngx_http_graph_policy_zone_next_phone(ngx_http_graph_policy_zone_t *zone,
         ngx_memcpy(phone->data, link->phone, link->phone_len);
         phone->len = link->phone_len;
 
-        /* accounts of one hash are told apart by none but a miss */
+        /*
+         * Two accounts may have the same hash.  The walk ends at a phone of the
+         * other one: its phones are rather missed than mistaken.
+         */
 
         if (!ngx_http_graph_policy_link_is_of(link, account)) {
             found = NULL;

@@ -5,8 +5,7 @@
 
 
 /*
- * What operators see of a zone: its states one batch at a time, and how many
- * there are.
+ * Operators list the states of a zone, one batch at a time, and count them.
  *
  * A listing goes by key, states first and conversations behind them.  It holds
  * no pointer between two batches, so that states may come and go meanwhile.
@@ -67,7 +66,7 @@ ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* one tree is over, the other one follows */
+/* At the end of the tree of states the listing goes on in the second one. */
 
 void
 ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor)
@@ -120,7 +119,7 @@ ngx_http_graph_policy_list_behind(ngx_http_graph_policy_tree_t *tree,
 }
 
 
-/* memories of what is over aren't states */
+/* A state that is over, but still remembered, isn't listed. */
 
 static ngx_uint_t
 ngx_http_graph_policy_list_node(ngx_http_graph_policy_shctx_t *sh,

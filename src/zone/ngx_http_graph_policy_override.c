@@ -5,8 +5,8 @@
 
 
 /*
- * What operators and applications do with states by hand, and what they ask
- * before they write to somebody.
+ * Operators and applications set and clear states by hand, and ask if a phone
+ * may write to a recipient.
  *
  * Lock and memory: see the zone's own file.  Views are the caller's.
  */
@@ -173,7 +173,10 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_state_view(zone->sh, shown, now, view);
     }
 
-    /* as free text, at the gate with the longest hold */
+    /*
+     * The question is about free text, at the location with the longest hold:
+     * a "yes" is then true of each location.
+     */
 
     gate.template = 0;
     gate.hold = zone->conversation_hold;
@@ -200,8 +203,8 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
 
 
 /*
- * Shown is the one with the latest end, as by the gate.  One that is due lets
- * a probe pass, so it doesn't count.
+ * The state with the latest end is shown, as it is to a blocked request.  A
+ * state that is due doesn't count, as it lets a probe pass.
  */
 
 static void

@@ -5,8 +5,9 @@
 
 
 /*
- * What the zone is told of probes, and of what they have sent; and that a cause
- * may be gone.  Each call takes the mutex once.
+ * The zone learns of the answers to probes, of the statuses of messages that
+ * probes have sent, and that a cause may be gone.  Each call takes the mutex
+ * once.
  *
  * Lock and memory: see the zone's own file.  Refs are the caller's.
  */
@@ -67,7 +68,10 @@ ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
                                       changes);
     }
 
-    /* what came of it, not what was meant: somebody may have been faster */
+    /*
+     * The transition is counted, not the answer: another request may have
+     * changed the state meanwhile, and the probe then has no result.
+     */
 
     changes->probe = ngx_http_graph_policy_probe_of(transition);
 
@@ -101,7 +105,7 @@ ngx_http_graph_policy_settle_state(ngx_http_graph_policy_zone_t *zone,
                                                       outcome, answer->now,
                                                       (uint32_t) ngx_random());
 
-    /* the latest failure is the one that is shown */
+    /* The state shows the latest failure that re-armed it. */
 
     if (transition == NGX_HTTP_GRAPH_POLICY_REARMED) {
         failure.verdict = answer->verdict;
@@ -117,7 +121,7 @@ ngx_http_graph_policy_settle_state(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* whether the error of an answer sets this state, and no other */
+/* Returns 1 if the error of an answer sets this very state. */
 
 static ngx_uint_t
 ngx_http_graph_policy_sets(ngx_http_graph_policy_zone_t *zone,
@@ -137,7 +141,7 @@ ngx_http_graph_policy_sets(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* the message whose status is to confirm the end of the state, or 0 */
+/* Returns the message whose status confirms the end of the state, or 0. */
 
 static uint64_t
 ngx_http_graph_policy_to_confirm(ngx_http_graph_policy_zone_t *zone,
@@ -162,7 +166,7 @@ ngx_http_graph_policy_probe_of(ngx_http_graph_policy_transition_e transition)
 
     case NGX_HTTP_GRAPH_POLICY_AWAITED:
 
-        /* it is counted when it is known */
+        /* The result of the probe is counted once the status has come. */
 
         return NGX_HTTP_GRAPH_POLICY_NPROBES;
 
@@ -181,7 +185,10 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
 
-    /* of two proofs the lesser is that of the credential alone */
+    /*
+     * A 2xx that doesn't show an accepted message proves only that the
+     * credential works.
+     */
 
     if (answer->proof != NGX_HTTP_GRAPH_POLICY_PROOF_ACCEPTED
         && (answer->proof != NGX_HTTP_GRAPH_POLICY_PROOF_CREDENTIAL
@@ -266,7 +273,7 @@ ngx_http_graph_policy_confirm_state(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_transition_e     transition;
     ngx_http_graph_policy_probe_outcome_e  outcome;
 
-    /* in dry run what is confirmed was no probe */
+    /* In dry run the message wasn't a probe, so it isn't counted as one. */
 
     probed = (now >= ngx_http_graph_policy_breaker_until(&state->breaker, now));
 
@@ -305,7 +312,10 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_state_note(zone->sh, state, now, transition, changes);
 
-    /* a lease that is given back is no change, and there may be many */
+    /*
+     * Leases are given back often.  If the end of the state stays the same, so
+     * do order and file, and the update is skipped.
+     */
 
     if (transition != NGX_HTTP_GRAPH_POLICY_FREED
         || state->order.key != state->breaker.until)

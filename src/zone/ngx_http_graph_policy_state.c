@@ -5,8 +5,8 @@
 
 
 /*
- * One state among its like: where it lies, how it is found, and what users are
- * shown of it.
+ * A state in the zone: its place, its node in each tree, and the view of it
+ * that users are shown.
  *
  * Lock rule: called with the mutex held; never takes it.  A state is filled
  * in before it is linked.  Memory: the zone's slab pool.
@@ -79,7 +79,10 @@ ngx_http_graph_policy_state_place(ngx_http_graph_policy_shctx_t *sh,
         break;
     }
 
-    /* an empty key has no hash, a credential none but its own */
+    /*
+     * An empty key has the hash 0, so the place is unknown.  The place of a
+     * credential is made of the credential alone.
+     */
 
     if (kind != NGX_HTTP_GRAPH_POLICY_KEY_CREDENTIAL && hash == 0) {
         return NGX_DECLINED;
@@ -102,7 +105,7 @@ ngx_http_graph_policy_state_first(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* the next one of the same hash */
+/* Returns the next state of the same hash, NULL if there is none. */
 
 ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_state_next(ngx_http_graph_policy_shctx_t *sh,
@@ -187,7 +190,7 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* the latest failure is the one that is shown */
+/* The state shows the latest failure that set or re-armed it. */
 
 void
 ngx_http_graph_policy_state_describe(ngx_http_graph_policy_state_t *state,
@@ -247,7 +250,10 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
 
     sh->changes++;
 
-    /* a fatal failure may have taken over what a temporary one had set */
+    /*
+     * A fatal failure may have taken over the state of a temporary one, so the
+     * state is counted anew in its present category.
+     */
 
     scope = ngx_http_graph_policy_key_scopes[state->kind];
 

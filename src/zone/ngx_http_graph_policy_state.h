@@ -8,7 +8,10 @@
 #define _NGX_HTTP_GRAPH_POLICY_STATE_H_INCLUDED_
 
 
-/* the inside of the zone floor; no other floor includes this */
+/*
+ * This header is private to src/zone, and to src/statefile, which saves and
+ * loads the zone's states.
+ */
 
 
 #include <ngx_config.h>
@@ -23,10 +26,10 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
-/* the slab class of a state with the key of a phone, and of a link */
+/* the slab class of a state whose key is a phone, and of a link; bytes */
 #define NGX_HTTP_GRAPH_POLICY_SLOT        256
 
-/* the slab class of a conversation: a million of them are 128m */
+/* the slab class of a conversation, bytes; a million of them take 128m */
 #define NGX_HTTP_GRAPH_POLICY_SMALL_SLOT  128
 
 
@@ -35,16 +38,17 @@ typedef struct {
     ngx_rbtree_node_t                order;
 
     /*
-     * Of a disconnected phone, by the account or credential that it is one
-     * of, then by phone; the key is 0 where it isn't linked.
+     * The node of a disconnected phone in the tree of its group: by account or
+     * credential, then by phone.  The key is 0 if it isn't in the tree.
      */
     ngx_rbtree_node_t                member;
 
     ngx_http_graph_policy_breaker_t  breaker;
 
     /*
-     * Of a bound state the credential that it covers; of one that covers
-     * everyone that whose answer has set it, 0 if no answer has.
+     * The credential that a bound state covers.  In a state that covers
+     * everyone it is the one whose answer has set the state, 0 if it was set
+     * otherwise.
      */
     uint64_t                         credential;
     int64_t                          code;          /* -1: none */
@@ -57,8 +61,8 @@ typedef struct {
     uint8_t                          trace_len;
     unsigned                         kind:3;
     unsigned                         category:3;
-    unsigned                         order_in:3;    /* which tree of order */
-    unsigned                         large:1;       /* likewise */
+    unsigned                         order_in:3;    /* order[large][order_in] */
+    unsigned                         large:1;       /* over SLOT bytes */
     unsigned                         bound:1;
     unsigned                         dry_run:1;
     unsigned                         source:2;
@@ -68,8 +72,9 @@ typedef struct {
 
 
 /*
- * A conversation, context-limited or over: nobody probes it, so it needs no
- * breaker, and there may be as many of them as a business has customers.
+ * A conversation that is limited, or whose last message from the customer is
+ * remembered.  Nobody probes it, so it needs no breaker, which keeps it small:
+ * there may be as many of them as a business has customers.
  */
 
 typedef struct {
@@ -77,7 +82,7 @@ typedef struct {
     ngx_rbtree_node_t                order;     /* by the end of its hold */
     ngx_http_graph_policy_limit_t    limit;
     int64_t                          code;      /* -1: none */
-    int64_t                          subcode;   /* likewise */
+    int64_t                          subcode;   /* -1: none */
     uint32_t                         blocked;   /* sends */
     uint16_t                         status;
     unsigned                         dry_run:1;
@@ -85,19 +90,22 @@ typedef struct {
 } ngx_http_graph_policy_conversation_t;
 
 
-/* a phone that is known to belong to an account */
+/* A phone that is known to belong to an account. */
 
 typedef struct {
     ngx_rbtree_node_t                node;      /* by hash of the phone */
     ngx_rbtree_node_t                member;    /* by account, then phone */
 
-    /* by account and number, which one phone has; the key is 0 without one */
+    /*
+     * By account and number, which one phone has at most.  The key is 0 if the
+     * number of the phone isn't known; it isn't in the tree then.
+     */
     ngx_rbtree_node_t                by_number;
 
     ngx_queue_t                      queue;     /* longest unconfirmed first */
     uint64_t                         confirmed;
     uint64_t                         number;    /* fingerprint of its digits */
-    uint32_t                         nphones;   /* of the account, counted in
+    uint32_t                         nphones;   /* the account's; valid in
                                                    the first of its members */
     uint8_t                          phone_len;
     uint8_t                          account_len;
@@ -112,26 +120,29 @@ typedef struct {
 } ngx_http_graph_policy_tree_t;
 
 
-/* what it takes of a zone */
+/* the bytes of the zone that a state takes */
 #define ngx_http_graph_policy_state_size(state)                               \
     ((size_t) NGX_HTTP_GRAPH_POLICY_SLOT << (state)->large)
 
 
-/* what the zone and its state file know of each other */
+/* The relation of the zone and its state file; see src/statefile. */
 
 typedef struct {
-    uint64_t                         generation;    /* whose file it is */
-    uint64_t                         predecessor;   /* whose it was, or 0 */
+    uint64_t                         generation;    /* the file's owner */
+    uint64_t                         predecessor;   /* the owner before, or 0 */
     uint64_t                         ancestor;      /* before that one, or 0 */
-    ngx_atomic_t                     saved;     /* changes that it has */
-    ngx_atomic_t                     owned;     /* has been saved ever */
+    ngx_atomic_t                     saved;     /* changes in the file */
+    ngx_atomic_t                     owned;     /* a save succeeded */
     ngx_atomic_t                     lost;      /* states may be in it only */
 } ngx_http_graph_policy_keep_t;
 
 
 struct ngx_http_graph_policy_shctx_s {
 
-    /* read without the lock by every request, hence a line of their own */
+    /*
+     * Every request reads these without the lock, so they have cache lines of
+     * their own, which other writes don't invalidate.
+     */
     ngx_atomic_t                     armed;
     ngx_atomic_t                     armed_bound;
     ngx_atomic_t                     armed_conversations;
@@ -149,29 +160,32 @@ struct ngx_http_graph_policy_shctx_s {
     uint64_t                         lease;
     uint64_t                         swept;     /* when it last was */
     ngx_uint_t                       editing;
-    ngx_atomic_t                     changes;   /* of what is to be kept */
+    ngx_atomic_t                     changes;   /* to be saved */
     ngx_http_graph_policy_keep_t     keep;
-    ngx_http_graph_policy_history_t *history;   /* NULL: no room */
+    ngx_http_graph_policy_history_t *history;   /* NULL: small zone */
 
-    /* armed ones as users count them */
+    /* armed states by scope, as users see it, and category */
     ngx_uint_t                       counts[NGX_HTTP_GRAPH_POLICY_NSCOPES]
                                           [NGX_HTTP_GRAPH_POLICY_CONTEXT + 1];
 
     ngx_http_graph_policy_tree_t     states;
     ngx_http_graph_policy_tree_t     members;
 
-    /* of the usual size, and of larger ones, which free no room for others */
+    /*
+     * States of the usual size, then larger ones: evicting one of the other
+     * slab class wouldn't free memory that a state can use.
+     */
     ngx_http_graph_policy_tree_t     order[2][NGX_HTTP_GRAPH_POLICY_NORDERS];
 
-    size_t                           bound_size;    /* of all bound ones */
+    size_t                           bound_size;    /* bound states, bytes */
 
-    /* armed ones, everyone's and bound, to skip lookups that find nothing */
+    /* armed states, everyone's and bound, to skip lookups that find nothing */
     ngx_uint_t                       live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];
 
-    /* the order is of remembered ones, then of live ones */
+    /* conversation_order[0] has the remembered ones, [1] the live ones. */
     ngx_http_graph_policy_tree_t     conversations;
     ngx_http_graph_policy_tree_t     conversation_order[2];
-    uint64_t                         over;      /* none of them is before */
+    uint64_t                         over;      /* no end is before it */
 
     ngx_http_graph_policy_tree_t     links;
     ngx_http_graph_policy_tree_t     link_members;
@@ -180,7 +194,7 @@ struct ngx_http_graph_policy_shctx_s {
 };
 
 
-/* where a state is looked up */
+/* A place where states are looked up; "key" belongs to the caller. */
 
 typedef struct {
     uint64_t                         hash;
@@ -190,50 +204,64 @@ typedef struct {
 } ngx_http_graph_policy_place_t;
 
 
-/* the node behind the cursor; cursor->tree: in a tree by hash alone */
+/*
+ * Returns the first node behind the cursor, NULL at the end.  With cursor->tree
+ * the tree is sorted by hash alone, else by hash and reason.
+ */
 ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
     ngx_http_graph_policy_tree_t *tree,
     ngx_http_graph_policy_cursor_t *cursor);
-/* moves a cursor that is behind the last node of its tree */
+/* Moves a cursor that is behind the last node of its tree to the next one. */
 void ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor);
 
 
 /*
- * Makes the zone's memory, or takes over what an earlier cycle left there.
- * NGX_OK: it is new and empty; NGX_DONE: taken over; NGX_ERROR, logged.
+ * Makes the zone's memory, or takes over that of an earlier cycle.  Returns
+ * NGX_OK if it is new and empty, NGX_DONE if it was taken over, or NGX_ERROR
+ * with the reason logged.
  */
 ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
-/* makes a zone that nobody uses yet empty again, under a key of its own */
+/*
+ * Makes a zone that nobody uses yet empty again, under a new key.  Returns
+ * NGX_OK, or NGX_ERROR with the reason logged.
+ */
 ngx_int_t ngx_http_graph_policy_zone_reset(
     ngx_http_graph_policy_zone_t *zone, ngx_log_t *log);
 
-/* takes the mutex, and mends what a dead worker left behind */
+/*
+ * zone_lock() takes the mutex, and formats the zone anew if a worker died while
+ * it changed it.
+ */
 void ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone);
 void ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone);
 
-/* the same around what changes states: an empty list; and all is told */
+/*
+ * zone_edit() empties the list and takes the mutex; zone_publish() frees the
+ * mutex and calls the zone's teller with the list.
+ */
 void ngx_http_graph_policy_zone_edit(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
 
 
-/* all that follows is called with the mutex held */
+/* All functions below are called with the mutex held. */
 
-/* a place in the list for what becomes "transition", or NULL */
+/* Adds a view to the list and returns it; NULL, and counted, if it is full. */
 ngx_http_graph_policy_view_t *ngx_http_graph_policy_change(
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * Where states of "kind" lie that cover "id".  NGX_DECLINED if what it takes
- * is unknown.
+ * Fills in the place of states of "kind" that cover "id", bound to its
+ * credential or for everyone.  Returns NGX_OK, or NGX_DECLINED if the part of
+ * "id" that the place is made of is unknown.
  */
 ngx_int_t ngx_http_graph_policy_state_place(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
     ngx_uint_t kind, ngx_uint_t bound, ngx_http_graph_policy_place_t *place);
 
-/* the states of one hash, in the order of their reasons; NULL at the end */
+/* Walk the states of one hash in the order of reasons; NULL at the end. */
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_first(
     ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_next(
@@ -241,32 +269,34 @@ ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_next(
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_find(
     ngx_http_graph_policy_shctx_t *sh, uint64_t hash, ngx_uint_t reason);
 
-/* a hash may lie, the key doesn't */
+/* Returns 1 if the keys are the same, which equal hashes don't prove. */
 ngx_uint_t ngx_http_graph_policy_state_is_at(
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_place_t *place);
 
 /*
- * A closed state with room for a trace of "trace_len" bytes, if possible;
- * what left for it is in "changes".  NULL if there is no memory.
+ * Creates a closed state that has space for a trace of "trace_len" bytes, or
+ * without it if memory is short.  States that are evicted for it are added to
+ * "changes".  Returns NULL if there is no memory.
  */
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_create(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
     ngx_uint_t reason, size_t trace_len, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
-/* fills in a closed one in "size" bytes, and puts it into its trees */
+/* Fills in a closed state of "size" bytes and puts it into its trees. */
 void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, size_t size,
     ngx_http_graph_policy_place_t *place, ngx_uint_t reason);
 
-/* the one with the soonest end in an order; NULL if that is empty */
+/* Returns the state with the soonest end in an order; NULL if it is empty. */
 ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_oldest(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t order);
 
 /*
- * Where the state lies that such a failure of "id" sets; the account of "id" is
- * filled in if it is known.  NGX_DECLINED if it sets none that is probed.
+ * Fills in the place of the state that such a failure of "id" sets, and the
+ * account of "id" if it is known.  Returns NGX_OK, or NGX_DECLINED if the
+ * failure sets none that is probed.
  */
 ngx_int_t ngx_http_graph_policy_state_of_failure(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
@@ -274,12 +304,12 @@ ngx_int_t ngx_http_graph_policy_state_of_failure(
     ngx_http_graph_policy_source_e source,
     ngx_http_graph_policy_place_t *place);
 
-/* Shows the failure that set or re-armed the state. */
+/* Copies the failure that set or re-armed the state, so that it is shown. */
 void ngx_http_graph_policy_state_describe(
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_failure_t *failure);
 
-/* Under which terms it may be probed. */
+/* Fills in the terms under which the state may be probed. */
 void ngx_http_graph_policy_state_terms(ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_terms_t *terms);
 
@@ -293,38 +323,38 @@ void ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
-/* puts what becomes of the state into the list; NOTHING is no news */
+/* Adds the state to the list with that transition, unless it is NOTHING. */
 void ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_transition_e transition,
     ngx_http_graph_policy_changes_t *changes);
 
-/* the keyed hash of a text, made once; 0 of an empty one */
+/* Returns *hash, which is made if it is 0; an empty text has the hash 0. */
 uint64_t ngx_http_graph_policy_key_hash(ngx_http_graph_policy_shctx_t *sh,
     ngx_str_t *key, uint64_t *hash);
-/* of keyed hashes: spreads them, and tells kinds apart */
+/* Mixes keyed hashes, so that the same key has another hash in each kind. */
 uint64_t ngx_http_graph_policy_mix(uint64_t hash, uint64_t credential,
     ngx_uint_t kind);
 
 void ngx_http_graph_policy_tree_init(ngx_http_graph_policy_tree_t *tree);
 void ngx_http_graph_policy_tree_insert(ngx_http_graph_policy_tree_t *tree,
     ngx_rbtree_node_t *node, ngx_rbtree_insert_pt insert);
-/* what an insert function ends with */
+/* Attaches a red node at *p; insert functions end with it. */
 void ngx_http_graph_policy_tree_attach(ngx_rbtree_node_t **p,
     ngx_rbtree_node_t *parent, ngx_rbtree_node_t *node,
     ngx_rbtree_node_t *sentinel);
-/* NULL if the tree is empty */
+/* Returns the leftmost node; NULL if the tree is empty. */
 ngx_rbtree_node_t *ngx_http_graph_policy_tree_min(
     ngx_http_graph_policy_tree_t *tree);
-/* the leftmost of a key, NULL if there is none */
+/* Returns the leftmost node of a key; NULL if there is none. */
 ngx_rbtree_node_t *ngx_http_graph_policy_tree_find(
     ngx_http_graph_policy_tree_t *tree, ngx_rbtree_key_t key);
 
 
 /*
- * Groups: among which phones a disconnected one is counted, those of the
- * account or, while that is unknown, of the credential.  "join" is to be
- * called again when the account becomes known.
+ * Groups of disconnected phones: those of an account or, while the account is
+ * unknown, of a credential.  group_join() is to be called again when the
+ * account becomes known.
  */
 void ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state,
@@ -333,35 +363,41 @@ void ngx_http_graph_policy_group_leave(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state);
 ngx_uint_t ngx_http_graph_policy_group_is_alone(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state);
-/* "key" is what state->member.key was, in a zone with the same key */
+/* Restores state->member.key as "key", saved from a zone with the same key. */
 void ngx_http_graph_policy_group_rejoin(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t key);
 
 
-/* Drops what is over, and clears what no status has told otherwise of. */
+/*
+ * Drops nodes that are over, and clears states whose probe was accepted if no
+ * status of its message has said otherwise in time.  "changes" may be NULL.
+ */
 void ngx_http_graph_policy_expire(ngx_http_graph_policy_zone_t *zone,
     uint64_t now, ngx_http_graph_policy_changes_t *changes);
 
 
-/* the record of id->conversation, NULL if there is none */
+/* Returns the conversation of a hash, NULL if there is none. */
 ngx_http_graph_policy_conversation_t *ngx_http_graph_policy_conversation_find(
     ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
-/* where it is found, 0 if the conversation is unknown */
+/* Returns the hash of id->conversation, 0 if the conversation is unknown. */
 uint64_t ngx_http_graph_policy_conversation_hash(
     ngx_http_graph_policy_identity_t *id);
-/* likewise; one that is "live" may take the place of the oldest other one */
+/*
+ * Creates a conversation; a "live" one may evict the oldest other one.  Returns
+ * NULL if there is no memory.
+ */
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_create(
     ngx_http_graph_policy_zone_t *zone, uint64_t hash, ngx_uint_t live,
     uint64_t now, ngx_http_graph_policy_changes_t *changes);
-/* the one whose end is the soonest; NULL if there is none */
+/* Returns the conversation with the soonest end; NULL if there is none. */
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_oldest(
     ngx_http_graph_policy_shctx_t *sh, ngx_uint_t live);
 void ngx_http_graph_policy_conversation_init(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t hash);
-/* sets what limits it, and brings counts and order in line with that */
+/* Sets its limit, and brings counts and order in line with that. */
 void ngx_http_graph_policy_conversation_update(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t *conversation,
@@ -371,15 +407,16 @@ void ngx_http_graph_policy_conversation_remove(
     ngx_http_graph_policy_conversation_t *conversation);
 
 /*
- * The record that limits a message send at a location with a gate, and until
- * when, which may be over there; NULL if none does.
+ * Returns the conversation that limits a message of "id" at a location with a
+ * gate, NULL if none does.  "end" is the end of the limit there, which may have
+ * passed.
  */
 ngx_http_graph_policy_conversation_t *
     ngx_http_graph_policy_conversation_limits(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_gate_t *gate, uint64_t now, uint64_t *end);
 
-/* as zone_learn() and zone_clear() */
+/* They are zone_learn() and zone_clear() for conversations. */
 ngx_int_t ngx_http_graph_policy_conversation_learn(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
     ngx_http_graph_policy_failure_t *failure,
@@ -392,7 +429,7 @@ void ngx_http_graph_policy_conversation_clear(
 void ngx_http_graph_policy_conversation_view(
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_view_t *view);
-/* as state_note() */
+/* Adds the conversation to the list, like state_note(). */
 void ngx_http_graph_policy_conversation_note(
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_transition_e transition,
@@ -406,10 +443,10 @@ ngx_http_graph_policy_link_t *ngx_http_graph_policy_link_create(
     uint64_t now, ngx_http_graph_policy_changes_t *changes);
 void ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id);
-/* how many phones of the account are known, by its hash */
+/* Returns the number of known phones of the account with that hash. */
 ngx_uint_t ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
     uint64_t account);
-/* gives the phone a number, which is taken from another one of the account */
+/* Gives the phone a number; another phone of the account loses it. */
 void ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, uint64_t number);
 ngx_uint_t ngx_http_graph_policy_link_is_of(

@@ -7,8 +7,8 @@
 /*
  * The trees of the zone, and the hashes that they are sorted by.
  *
- * Lock rule: called with the mutex held; never takes it.  Memory: nodes are
- * parts of what they stand for.
+ * Lock rule: called with the mutex held; never takes it.  Memory: a node is a
+ * member of the state, conversation or link that it stands for.
  */
 
 
@@ -32,7 +32,10 @@ ngx_http_graph_policy_key_hash(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
-/* the inputs are keyed hashes, so this need only spread them (MurmurHash3) */
+/*
+ * The inputs are keyed hashes already, so it is enough to spread them; this is
+ * the finalizer of MurmurHash3.
+ */
 
 uint64_t
 ngx_http_graph_policy_mix(uint64_t hash, uint64_t credential,
@@ -64,7 +67,10 @@ void
 ngx_http_graph_policy_tree_insert(ngx_http_graph_policy_tree_t *tree,
     ngx_rbtree_node_t *node, ngx_rbtree_insert_pt insert)
 {
-    /* the pointer lies in shared memory, a new binary has another one */
+    /*
+     * The tree lies in shared memory, where another binary may have left the
+     * address of its own function.
+     */
 
     tree->tree.insert = insert;
 

@@ -5,16 +5,17 @@
 
 
 /*
- * The shared memory itself: set-up, reload, the mutex, and what is left after
- * a worker died.
+ * The shared memory itself: set-up, reload, the mutex, and recovery after a
+ * worker died.
  *
- * Lock rule: this floor alone takes the mutex.  It is the slab pool's own,
- * which the master unlocks when a worker dies.  Under it nothing is logged,
- * and nothing allocated but from the slab pool.  Whoever changes the trees
- * marks them as being edited; who finds the mark behind a dead worker starts
- * the zone afresh.  No pointer into the zone outlives the unlock.
+ * Lock rule: src/zone alone takes the mutex.  It is the slab pool's own, which
+ * the master unlocks when a worker dies.  Under it nothing is logged, and
+ * nothing allocated but from the slab pool.  A function that changes the trees
+ * sets sh->editing, and the unlock clears it; a worker that finds it set after
+ * taking the mutex knows that another one died amid a change, and formats the
+ * zone anew.  No pointer into the zone outlives the unlock.
  *
- * Memory: what lies in the zone belongs to the slab pool.
+ * Memory: everything in the zone belongs to the slab pool.
  */
 
 
@@ -34,9 +35,9 @@
 #define NGX_HTTP_GRAPH_POLICY_LAYOUT   12
 
 /*
- * A zone that another version of the module has made isn't walked.  Whoever
- * changes the meaning of a member counts up the layout; where members come or
- * go, the sizes say it by themselves.
+ * A zone that another version of the module has made must not be walked.  The
+ * sum of the sizes differs if members were added or removed; if only the
+ * meaning of a member changes, the layout number must be increased by hand.
  */
 #define NGX_HTTP_GRAPH_POLICY_SIZES                                           \
     (sizeof(ngx_http_graph_policy_shctx_t)                                    \
@@ -46,7 +47,7 @@
      + sizeof(ngx_http_graph_policy_counters_t)                               \
      + sizeof(ngx_http_graph_policy_history_t))
 
-/* free pages that a zone must have to keep an hour's history */
+/* a zone with fewer free pages has no history of the last hour */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
 
 
@@ -170,7 +171,11 @@ ngx_http_graph_policy_zone_warn_resized(ngx_shm_zone_t *shm_zone)
     ngx_list_part_t               *part;
     ngx_http_graph_policy_zone_t  *zone;
 
-    /* nginx hands over old data only where the size stayed the same */
+    /*
+     * nginx hands over the old memory only if the size of the zone is the same.
+     * Otherwise the zone starts without its states, or with those of its state
+     * file, and the operator should know.
+     */
 
     part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
     old = part->elts;
@@ -279,7 +284,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
                                                         zone->name.len)
                           | 1;
 
-    /* of a small zone all is for states */
+    /* A small zone has memory for states only. */
 
     if (zone->shpool->pfree >= NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES) {
         sh->history = ngx_slab_calloc_locked(zone->shpool,
@@ -325,9 +330,9 @@ ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
     }
 
     /*
-     * A worker died amid a change.  Neither trees nor pool can be trusted,
-     * and states without certainty are worth nothing: start afresh, under the
-     * same key, so that fingerprints stay what they are.
+     * A worker died amid a change, so neither the trees nor the pool can be
+     * trusted, and only certainty may block.  The zone is formatted anew under
+     * the same key, so that fingerprints stay the same.
      */
 
     key[0] = sh->key[0];

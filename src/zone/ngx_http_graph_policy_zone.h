@@ -14,14 +14,14 @@
 #include "ngx_http_graph_policy_json.h"
 
 
-/* Graph's ids are decimal; 20 digits hold any of 64 bits */
+/* Graph's ids are decimal numbers of 64 bits, which have up to 20 digits. */
 #define NGX_HTTP_GRAPH_POLICY_PHONE_LEN    20
 #define NGX_HTTP_GRAPH_POLICY_KEY_LEN      64
 
-/* how a fingerprint is written, hexadecimal */
+/* the length of a fingerprint in text, hexadecimal */
 #define NGX_HTTP_GRAPH_POLICY_FP_LEN       16
 
-/* a state's id: its key's hash and its reason, hexadecimal */
+/* the length of a state's id: its key's hash and its reason, hexadecimal */
 #define NGX_HTTP_GRAPH_POLICY_ID_LEN       18
 
 
@@ -33,7 +33,10 @@ typedef struct ngx_http_graph_policy_state_file_s
 typedef struct ngx_http_graph_policy_changes_s  ngx_http_graph_policy_changes_t;
 typedef struct ngx_http_graph_policy_zone_s  ngx_http_graph_policy_zone_t;
 
-/* tells what has changed, once, without the mutex; see change.h */
+/*
+ * Logs and counts a list of changes.  It is called once for each list, without
+ * the mutex; see change.h.
+ */
 typedef void (*ngx_http_graph_policy_tell_pt)(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
@@ -48,9 +51,9 @@ struct ngx_http_graph_policy_zone_s {
     ngx_uint_t                       parked;    /* requests of this worker */
     ngx_http_graph_policy_state_file_t  *file;  /* NULL: none */
 
-    /* of the configuration: what locations that use the zone do */
+    /* The configuration sets these by the locations that use the zone. */
     uint32_t                         conversation_hold;  /* ms, 0: no gate */
-    uint32_t                         memory;    /* ms, at least, of an end */
+    uint32_t                         memory;    /* ms, of an end */
 
     ngx_http_graph_policy_tell_pt    tell;
     void                            *data;      /* the teller's */
@@ -58,8 +61,9 @@ struct ngx_http_graph_policy_zone_s {
 
 
 /*
- * Who sends.  Strings belong to the request; an empty phone or account is
- * unknown, a zero credential is none.  The hashes are the zone's business.
+ * The identity of a sender.  Strings belong to the request; an empty phone or
+ * account is unknown, a zero credential says that there is none.  The zone
+ * fills in the hashes when it needs them; they are zero at first.
  */
 
 typedef struct {
@@ -69,30 +73,31 @@ typedef struct {
     uint64_t                         account_hash;
     uint64_t                         credential;    /* fingerprint */
     uint64_t                         conversation;  /* fingerprint, or 0 */
-    uint64_t                         number;    /* of the phone, likewise */
+    uint64_t                         number;    /* fingerprint, or 0 */
     u_char                           learnt[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
-                                                /* what account may be in */
+                                                /* data of account, if the
+                                                   zone filled it in */
 } ngx_http_graph_policy_identity_t;
 
 
-/* names a state without pointing at it, for use after the unlock */
+/* Names a state without pointing at it, for use after the unlock. */
 
 typedef struct {
     uint64_t                         hash;
     uint32_t                         lease;         /* 0 if none was taken */
     uint8_t                          reason;
-    uint8_t                          kind;          /* of key */
+    uint8_t                          kind;          /* key_e */
 } ngx_http_graph_policy_ref_t;
 
 
-/* a copy of a state, made under the lock, for showing and logging */
+/* A copy of a state, made under the lock, for showing and logging. */
 
 typedef struct {
     ngx_http_graph_policy_transition_e  transition;
     uint64_t                         hash;
     uint64_t                         credential;    /* 0: everyone's */
     uint64_t                         since;
-    uint64_t                         until;         /* of hold or lease */
+    uint64_t                         until;         /* hold's or lease's end */
     int64_t                          code;
     int64_t                          subcode;       /* -1: none */
     uint32_t                         hold;
@@ -102,9 +107,9 @@ typedef struct {
     uint8_t                          category;
     uint8_t                          source;
     uint8_t                          dry_run;
-    uint8_t                          kind;          /* of key */
+    uint8_t                          kind;          /* key_e */
     uint8_t                          stored_reason;
-    uint8_t                          reason;        /* as shown */
+    uint8_t                          reason;        /* the shown one */
     uint8_t                          key_len;
     uint8_t                          trace_len;
     uint8_t                          leased;        /* a probe is on its way */
@@ -114,20 +119,23 @@ typedef struct {
 
 
 /*
- * Defines the zone "name", which "zone" is set to; "tell" and its "data" tell
- * of its changes.  Returns NGX_OK, NGX_DECLINED if it is defined already, or
- * NGX_ERROR with the reason logged.
+ * Defines the zone "name" and sets *zone to it; "tell" is called with the
+ * zone's changes, and finds "data" in zone->data.  Returns NGX_OK, NGX_DECLINED
+ * if the zone is defined already, or NGX_ERROR with the reason logged.
  */
 ngx_int_t ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name,
     size_t size, void *tag, ngx_http_graph_policy_tell_pt tell, void *data,
     ngx_http_graph_policy_zone_t **zone);
 
-/* A keyed fingerprint of a secret, never 0. */
+/*
+ * Returns the fingerprint of a text under the zone's key, never 0.  The text
+ * can't be found from it without the key.
+ */
 uint64_t ngx_http_graph_policy_zone_fingerprint(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *text);
 
 
-/* the scope that users know, by ngx_http_graph_policy_key_e */
+/* scope_e, as users see it, by key_e */
 extern const uint8_t  ngx_http_graph_policy_key_scopes[];
 
 

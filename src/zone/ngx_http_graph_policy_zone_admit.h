@@ -17,29 +17,29 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* milliseconds after which a probe that is under way renews its lease */
+/* ms; a probe that is under way renews its lease each time they have passed */
 #define NGX_HTTP_GRAPH_POLICY_RENEW        10000
 
 
-/* whether somebody may pass */
+/* A request's question if it may pass. */
 
 typedef struct {
     ngx_http_graph_policy_identity_t  identity;
     ngx_http_graph_policy_kind_e      kind;
-    ngx_http_graph_policy_gate_t      gate;      /* of conversations */
-    uint32_t                         lease;     /* one it has already, or 0 */
-    unsigned                         may_probe:1;   /* its target is in normal
-                                                       form, its body there */
-    unsigned                         asks_again:1;  /* where a state is due */
-    unsigned                         cooldown:1;    /* temporary ones count */
-    unsigned                         uncounted:1;   /* among the blocked */
+    ngx_http_graph_policy_gate_t      gate;      /* for conversations */
+    uint32_t                         lease;     /* held already, or 0 */
+    unsigned                         may_probe:1;   /* target in normal form,
+                                                       body was read */
+    unsigned                         asks_again:1;  /* if a state is due */
+    unsigned                         cooldown:1;    /* temporary states block */
+    unsigned                         uncounted:1;   /* not a blocked send */
 } ngx_http_graph_policy_query_t;
 
 
 /*
- * States of one identity, as many as can cover one request: of each reason
- * one in each place.  A place is everyone's or bound to a credential, but for
- * that of the credential itself.
+ * The states that cover one request: at most one of each reason in each place.
+ * Each kind of key has two places, for everyone and bound to a credential, but
+ * the key of the credential itself has one.
  */
 
 #define NGX_HTTP_GRAPH_POLICY_NREFS                                           \
@@ -51,32 +51,33 @@ typedef struct {
 } ngx_http_graph_policy_cover_t;
 
 /*
- * The number of armed states, one load without the lock.  0 says that no
- * request can be covered.
+ * The next five functions return a number, by one load without the lock, so
+ * that requests need no further work while it is 0.  zone_armed(): the number
+ * of armed states; while it is 0, no request can be covered.
  */
 ngx_uint_t ngx_http_graph_policy_zone_armed(
     ngx_http_graph_policy_zone_t *zone);
 
-/* The same of those that bear a credential: is it worth finding out? */
+/* Armed states bound to a credential; 0: it needn't be found out. */
 ngx_uint_t ngx_http_graph_policy_zone_armed_bound(
     ngx_http_graph_policy_zone_t *zone);
 
-/* The same of conversations: is the body worth reading? */
+/* Armed states of conversations; 0: the body needn't be read for them. */
 ngx_uint_t ngx_http_graph_policy_zone_armed_conversations(
     ngx_http_graph_policy_zone_t *zone);
 
-/* The same of messages whose status is waited for: is it worth telling? */
+/* States that wait for the status of a message; 0: statuses don't matter. */
 ngx_uint_t ngx_http_graph_policy_zone_awaited(
     ngx_http_graph_policy_zone_t *zone);
 
-/* How many conversations are limited: is the body worth reading? */
+/* Conversations that are limited; 0: the body needn't be read for them. */
 ngx_uint_t ngx_http_graph_policy_zone_limited(
     ngx_http_graph_policy_zone_t *zone);
 
 /*
- * Looks up the states that cover who asks; a send without a credential mustn't
- * change a state, so it never probes.  Returns
- *   ADMIT_PASS     nothing covers, or nothing that does blocks this request;
+ * Looks up the states that cover a request.  A send without a credential never
+ * probes, as an answer to it must not change a state.  Returns
+ *   ADMIT_PASS     no state covers the request, or none of them blocks it;
  *                  "cover" may name a conversation that this location's hold
  *                  has let go;
  *   ADMIT_PROBE    the request is the probe: "cover" names the states whose
@@ -84,7 +85,8 @@ ngx_uint_t ngx_http_graph_policy_zone_limited(
  *   ADMIT_BLOCK    blocked; "view" is the state with the latest end, "cover"
  *                  names all, without leases;
  *   ADMIT_DRY_RUN  as ADMIT_BLOCK, but only states of rules in dry run block.
- * "now" is in milliseconds.  What was over is told by "changes".
+ * "now" is in milliseconds.  States that were found to be over are told by
+ * "changes".
  */
 ngx_http_graph_policy_admission_e ngx_http_graph_policy_zone_admit(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_query_t *query,
@@ -92,16 +94,16 @@ ngx_http_graph_policy_admission_e ngx_http_graph_policy_zone_admit(
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 
 /*
- * Keeps the leases of "refs" for another NGX_HTTP_GRAPH_POLICY_LEASE, which is
- * no news.
+ * Extends the leases of "refs" by another NGX_HTTP_GRAPH_POLICY_LEASE.
+ * Nothing is logged, as the states don't change.
  */
 void ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *refs, ngx_uint_t n, uint64_t now);
 
 /*
- * Whether fatal states block the phone of "id" for everyone before their hold
- * is over, and none of them is one of the "n" that "refs" names; "view" is the
- * one with the latest end if so.
+ * Returns 1 if fatal states block the phone of "id" for everyone, their hold
+ * isn't over, and none of them is among the "n" of "refs"; "view" is then the
+ * one with the latest end.
  */
 ngx_uint_t ngx_http_graph_policy_zone_is_paused(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,

@@ -15,23 +15,24 @@
 
 
 /*
- * The retry budget of the zone: counts a first try; takes one retry, or
- * NGX_DECLINED if it is used up.  Neither takes the mutex.
+ * The retry budget of the zone.  zone_try() counts a first try; zone_retry()
+ * takes one retry, or returns NGX_DECLINED if the budget is used up.  Neither
+ * takes the mutex.
  */
 void ngx_http_graph_policy_zone_try(ngx_http_graph_policy_zone_t *zone);
 ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t percent, ngx_uint_t floor);
 
-/* the counters themselves, to be read without the lock, one word each */
+/* The counters themselves; each is one word, to be read without the lock. */
 ngx_http_graph_policy_counters_t *ngx_http_graph_policy_zone_counters(
     ngx_http_graph_policy_zone_t *zone);
-/* NULL where the zone is too small to keep one */
+/* The history of the last hour; NULL if the zone is too small for one. */
 ngx_http_graph_policy_history_t *ngx_http_graph_policy_zone_history(
     ngx_http_graph_policy_zone_t *zone);
 
 /*
- * Counting; none of these takes the mutex.  "reason" is NREASONS where no row
- * matched.
+ * None of the functions that count takes the mutex.  "reason" is NREASONS if no
+ * row of the table matched.
  */
 void ngx_http_graph_policy_zone_count_webhook(
     ngx_http_graph_policy_zone_t *zone,
@@ -41,7 +42,7 @@ void ngx_http_graph_policy_zone_count_answer(
     ngx_uint_t reason);
 void ngx_http_graph_policy_zone_count_blocked(
     ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason);
-/* "result" is ACCEPTED or REFUSED */
+/* "result" is ACCEPTED or REFUSED. */
 void ngx_http_graph_policy_zone_count_dry_run(
     ngx_http_graph_policy_zone_t *zone, ngx_uint_t reason, ngx_uint_t result);
 void ngx_http_graph_policy_zone_count_resent(
@@ -51,11 +52,11 @@ void ngx_http_graph_policy_zone_count_denied(
 void ngx_http_graph_policy_zone_count_probe(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_probe_e result);
-/* what left a full zone, and what wasn't remembered */
+/* Counts states that left a full zone, and those that weren't remembered. */
 void ngx_http_graph_policy_zone_count_changes(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
-/* how many requests more, or less, of this worker wait */
+/* Adds "more", which may be negative, to this worker's waiting requests. */
 void ngx_http_graph_policy_zone_count_parked(
     ngx_http_graph_policy_zone_t *zone, ngx_int_t more);
 

@@ -10,7 +10,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-#include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
@@ -18,8 +17,9 @@
 
 
 /*
- * A failure to be learnt.  "sent" is when what failed left; of an event that
- * Meta reports in seconds, the start of the second in which it happened.
+ * A failure to be learnt.  "sent" is the time, in milliseconds, when the failed
+ * request was sent.  Meta reports events in seconds; for an event, "sent" is
+ * the start of its second.
  */
 
 typedef struct {
@@ -29,7 +29,7 @@ typedef struct {
     uint64_t                         sent;
     uint64_t                         now;
     ngx_uint_t                       status;
-    uint64_t                         credential;    /* whose answer it is */
+    uint64_t                         credential;    /* the request's, or 0 */
     uint32_t                         lease;     /* the request's, or 0 */
     uint32_t                         hold;      /* temporary: the wait */
     uint32_t                         max;
@@ -38,15 +38,15 @@ typedef struct {
 
 
 /*
- * What came of a request that holds leases, or that states would have blocked.
- * "message" is the fingerprint of the id that Graph gave an accepted message,
- * 0 if it is unknown.
+ * The end of a request that holds leases, or that states would have blocked if
+ * they weren't in dry run.  "message" is the fingerprint of the id that Graph
+ * gave an accepted message, 0 if it is unknown.
  */
 
 typedef struct {
     ngx_http_graph_policy_proof_e    proof;
-    ngx_http_graph_policy_verdict_t *verdict;   /* of PROOF_ERROR, else NULL */
-    ngx_http_graph_policy_facts_t   *facts;     /* likewise */
+    ngx_http_graph_policy_verdict_t *verdict;   /* NULL: no error */
+    ngx_http_graph_policy_facts_t   *facts;     /* NULL: no error */
     ngx_http_graph_policy_identity_t  *id;
     uint64_t                         message;
     uint64_t                         sent;      /* not needed to settle */
@@ -56,10 +56,11 @@ typedef struct {
 
 /*
  * Learns a failure: a fatal or temporary one, or a context-limited one of a
- * conversation.  view->transition says what came of it, NOTHING included.
- * Returns NGX_DECLINED if it sets no state (whom it would cover is unknown),
- * NGX_ERROR if there is no memory for it; the state is then lost.  "view" is
- * filled for NGX_OK alone: what is told of it is in "changes".
+ * conversation.  Returns NGX_OK with the state in "view"; view->transition is
+ * what the failure did to it, which may be NOTHING.  Returns NGX_DECLINED if it
+ * sets no state because the identity that it would cover is unknown, NGX_ERROR
+ * if there is no memory for the state, which is then lost.  "view" is filled
+ * for NGX_OK alone.  The zone's teller logs "changes" before this returns.
  */
 ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,
@@ -68,26 +69,26 @@ ngx_int_t ngx_http_graph_policy_zone_learn(
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Settles the lease of one state by what the answer means to it.  A state that
- * a webhook has set isn't cleared by an accepted message yet where webhooks are
- * received: its lease waits for a status of that message.
+ * Settles the lease of one state by the answer to its probe.  If the zone
+ * receives webhooks, an accepted message doesn't clear a state that a webhook
+ * has set: the lease then waits for a status of that message.
  */
 void ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_answer_t *answer,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * Ends one state without lease, likewise, if it was set before answer->sent and
- * the answer proves that it is over.
+ * Ends one state without a lease, if it was set before answer->sent and the
+ * answer proves that it is over.
  */
 void ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_answer_t *answer,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * A webhook tells a status of the message with the fingerprint "message", of
- * the phone and account of "id": "failure" if it has failed, NULL if it was
- * sent, delivered or read.  Nothing changes where nobody waits for it.
+ * Learns the status of the message with the fingerprint "message", which the
+ * phone of "id" has sent, from a webhook: "failure" is NULL if it was sent,
+ * delivered or read.  Nothing changes unless a state waits for this message.
  */
 void ngx_http_graph_policy_zone_confirm(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t message,
@@ -95,16 +96,16 @@ void ngx_http_graph_policy_zone_confirm(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * The phone was registered anew: its next message send is the probe.  What is
- * due is told when it is probed.
+ * Makes the states of a phone due that was registered anew, so that its next
+ * message is the probe.  Nothing is logged before the probe is sent.
  */
 void ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t now);
 
 /*
- * A signed event says that the cause of "reason" is gone, for everyone, at
- * "kind" of "id"; it happened at "when".  It is remembered, so that an older
- * event doesn't bring the state back.
+ * Ends the state of "reason" at "kind" of "id" for everyone, as a signed event
+ * says that its cause was gone at "when", in milliseconds.  The end is
+ * remembered, so that an older event doesn't bring the state back.
  */
 void ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
@@ -112,19 +113,20 @@ void ngx_http_graph_policy_zone_resolve(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * The customer of id->conversation wrote at "when", which ends its limit and
- * is remembered.
+ * Ends the limit of id->conversation, as its customer wrote at "when", in
+ * milliseconds; the time is remembered.
  */
 void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, uint64_t when, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * Learns that the phone of "id" belongs to its account, and has its number,
- * where "id" has one.  LINK_OTHER: it is known to belong to another one, which
- * is then in "other" (in its data of NGX_HTTP_GRAPH_POLICY_KEY_LEN bytes),
- * unless "other" is NULL, which moves it.  LINK_TOO_MANY: the account has far
- * too many phones already.  LINK_NO_ROOM: no memory.
+ * Learns that the phone of "id" belongs to the account of "id" and, if "id" has
+ * a number, has that number.  Returns LINK_KNOWN; LINK_OTHER if the phone is
+ * known to belong to another account, which is copied to "other", whose data is
+ * the caller's KEY_LEN bytes; if "other" is NULL, the phone moves to the new
+ * account instead.  LINK_TOO_MANY: the account has far too many phones already.
+ * LINK_NO_ROOM: there is no memory for another link.
  */
 
 typedef enum {
@@ -139,23 +141,24 @@ ngx_http_graph_policy_link_e ngx_http_graph_policy_zone_link(
     ngx_str_t *other, uint64_t now, ngx_http_graph_policy_changes_t *changes);
 
 /*
- * Fills in the account of the phone of "id" if that is known and the account
- * isn't; a word is read without the lock where no phone is known.
+ * Fills in the account of "id" if "id" has none and the account of its phone is
+ * known.  The mutex isn't taken while the zone knows no phones.
  */
 void ngx_http_graph_policy_zone_account(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id);
 
 /*
- * The phones that are known of an account, one a call: the one behind "phone",
- * which has room for NGX_HTTP_GRAPH_POLICY_PHONE_LEN bytes; empty at first.
- * NGX_DONE at the end.
+ * Lists the known phones of an account, one a call: replaces "phone" by the one
+ * behind it and returns NGX_OK, or NGX_DONE at the end.  "phone" is empty at
+ * first; its data is the caller's PHONE_LEN bytes.
  */
 ngx_int_t ngx_http_graph_policy_zone_next_phone(
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account, ngx_str_t *phone);
 
 /*
- * The phone of the account of "id" that has its number, in "phone" as above.
- * NGX_DECLINED: none is known.
+ * Finds the phone of the account of "id" that has the number of "id", and
+ * copies it to "phone", whose data is the caller's PHONE_LEN bytes.  Returns
+ * NGX_OK, or NGX_DECLINED if none is known.
  */
 ngx_int_t ngx_http_graph_policy_zone_numbered(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id,

@@ -14,7 +14,10 @@
 #include "ngx_http_graph_policy_zone.h"
 
 
-/* how many states there are, by what users know as scope, and category */
+/*
+ * The size of the zone and its used part, in bytes, and the number of its
+ * states by scope, as users see it, and category.
+ */
 
 typedef struct {
     size_t                           size;
@@ -25,41 +28,47 @@ typedef struct {
 } ngx_http_graph_policy_stats_t;
 
 
-/* where a listing is; all zero at its beginning */
+/* The place of a listing; all zero at its beginning. */
 
 typedef struct {
     uint64_t                         hash;
     uint8_t                          reason;
     unsigned                         begun:1;
-    unsigned                         tree:1;        /* the second one */
+    unsigned                         tree:1;        /* conversations */
     unsigned                         done:1;
 } ngx_http_graph_policy_cursor_t;
 
 
-/* how many views one call lists, and nodes it looks at, under the mutex */
+/* A call visits at most so many nodes, which bounds its time in the mutex. */
 #define NGX_HTTP_GRAPH_POLICY_BATCH  16
 
 /*
- * Fills up to BATCH views of the states behind the cursor, and moves it; it may
- * find none and not be done.
+ * Fills up to BATCH views of the states behind the cursor, moves it, and
+ * returns their number.  That may be 0 before the end, which is cursor->done.
  */
 ngx_uint_t ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor, uint64_t now,
     ngx_http_graph_policy_view_t *views);
 
-/* The state with that hash and reason, its id.  NGX_DECLINED: there is none. */
+/*
+ * Copies the state with that hash and reason, which are its id, to "view".
+ * Returns NGX_OK, or NGX_DECLINED if there is none.
+ */
 ngx_int_t ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Since when the conversation is limited whose limit ends first, as the oldest
- * one isn't known.  NGX_DECLINED: none is; NGX_AGAIN: BATCH of them were over
- * and are dropped, call again.  Other states that are over are swept, too.
+ * Sets "since" to the start, in milliseconds, of the limit that ends first; the
+ * zone isn't sorted by start, so this stands for the oldest limit.  Returns
+ * NGX_OK; NGX_DECLINED if no conversation is limited; NGX_AGAIN if BATCH of
+ * them were over and have been dropped, and the caller is to call again.  Other
+ * states that are over are swept, too.
  */
 ngx_int_t ngx_http_graph_policy_zone_oldest_limit(
     ngx_http_graph_policy_zone_t *zone, uint64_t now, uint64_t *since);
 
+/* Takes the mutex once. */
 void ngx_http_graph_policy_zone_stats(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_stats_t *stats);
 

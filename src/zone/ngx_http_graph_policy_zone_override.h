@@ -16,16 +16,17 @@
 
 
 /*
- * Clears the state with that hash and reason, its id.  NGX_DECLINED if there is
- * none.
+ * Clears the state with that hash and reason, which are its id.  Returns
+ * NGX_OK, or NGX_DECLINED if there is none.
  */
 ngx_int_t ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
- * Sets a state by hand, at "kind" of "id", for everyone or, with its
- * credential, bound to that.  NGX_ERROR: no memory.
+ * Sets a state by hand at "kind" of "id", bound to the credential of "id" or,
+ * if that is 0, for everyone.  Returns NGX_OK with the state in "view", or
+ * NGX_ERROR if there is no memory.
  */
 ngx_int_t ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_http_graph_policy_key_e kind,
@@ -34,8 +35,8 @@ ngx_int_t ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Whether the phone of "id" may write to its conversation now; "view" is why
- * not, if that isn't so of any message.
+ * Returns if the phone of "id" may write to id->conversation now.  Unless it
+ * may send any message, "view" is the state that blocks.
  */
 
 typedef enum {

@@ -47,13 +47,14 @@ sub graph_error {
         . $tail;
 }
 
-# a message: edge, token, to, text, encoding
+# a message: edge, token, to, text, encoding (none if it's empty)
 
 sub request {
     my ($phone, %with) = @_;
 
     my $edge = $with{edge} || 'messages';
     my $bearer = $with{token} || $token;
+    my $encoding = $with{encoding} // 'gzip, deflate';
     my $to = $with{to} || '15550000001';
     my $text = $with{text} || 'Your order has left the house.';
     my $message = '{"messaging_product":"whatsapp",'
@@ -66,7 +67,7 @@ sub request {
         . "Content-Type: application/json\r\n"
         . 'Content-Length: ' . length($message) . "\r\n"
         . "Accept: application/json\r\n"
-        . 'Accept-Encoding: ' . ($with{encoding} || 'gzip, deflate') . "\r\n"
+        . ($encoding ne '' ? "Accept-Encoding: $encoding\r\n" : '')
         . "User-Agent: whatsapp-sender/1.0\r\n"
         . "\r\n$message";
 }

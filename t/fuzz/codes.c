@@ -136,8 +136,10 @@ decide(ngx_http_graph_policy_rule_t *rule,
     ngx_http_graph_policy_codes_t *codes, int n, int64_t code,
     int64_t subcode)
 {
-    ngx_http_graph_policy_facts_t    facts;
-    ngx_http_graph_policy_verdict_t  verdict;
+    void                             *memory;
+    ngx_http_graph_policy_facts_t     facts;
+    ngx_http_graph_policy_ruleset_t   set;
+    ngx_http_graph_policy_verdict_t   verdict;
 
     if (code < 0 || code >= LIMIT || subcode >= LIMIT) {
         return;
@@ -151,7 +153,12 @@ decide(ngx_http_graph_policy_rule_t *rule,
 
     memset(&verdict, 0xff, sizeof(verdict));
 
-    ngx_http_graph_policy_rules_decide(&facts, rule, 1, &verdict);
+    memory = malloc(ngx_http_graph_policy_rules_memory(rule, 1));
+
+    ngx_http_graph_policy_rules_index(&set, rule, 1, memory);
+    ngx_http_graph_policy_rules_decide(&facts, &set, &verdict);
+
+    free(memory);
 
     check((verdict.category == NGX_HTTP_GRAPH_POLICY_IGNORE)
           == matches(codes, n, code, subcode < 0 ? -1 : subcode));

@@ -869,8 +869,8 @@ show(char *out, payload_t *payload)
 }
 
 
-/* whether somebody waits for statuses */
-static ngx_uint_t  statuses;
+/* whether somebody waits for what became of messages */
+static ngx_uint_t  wanted;
 
 
 /*
@@ -904,7 +904,7 @@ read_payload(const void *data, size_t len, char *tree, size_t *used)
     memset(&payload, POISON, sizeof(payload_t));
 
     rc = ngx_http_graph_policy_payload_read(text, len, arena, memory,
-                                            statuses, &payload);
+                                            wanted, &payload);
 
     for (i = arena_size + GUARD; i > 0 && arena[i - 1] == POISON; i--) {
         /* void */
@@ -1037,13 +1037,13 @@ test_statuses(void)
         len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
                       "\"value\":{\"statuses\":[%s]}}]}]}", waited[i][0]);
 
-        statuses = 1;
+        wanted = 1;
         sprintf(want, "%s%s%s", "(M", waited[i][1],
                 strchr(waited[i][1], '[') && strpbrk(waited[i][1], "?-")
                 && strstr(waited[i][1], "[1") ? ")1/1" : ")1/0");
         says(text, len, want, waited[i][0]);
 
-        statuses = 0;
+        wanted = 0;
     }
 
     len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
@@ -1055,7 +1055,7 @@ test_statuses(void)
 
     memset(id, 'x', sizeof(id));
 
-    statuses = 1;
+    wanted = 1;
 
     for (i = 256; i <= 257; i++) {
         len = sprintf(text, "{\"entry\":[{\"changes\":[{\"field\":\"messages\","
@@ -1072,7 +1072,7 @@ test_statuses(void)
         says(text, len, want, "an id as long as can be, or longer");
     }
 
-    statuses = 0;
+    wanted = 0;
 }
 
 
@@ -1381,7 +1381,7 @@ test_depth(void)
 /* "n" statuses, of which each "every"th failed */
 
 static size_t
-statuses(char *text, size_t n, size_t every)
+many_statuses(char *text, size_t n, size_t every)
 {
     size_t  i, len;
 
@@ -1424,7 +1424,7 @@ test_many(void)
         abort();
     }
 
-    len = statuses(text, 100, 1);
+    len = many_statuses(text, 100, 1);
     strcpy(want, "2(M#5");
 
     for (i = 0; i < 100; i++) {
@@ -1436,11 +1436,11 @@ test_many(void)
 
     /* those that didn't fail take no memory */
 
-    len = statuses(text, 10, 10000);
+    len = many_statuses(text, 10, 10000);
     is_int(read_payload(text, len, tree, &few), NGX_OK, "ten statuses");
     is_str(tree, "2(M#5{s+15550000000@1744609253[131026]})1/1", "one failed");
 
-    len = statuses(text, 10000, 10000);
+    len = many_statuses(text, 10000, 10000);
     is_int(read_payload(text, len, tree, &many), NGX_OK,
            "ten thousand statuses");
     is_str(tree, "2(M#5{s+15550000000@1744609253[131026]})1/1", "one failed");
@@ -1449,7 +1449,7 @@ test_many(void)
     /* three megabytes are Meta's own limit */
 
     for (i = 0, len = 0; len < 3000000; i += 1000) {
-        len = statuses(text, i, 1);
+        len = many_statuses(text, i, 1);
     }
 
     i = read_payload(text, len, tree, &many);

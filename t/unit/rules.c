@@ -12,6 +12,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <stdlib.h>
 #include "ngx_http_graph_policy_rules.h"
 #include "tap.h"
 
@@ -262,6 +263,26 @@ str(const char *text)
 }
 
 
+/* Decides by rules whose index lasts as long as the call. */
+
+static void
+decide_by(ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_rule_t *rules, ngx_uint_t n,
+    ngx_http_graph_policy_verdict_t *v)
+{
+    void                             *memory;
+    ngx_http_graph_policy_ruleset_t   set;
+
+    memory = malloc(ngx_http_graph_policy_rules_memory(rules, n));
+
+    ngx_http_graph_policy_rules_index(&set, rules, n, memory);
+    ngx_http_graph_policy_rules_decide(facts, &set, v);
+
+    free(memory);
+}
+
+
+
 static void
 decide(int64_t code, int64_t subcode, ngx_http_graph_policy_rule_t *rules,
     ngx_uint_t n, ngx_http_graph_policy_verdict_t *v)
@@ -282,7 +303,7 @@ decide(int64_t code, int64_t subcode, ngx_http_graph_policy_rule_t *rules,
 
     memset(v, 0xff, sizeof(ngx_http_graph_policy_verdict_t));
 
-    ngx_http_graph_policy_rules_decide(&facts, rules, n, v);
+    decide_by(&facts, rules, n, v);
 }
 
 
@@ -459,21 +480,21 @@ test_unknown(void)
     facts.code = 190;
     facts.subcode = 33;
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &v);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &v);
     is_int(v.category, NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED,
            "an absent code is not code 0");
     is_int(v.matched, 0, "and matches nothing");
 
     facts.transient = 1;
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &v);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &v);
     is_int(v.category, NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED,
            "is_transient without a code is unclassified");
 
     facts.has_subcode = 1;
     facts.subcode = 2494100;
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &v);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &v);
     is_int(v.category, NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED,
            "a subcode without a code is unclassified");
 
@@ -483,7 +504,7 @@ test_unknown(void)
     facts.subcode = 33;
     facts.transient = 0;
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &v);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &v);
     is_int(v.category, NGX_HTTP_GRAPH_POLICY_REQUEST,
            "an absent subcode is not looked at");
 }
@@ -506,19 +527,19 @@ test_transient(void)
     facts.code = 999999;
     facts.transient = 1;
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &v);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &v);
     ok(same(&v, &transient), "an unknown code with is_transient is temporary");
 
     facts.has_subcode = 1;
     facts.subcode = 5;
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &v);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &v);
     ok(same(&v, &transient), "with an unknown subcode too");
 
     facts.has_subcode = 0;
     facts.code = 100;
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &v);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &v);
     is_int(v.category, NGX_HTTP_GRAPH_POLICY_REQUEST,
            "is_transient doesn't change a known code");
 }
@@ -1177,7 +1198,7 @@ test_rule_transient(void)
     facts.code = 999999;
     facts.transient = 1;
 
-    ngx_http_graph_policy_rules_decide(&facts, &r, 1, &v);
+    decide_by(&facts, &r, 1, &v);
     is_int(v.category, NGX_HTTP_GRAPH_POLICY_REQUEST,
            "a rule wins over is_transient");
     is_int(v.retry, 0, "in all it says");
@@ -1253,7 +1274,7 @@ test_any(void)
     facts.subcode = 77;
     facts.transient = 1;
 
-    ngx_http_graph_policy_rules_decide(&facts, rules, 2, &v);
+    decide_by(&facts, rules, 2, &v);
     is_int(v.category, NGX_HTTP_GRAPH_POLICY_UNCLASSIFIED,
            "no rule matches an answer without a code");
     is_int(v.matched, 0, "not even one for any code");

@@ -176,7 +176,7 @@ ngx_http_graph_policy_fill_handler(ngx_http_request_t *r)
     facts.trace_len = sizeof("AFakeTraceId00000000000") - 1;
     ngx_memcpy(facts.trace, "AFakeTraceId00000000000", facts.trace_len);
 
-    ngx_http_graph_policy_rules_decide(&facts, NULL, 0, &verdict);
+    ngx_http_graph_policy_rules_decide(&facts, NULL, &verdict);
 
     ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
     failure.verdict = &verdict;
@@ -285,7 +285,8 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
     }
 
     if (ngx_http_graph_policy_fill_time(zone, senders, n,
-                                        NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK, &found)
+                                        NGX_HTTP_GRAPH_POLICY_ADMIT_BLOCK,
+                                        &found)
         != NGX_OK
         || ngx_http_graph_policy_fill_time(zone, senders + n, n,
                                            NGX_HTTP_GRAPH_POLICY_ADMIT_PASS,
@@ -306,16 +307,16 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
     ngx_http_graph_policy_admission_e expect, ngx_uint_t *ns)
 {
-    uint64_t                        start, now;
-    ngx_uint_t                      i, unexpected;
-    ngx_http_graph_policy_view_t    view;
-    ngx_http_graph_policy_cover_t   cover;
+    uint64_t                         start, now;
+    ngx_uint_t                       i, unexpected;
+    ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_cover_t    cover;
     ngx_http_graph_policy_changes_t  changes;
 
     now = (uint64_t) ngx_time() * 1000;
     unexpected = 0;
 
-    changes.request = NULL;
+    ngx_memzero(&changes, sizeof(ngx_http_graph_policy_changes_t));
     changes.log = ngx_cycle->log;
     changes.level = NGX_LOG_DEBUG;
 
