@@ -37,7 +37,8 @@ ngx_uint_t
 ngx_http_graph_policy_limit_is_live(ngx_http_graph_policy_limit_t *limit,
     uint64_t until, uint64_t now)
 {
-    return limit->live && now < until;
+    return limit->live && now < until
+           && !ngx_http_graph_policy_limit_is_ahead(until, now + limit->hold);
 }
 
 

@@ -65,7 +65,7 @@ typedef struct {
 } ngx_http_graph_policy_gate_t;
 
 
-/* Returns 1 if messages are refused now. */
+/* Returns 1 if messages are refused now; an end that can't be is over. */
 ngx_uint_t ngx_http_graph_policy_limit_is_live(
     ngx_http_graph_policy_limit_t *limit, uint64_t until, uint64_t now);
 

@@ -290,11 +290,14 @@ test_clock(void)
            "a second back it still blocks");
     is_int(limit_end(&limit, until, &gate, T - hour), 0,
            "an hour back it doesn't");
+    ok(is_live(&limit, until, T - 1000), "a second back the API lists it");
+    ok(!is_live(&limit, until, T - hour), "an hour back it doesn't, either");
     ok(yields(&limit, T - hour, T - hour), "an inbound message ends it");
 
     refusal = answer(T - hour);
-    is_int(refuse(&limit, &until, &refusal), REARMED, "a refusal is learnt");
+    is_int(refuse(&limit, &until, &refusal), SET, "a refusal is learnt anew");
     is_int(until, T - hour + HOLD, "with its own end");
+    is_int(limit.since, T - hour, "and its own begin");
 }
 
 
