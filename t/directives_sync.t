@@ -163,6 +163,14 @@ like(said("$good; graph_policy_sync_ssl on;"
     . " graph_policy_sync_ssl_certificate $dir/none;"),
     qr/^"graph_policy_sync_ssl_certificate" and "graph_policy_sync_ssl_certificate_key" need each other$/,
     'a certificate without its key');
+like(said("$good; graph_policy_sync_ssl on;"
+    . " graph_policy_sync_ssl_certificate_key $dir/none;"),
+    qr/^"graph_policy_sync_ssl_certificate" and "graph_policy_sync_ssl_certificate_key" need each other$/,
+    'a key without its certificate');
+like(said("$good; graph_policy_sync_ssl_verify maybe;"),
+    qr/it must be "on" or "off"/, 'verifying is on or off');
+like(said("$good; graph_policy_sync_ssl_name a; graph_policy_sync_ssl_name b;"),
+    qr/"graph_policy_sync_ssl_name" directive is duplicate/, 'one name');
 like(said("$good; graph_policy_sync_ssl_protocols TLSv9;"), qr/invalid value/,
     'a protocol that there is not');
 like(said("$good; graph_policy_sync_ssl on; graph_policy_sync_ssl_ciphers x;"),
