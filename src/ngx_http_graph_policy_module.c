@@ -25,6 +25,10 @@
 #include "ngx_http_graph_policy_variables.h"
 #include "ngx_http_graph_policy_webhook.h"
 
+#if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
+#include "ngx_http_graph_policy_sync.h"
+#endif
+
 
 /* nginx's default of client_max_body_size. */
 #define NGX_HTTP_GRAPH_POLICY_DEFAULT_BODY  (1024 * 1024)
@@ -66,8 +70,29 @@ static ngx_int_t ngx_http_graph_policy_precontent_handler(
 static ngx_int_t ngx_http_graph_policy_log_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_graph_policy_init_process(ngx_cycle_t *cycle);
+#if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
+static void ngx_http_graph_policy_start_syncs(ngx_cycle_t *cycle);
+static void ngx_http_graph_policy_stop_syncs(ngx_cycle_t *cycle);
+#endif
 static void ngx_http_graph_policy_exit_process(ngx_cycle_t *cycle);
 static void ngx_http_graph_policy_exit_master(ngx_cycle_t *cycle);
+
+
+#if (NGX_SSL)
+
+/* as proxy_ssl_protocols */
+
+static ngx_conf_bitmask_t  ngx_http_graph_policy_sync_ssl_protocols[] = {
+    { ngx_string("SSLv2"), NGX_SSL_SSLv2 },
+    { ngx_string("SSLv3"), NGX_SSL_SSLv3 },
+    { ngx_string("TLSv1"), NGX_SSL_TLSv1 },
+    { ngx_string("TLSv1.1"), NGX_SSL_TLSv1_1 },
+    { ngx_string("TLSv1.2"), NGX_SSL_TLSv1_2 },
+    { ngx_string("TLSv1.3"), NGX_SSL_TLSv1_3 },
+    { ngx_null_string, 0 }
+};
+
+#endif
 
 
 static ngx_command_t  ngx_http_graph_policy_commands[] = {
@@ -226,6 +251,73 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       0,
       NULL },
 
+    { ngx_string("graph_policy_sync"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_graph_policy_set_sync,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+#if (NGX_SSL)
+
+    { ngx_string("graph_policy_sync_ssl"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl),
+      NULL },
+
+    { ngx_string("graph_policy_sync_ssl_verify"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_verify),
+      NULL },
+
+    { ngx_string("graph_policy_sync_ssl_trusted_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_trusted_certificate),
+      NULL },
+
+    { ngx_string("graph_policy_sync_ssl_name"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_name),
+      NULL },
+
+    { ngx_string("graph_policy_sync_ssl_certificate"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_certificate),
+      NULL },
+
+    { ngx_string("graph_policy_sync_ssl_certificate_key"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_certificate_key),
+      NULL },
+
+    { ngx_string("graph_policy_sync_ssl_protocols"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_protocols),
+      ngx_http_graph_policy_sync_ssl_protocols },
+
+    { ngx_string("graph_policy_sync_ssl_ciphers"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_ciphers),
+      NULL },
+
+#endif
+
       ngx_null_command
 };
 
@@ -271,7 +363,17 @@ ngx_http_graph_policy_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     gmcf->syncs = NULL;
+     *     gmcf->sync_ssl_protocols = 0;
+     *     gmcf->sync_ssl_... = { 0, NULL };
+     */
+
     gmcf->event_log = NGX_CONF_UNSET_PTR;
+    gmcf->sync_ssl = NGX_CONF_UNSET;
+    gmcf->sync_ssl_verify = NGX_CONF_UNSET;
 
     return gmcf;
 }
@@ -283,6 +385,21 @@ ngx_http_graph_policy_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_http_graph_policy_main_conf_t *gmcf = conf;
 
     ngx_conf_init_ptr_value(gmcf->event_log, NULL);
+    ngx_conf_init_value(gmcf->sync_ssl, 0);
+    ngx_conf_init_value(gmcf->sync_ssl_verify, 1);
+
+#if (NGX_SSL)
+
+    if (gmcf->sync_ssl_protocols == 0) {
+        gmcf->sync_ssl_protocols = NGX_CONF_BITMASK_SET|NGX_SSL_TLSv1_2
+                                   |NGX_SSL_TLSv1_3;
+    }
+
+    if (gmcf->sync_ssl_ciphers.data == NULL) {
+        ngx_str_set(&gmcf->sync_ssl_ciphers, "DEFAULT");
+    }
+
+#endif
 
     return NGX_CONF_OK;
 }
@@ -604,6 +721,14 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
     gmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_graph_policy_module);
 
+#if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
+
+    if (ngx_http_graph_policy_init_syncs(cf, gmcf) != NGX_CONF_OK) {
+        return NGX_ERROR;
+    }
+
+#endif
+
     if (gmcf->api && ngx_http_graph_policy_api_init(cf) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -705,6 +830,11 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
                                                &ngx_http_graph_policy_module);
         ngx_http_graph_policy_state_files_start(cycle,
                                                &ngx_http_graph_policy_module);
+
+#if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
+        ngx_http_graph_policy_stop_syncs((ngx_cycle_t *) ngx_cycle);
+        ngx_http_graph_policy_start_syncs(cycle);
+#endif
     }
 
     return NGX_OK;
@@ -724,15 +854,55 @@ ngx_http_graph_policy_init_process(ngx_cycle_t *cycle)
     {
         ngx_http_graph_policy_state_files_start(cycle,
                                                &ngx_http_graph_policy_module);
+
+#if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
+        ngx_http_graph_policy_start_syncs(cycle);
+#endif
     }
 
     return NGX_OK;
 }
 
 
+#if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
+
+static void
+ngx_http_graph_policy_start_syncs(ngx_cycle_t *cycle)
+{
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_graph_policy_module);
+
+    if (gmcf != NULL) {
+        ngx_http_graph_policy_syncs_start(cycle, gmcf->syncs);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_stop_syncs(ngx_cycle_t *cycle)
+{
+    ngx_http_graph_policy_main_conf_t  *gmcf;
+
+    gmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_graph_policy_module);
+
+    if (gmcf != NULL) {
+        ngx_http_graph_policy_syncs_stop(gmcf->syncs);
+    }
+}
+
+#endif
+
+
 static void
 ngx_http_graph_policy_exit_process(ngx_cycle_t *cycle)
 {
+#if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
+    ngx_http_graph_policy_stop_syncs(cycle);
+#endif
+
     ngx_http_graph_policy_state_files_stop(cycle,
                                            &ngx_http_graph_policy_module);
 }

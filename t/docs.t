@@ -67,6 +67,10 @@ my $source      = join '', map { slurp($_) }
 system("$top/t/tools/make-cert", $dir, 'graph.facebook.com') == 0
     or die "make-cert failed\n";
 
+spew("$dir/graph.key", 'k' x 32 . "\n");
+spew("$dir/graph.password", "secret\n");
+chmod 0600, "$dir/graph.key" or die "chmod: $!";
+
 # the file that directives.md shows
 spew("$dir/webhook.secrets", (code('docs/directives.md', 'text'))[0]);
 
@@ -77,7 +81,13 @@ spew("$dir/webhook.secrets", (code('docs/directives.md', 'text'))[0]);
 my %level = map { my ($level, @words) = @$_; map { $_ => $level } @words }
     [main   => qw(load_module events http)],
     [http   => qw(server upstream map split_clients log_format
-                  graph_policy_zone graph_policy_event_log)],
+                  graph_policy_zone graph_policy_event_log graph_policy_sync
+                  graph_policy_sync_ssl graph_policy_sync_ssl_verify
+                  graph_policy_sync_ssl_trusted_certificate
+                  graph_policy_sync_ssl_name graph_policy_sync_ssl_certificate
+                  graph_policy_sync_ssl_certificate_key
+                  graph_policy_sync_ssl_protocols
+                  graph_policy_sync_ssl_ciphers)],
     [server => qw(location listen)];
 
 my $blocks = 0;
@@ -169,9 +179,13 @@ my %merged = $module_c =~ /ngx_conf_merge(?:_\w+)?_value\(conf->(\w+),
 my %field = (graph_policy => 'shm_zone');
 
 %merged = (%merged, $module_c
-    =~ /ngx_conf_init_ptr_value\(gmcf->(\w+), ([^;]+)\);/g);
+    =~ /ngx_conf_init(?:_ptr)?_value\(gmcf->(\w+), ([^;]+)\);/g);
 
 for my $default (@defaults) {
+
+    # these are set as nginx sets its own
+    next if $default =~ /^graph_policy_sync_ssl_(?:protocols|ciphers) /;
+
     my ($name, $value, $max) = $default =~ /^(\w+) (\S+?)(?: max=(\S+))?(?: confirm=\S+)?;$/;
     my $field = $field{$name} || $name =~ s/^graph_policy_//r;
 
@@ -674,7 +688,8 @@ sub whole {
     $config =~ s{/etc/ssl/certs/ca-certificates\.crt}{$dir/ca.crt}g;
     $config =~ s{/etc/nginx/(?:webhook|admin)\.(crt|key)}{$dir/server.$1}g;
     $config =~ s{(listen\s+)192\.0\.2\.\d+:}{${1}127.0.0.1:}g;
-    $config =~ s{/etc/nginx/(webhook\.secrets)}{$dir/$1}g;
+    $config =~ s{/etc/nginx/(webhook\.secrets|graph\.(?:key|password))}{$dir/$1}g;
+    $config =~ s{/var/lib/nginx/}{$dir/}g;
     $config =~ s{/var/log/nginx/}{logs/}g;
 
     my %top = map { $_ => 1 } grep { defined }

@@ -22,10 +22,11 @@ my %below = (
     zone      => [qw(policy)],
     http      => [qw(policy zone)],
     statefile => [qw(policy zone)],
+    sync      => [qw(policy zone)],
     webhook   => [qw(policy zone http)],
     api       => [qw(policy zone http)],
-    conf      => [qw(policy zone http statefile webhook api)],
-    src       => [qw(policy zone http statefile webhook api conf)],
+    conf      => [qw(policy zone http statefile sync webhook api)],
+    src       => [qw(policy zone http statefile sync webhook api conf)],
 );
 
 my (%folder, %text);

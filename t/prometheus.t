@@ -23,9 +23,14 @@ $ENV{PATH} .= ":$top/.build/promtool";
 
 my $temp = File::Temp->newdir('prometheus.XXXXXX', TMPDIR => 1);
 
+spew("$temp/key", 'k' x 32 . "\n");
+chmod 0600, "$temp/key" or die "chmod: $!";
+
+# one zone is shared, though nobody listens there
 my $graph = GraphPolicy::Graph->start;
 my $nginx = GraphPolicy::Nginx->start(graph => $graph, http => <<"END");
 graph_policy_zone zone=graph:1m;
+graph_policy_sync zone=graph server=127.0.0.1:1 key_file=$temp/key;
 graph_policy_zone "zone=a\\"b\\\\c \xe9\xff:1m";
 server {
     listen 127.0.0.1:%PORT%;

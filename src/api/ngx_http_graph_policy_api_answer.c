@@ -330,5 +330,10 @@ ngx_http_graph_policy_api_state(ngx_http_graph_policy_gen_t *gen,
                           &ngx_http_graph_policy_source_words[view->source]);
     ngx_http_graph_policy_gen_bool(gen, "dry_run", view->dry_run);
 
+    if (view->node_len != 0) {
+        ngx_http_graph_policy_gen_text(gen, "node", view->node,
+                                       view->node_len);
+    }
+
     ngx_http_graph_policy_gen_close_object(gen);
 }

@@ -19,6 +19,7 @@
 #include "ngx_http_graph_policy_api.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_gen.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_zone.h"
@@ -28,6 +29,8 @@
 
 static void ngx_http_graph_policy_api_one_zone(
     ngx_http_graph_policy_gen_t *gen, ngx_http_graph_policy_zone_t *zone);
+static void ngx_http_graph_policy_api_sync(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_zone_t *zone);
 static void ngx_http_graph_policy_api_states(
     ngx_http_graph_policy_gen_t *gen, ngx_http_graph_policy_stats_t *stats);
 static void ngx_http_graph_policy_api_counters(
@@ -156,10 +159,38 @@ ngx_http_graph_policy_api_one_zone(ngx_http_graph_policy_gen_t *gen,
 
     ngx_http_graph_policy_gen_integer(gen, "links", stats.links);
 
+    if (ngx_http_graph_policy_zone_fleet(zone) != NULL) {
+        ngx_http_graph_policy_api_sync(gen, zone);
+    }
+
     ngx_http_graph_policy_api_counters(gen,
                                    ngx_http_graph_policy_zone_counters(zone));
     ngx_http_graph_policy_api_history(gen,
                                     ngx_http_graph_policy_zone_history(zone));
+
+    ngx_http_graph_policy_gen_close_object(gen);
+}
+
+
+/* whether this host is in touch with the others */
+
+static void
+ngx_http_graph_policy_api_sync(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_zone_t *zone)
+{
+    ngx_http_graph_policy_fleet_status_t  status;
+
+    ngx_http_graph_policy_fleet_status(zone, &status);
+
+    ngx_http_graph_policy_gen_object(gen, "sync");
+
+    ngx_http_graph_policy_gen_bool(gen, "connected", status.connected);
+    ngx_http_graph_policy_gen_string(gen, "server", &status.server);
+    ngx_http_graph_policy_gen_integer(gen, "lag_ms", status.lag);
+    ngx_http_graph_policy_gen_integer(gen, "heard_ms", status.heard);
+    ngx_http_graph_policy_gen_integer(gen, "nodes", status.nodes);
+    ngx_http_graph_policy_gen_integer(gen, "queue", status.queue);
+    ngx_http_graph_policy_gen_string(gen, "node", &zone->share->name);
 
     ngx_http_graph_policy_gen_close_object(gen);
 }

@@ -17,6 +17,7 @@
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_api.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_metric_table.h"
 #include "ngx_http_graph_policy_rules.h"
 
@@ -58,6 +59,11 @@ static ngx_str_t  ngx_http_graph_policy_bytes_kinds[] = {
 
 #define ngx_http_graph_policy_read_as(type, field)                            \
     type, offsetof(ngx_http_graph_policy_reading_t, field)
+
+
+#define ngx_http_graph_policy_synced(field)                                   \
+    NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER,                                       \
+    offsetof(ngx_http_graph_policy_fleet_t, field)
 
 
 ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[] = {
@@ -156,6 +162,72 @@ ngx_http_graph_policy_metric_t  ngx_http_graph_policy_metric_table[] = {
       ngx_string("Requests that wait to be sent again now."),
       ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_GAUGE, parked),
       { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_connected"),
+      ngx_string("Whether this host hears its own news from the others' "
+                 "engine."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_SYNC_GAUGE,
+                                    sync.connected),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_heard_seconds"),
+      ngx_string("How long ago news of this host's own came back."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_SYNC_AGE,
+                                    sync.heard),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_lag_seconds"),
+      ngx_string("How old the last news was when it came."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_SYNC_AGE, sync.lag),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_queue"),
+      ngx_string("Changes that aren't told yet."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_SYNC_GAUGE,
+                                    sync.queue),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_nodes"),
+      ngx_string("Hosts that were heard lately, this one included."),
+      ngx_http_graph_policy_read_as(NGX_HTTP_GRAPH_POLICY_SYNC_GAUGE,
+                                    sync.nodes),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_sent_total"),
+      ngx_string("Changes that were told to the other hosts."),
+      ngx_http_graph_policy_synced(sent),
+      { ngx_http_graph_policy_no_label,
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_received_total"),
+      ngx_string("What came from the engine, by what became of it."),
+      ngx_http_graph_policy_synced(received),
+      { ngx_http_graph_policy_label("result",
+                                    ngx_http_graph_policy_received_words,
+                                    NGX_HTTP_GRAPH_POLICY_NRECEIVED),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_failures_total"),
+      ngx_string("Connections to the engine that failed, by why."),
+      ngx_http_graph_policy_synced(failures),
+      { ngx_http_graph_policy_label("why",
+                                    ngx_http_graph_policy_sync_failure_words,
+                                    NGX_HTTP_GRAPH_POLICY_NFAILURES),
+        ngx_http_graph_policy_no_label } },
+
+    { ngx_string("sync_resyncs_total"),
+      ngx_string("How often all states were read, or told, once more, by "
+                 "why."),
+      ngx_http_graph_policy_synced(resyncs),
+      { ngx_http_graph_policy_label("why",
+                                    ngx_http_graph_policy_resync_words,
+                                    NGX_HTTP_GRAPH_POLICY_NRESYNCS),
         ngx_http_graph_policy_no_label } }
 };
 

@@ -15,6 +15,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_rules.h"
 
 
@@ -42,7 +43,12 @@ typedef struct {
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_COUNTER = 0,  /* in the zone's counters */
     NGX_HTTP_GRAPH_POLICY_GAUGE,        /* in a reading */
-    NGX_HTTP_GRAPH_POLICY_AGE           /* a time in milliseconds */
+    NGX_HTTP_GRAPH_POLICY_AGE,          /* a time in milliseconds */
+
+    /* these are printed for shared zones alone */
+    NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER, /* in the zone's fleet */
+    NGX_HTTP_GRAPH_POLICY_SYNC_GAUGE,
+    NGX_HTTP_GRAPH_POLICY_SYNC_AGE
 } ngx_http_graph_policy_metric_e;
 
 
@@ -67,8 +73,16 @@ typedef struct {
     ngx_uint_t                         oldest[NGX_HTTP_GRAPH_POLICY_NSTATES];
     ngx_uint_t                         bytes[2];
     ngx_uint_t                         parked;
+
+    /* set for a zone that is shared */
+    ngx_http_graph_policy_fleet_t     *fleet;       /* NULL: it isn't */
+    ngx_http_graph_policy_fleet_status_t  sync;
 } ngx_http_graph_policy_reading_t;
 
+
+#define ngx_http_graph_policy_metric_is_shown(metric, reading)                \
+    ((metric)->type < NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER                      \
+     || (reading)->fleet != NULL)
 
 #define ngx_http_graph_policy_label_value(label, i)                           \
     ((ngx_str_t *) ((u_char *) (label)->values + (i) * (label)->step))

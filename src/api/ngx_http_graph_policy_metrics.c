@@ -32,6 +32,9 @@ static ngx_buf_t *ngx_http_graph_policy_metrics_print(ngx_pool_t *pool,
 static size_t ngx_http_graph_policy_metrics_size(
     ngx_http_graph_policy_metric_t *metric,
     ngx_http_graph_policy_reading_t *readings, ngx_uint_t n);
+static ngx_uint_t ngx_http_graph_policy_metrics_has_value(
+    ngx_http_graph_policy_metric_t *metric,
+    ngx_http_graph_policy_reading_t *readings, ngx_uint_t n);
 static u_char *ngx_http_graph_policy_metrics_zone(u_char *p,
     ngx_http_graph_policy_metric_t *metric,
     ngx_http_graph_policy_reading_t *reading);
@@ -62,6 +65,16 @@ ngx_http_graph_policy_metrics(ngx_http_request_t *r,
         }
 
         *size += b->last - b->pos;
+
+        /* a metric without a value isn't printed at all */
+
+        while (i < ngx_http_graph_policy_metric_table_n
+               && !ngx_http_graph_policy_metrics_has_value(
+                                     &ngx_http_graph_policy_metric_table[i],
+                                                           readings, n))
+        {
+            i++;
+        }
 
         cl->buf = b;
         *ll = cl;
@@ -152,6 +165,24 @@ ngx_http_graph_policy_metrics_is_text(u_char *p, u_char *last, u_char **next)
 }
 
 
+static ngx_uint_t
+ngx_http_graph_policy_metrics_has_value(
+    ngx_http_graph_policy_metric_t *metric,
+    ngx_http_graph_policy_reading_t *readings, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+
+        if (ngx_http_graph_policy_metric_is_shown(metric, &readings[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static ngx_buf_t *
 ngx_http_graph_policy_metrics_print(ngx_pool_t *pool,
     ngx_http_graph_policy_metric_t *metric,
@@ -167,8 +198,9 @@ ngx_http_graph_policy_metrics_print(ngx_pool_t *pool,
         return NULL;
     }
 
-    type = (metric->type == NGX_HTTP_GRAPH_POLICY_COUNTER) ? "counter"
-                                                           : "gauge";
+    type = (metric->type == NGX_HTTP_GRAPH_POLICY_COUNTER
+            || metric->type == NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER)
+           ? "counter" : "gauge";
 
     b->last = ngx_sprintf(b->last,
                           "# HELP " NGX_HTTP_GRAPH_POLICY_PREFIX "%V %V\n"
@@ -176,8 +208,11 @@ ngx_http_graph_policy_metrics_print(ngx_pool_t *pool,
                           &metric->name, &metric->help, &metric->name, type);
 
     for (i = 0; i < n; i++) {
-        b->last = ngx_http_graph_policy_metrics_zone(b->last, metric,
-                                                     &readings[i]);
+
+        if (ngx_http_graph_policy_metric_is_shown(metric, &readings[i])) {
+            b->last = ngx_http_graph_policy_metrics_zone(b->last, metric,
+                                                         &readings[i]);
+        }
     }
 
     return b;
@@ -237,8 +272,21 @@ ngx_http_graph_policy_metrics_zone(u_char *p,
     ngx_atomic_t                   *word;
     ngx_http_graph_policy_label_t  *labels;
 
-    base = (metric->type == NGX_HTTP_GRAPH_POLICY_COUNTER)
-           ? (u_char *) reading->counters : (u_char *) reading;
+    switch (metric->type) {
+
+    case NGX_HTTP_GRAPH_POLICY_COUNTER:
+        base = (u_char *) reading->counters;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_SYNC_COUNTER:
+        base = (u_char *) reading->fleet;
+        break;
+
+    default:
+        base = (u_char *) reading;
+        break;
+    }
+
     word = (ngx_atomic_t *) (base + metric->offset);
 
     labels = metric->labels;
@@ -280,7 +328,9 @@ static u_char *
 ngx_http_graph_policy_metrics_value(u_char *p,
     ngx_http_graph_policy_metric_t *metric, ngx_uint_t value)
 {
-    if (metric->type == NGX_HTTP_GRAPH_POLICY_AGE) {
+    if (metric->type == NGX_HTTP_GRAPH_POLICY_AGE
+        || metric->type == NGX_HTTP_GRAPH_POLICY_SYNC_AGE)
+    {
         return ngx_sprintf(p, "} %ui.%03ui\n", value / 1000, value % 1000);
     }
 

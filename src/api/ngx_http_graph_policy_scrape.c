@@ -21,6 +21,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_metric_table.h"
 #include "ngx_http_graph_policy_metrics.h"
 #include "ngx_http_graph_policy_rules.h"
@@ -250,6 +251,9 @@ ngx_http_graph_policy_scrape_read(ngx_http_request_t *r,
     reading->bytes[1] = stats.used;
 
     reading->counters = ngx_http_graph_policy_zone_counters(zone);
+    reading->fleet = ngx_http_graph_policy_zone_fleet(zone);
+    ngx_http_graph_policy_fleet_status(zone, &reading->sync);
+
     reading->parked = ngx_http_graph_policy_counters_parked(
                                                           reading->counters);
 

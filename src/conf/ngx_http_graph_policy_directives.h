@@ -1,6 +1,3 @@
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
 
 /*
  * Copyright (C) the graph_policy authors
@@ -11,7 +8,10 @@
 #define _NGX_HTTP_GRAPH_POLICY_DIRECTIVES_H_INCLUDED_
 
 
-
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+#include "ngx_http_graph_policy_conf.h"
 
 
 /* The times that hold_time() takes, as an error message says it. */
@@ -71,6 +71,22 @@ char *ngx_http_graph_policy_set_event_log(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_graph_policy_set_sync(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* when all is read: what zones are shared, and how */
+char *ngx_http_graph_policy_init_syncs(ngx_conf_t *cf,
+    ngx_http_graph_policy_main_conf_t *gmcf);
+
+
+/*
+ * Reads a small file with a secret and hands its text to "read", which returns
+ * as a directive does and keeps none of it; the text is wiped.
+ */
+typedef char *(*ngx_http_graph_policy_secret_file_pt)(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *name, u_char *text, size_t len, void *data);
+char *ngx_http_graph_policy_read_secret_file(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *name,
+    ngx_http_graph_policy_secret_file_pt read, void *data);
 
 
 /*

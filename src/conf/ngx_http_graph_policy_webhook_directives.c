@@ -34,8 +34,7 @@
 static ssize_t ngx_http_graph_policy_read_file(ngx_conf_t *cf,
     ngx_str_t *name, u_char *text);
 static char *ngx_http_graph_policy_read_secrets(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_str_t *name, u_char *text, size_t len,
-    ngx_array_t *secrets);
+    ngx_command_t *cmd, ngx_str_t *name, u_char *text, size_t len, void *data);
 static ngx_int_t ngx_http_graph_policy_add_signer(ngx_conf_t *cf,
     ngx_http_graph_policy_secret_t *secret, ngx_array_t *secrets);
 static void ngx_http_graph_policy_destroy_signer(void *data);
@@ -95,9 +94,6 @@ ngx_http_graph_policy_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_graph_policy_loc_conf_t *glcf = conf;
 
-    char       *rv;
-    u_char     *text;
-    ssize_t     n;
     ngx_str_t  *value;
 
     if (glcf->secrets != NGX_CONF_UNSET_PTR) {
@@ -111,14 +107,28 @@ ngx_http_graph_policy_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
                                              "the name of a file");
     }
 
-    if (ngx_conf_full_name(cf->cycle, &value[1], 1) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
     glcf->secrets = ngx_array_create(cf->pool,
                                      NGX_HTTP_GRAPH_POLICY_MAX_SECRETS,
                                      sizeof(ngx_http_graph_policy_signer_t));
     if (glcf->secrets == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_graph_policy_read_secret_file(cf, cmd, &value[1],
+                                          ngx_http_graph_policy_read_secrets,
+                                                  glcf->secrets);
+}
+
+
+char *
+ngx_http_graph_policy_read_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *name, ngx_http_graph_policy_secret_file_pt read, void *data)
+{
+    char     *rv;
+    u_char   *text;
+    ssize_t   n;
+
+    if (ngx_conf_full_name(cf->cycle, name, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -127,11 +137,18 @@ ngx_http_graph_policy_set_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    n = ngx_http_graph_policy_read_file(cf, &value[1], text);
+    n = ngx_http_graph_policy_read_file(cf, name, text);
 
-    rv = (n == NGX_ERROR) ? NGX_CONF_ERROR
-         : ngx_http_graph_policy_read_secrets(cf, cmd, &value[1], text, n,
-                                              glcf->secrets);
+    if (n == NGX_ERROR) {
+        rv = NGX_CONF_ERROR;
+
+    } else if (n > NGX_HTTP_GRAPH_POLICY_MAX_FILE) {
+        rv = ngx_http_graph_policy_invalid(cf, cmd, name,
+                                           "a file of at most 16k");
+
+    } else {
+        rv = read(cf, cmd, name, text, n, data);
+    }
 
     ngx_explicit_memzero(text, NGX_HTTP_GRAPH_POLICY_MAX_FILE + 1);
     ngx_free(text);
@@ -192,16 +209,13 @@ ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char *text)
 
 static char *
 ngx_http_graph_policy_read_secrets(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_str_t *name, u_char *text, size_t len, ngx_array_t *secrets)
+    ngx_str_t *name, u_char *text, size_t len, void *data)
 {
+    ngx_array_t *secrets = data;
+
     u_char                          *p, *last;
     ngx_int_t                        rc;
     ngx_http_graph_policy_secret_t   secret;
-
-    if (len > NGX_HTTP_GRAPH_POLICY_MAX_FILE) {
-        return ngx_http_graph_policy_invalid(cf, cmd, name,
-                                             "a file of at most 16k");
-    }
 
     p = text;
     last = text + len;

@@ -41,6 +41,16 @@ typedef struct {
     ngx_str_t                        dashboard_policy;  /* if api is set */
     ngx_array_t                     *zones;     /* all, if api is set;
                                        ngx_http_graph_policy_zone_t * */
+    ngx_array_t                     *syncs;     /* NULL: none, or of
+                                       ngx_http_graph_policy_sync_t * */
+    ngx_flag_t                       sync_ssl;
+    ngx_flag_t                       sync_ssl_verify;
+    ngx_uint_t                       sync_ssl_protocols;
+    ngx_str_t                        sync_ssl_ciphers;
+    ngx_str_t                        sync_ssl_name;
+    ngx_str_t                        sync_ssl_trusted_certificate;
+    ngx_str_t                        sync_ssl_certificate;
+    ngx_str_t                        sync_ssl_certificate_key;
 } ngx_http_graph_policy_main_conf_t;
 
 

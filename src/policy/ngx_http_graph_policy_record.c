@@ -27,8 +27,6 @@ static u_char *ngx_http_graph_policy_record_value(u_char *p,
     ngx_http_graph_policy_member_t *member, void *field);
 static u_char *ngx_http_graph_policy_record_put(u_char *p, u_char *data,
     size_t len);
-static u_char *ngx_http_graph_policy_record_number(u_char *p, uint64_t n);
-static u_char *ngx_http_graph_policy_record_hex(u_char *p, uint64_t n);
 static ngx_uint_t ngx_http_graph_policy_record_is_left_out(
     ngx_http_graph_policy_member_t *member, void *field);
 
@@ -118,6 +116,11 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_number("blocked", STATE, 0, blocked,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_member("group", STATE, HEX, 0, 0, group, 0, NULL),
+    ngx_http_graph_policy_member("setter_leased", STATE, FLAG, 0, 0,
+                                 setter_leased, 0, NULL),
+    ngx_http_graph_policy_member("message", STATE, HEX, 0, 0, message, 0,
+                                 NULL),
+    ngx_http_graph_policy_member("node", STATE, TEXT, 0, 0, node, 0, NULL),
 
     ngx_http_graph_policy_member("link", LINK, DIGITS, 1, 1, key, 0, NULL),
     ngx_http_graph_policy_member("account", LINK, TEXT, 0, 1, account, 0,
@@ -265,7 +268,7 @@ ngx_http_graph_policy_record_put(u_char *p, u_char *data, size_t len)
 }
 
 
-static u_char *
+u_char *
 ngx_http_graph_policy_record_number(u_char *p, uint64_t n)
 {
     u_char  *q, digits[NGX_INT64_LEN];
@@ -281,7 +284,7 @@ ngx_http_graph_policy_record_number(u_char *p, uint64_t n)
 }
 
 
-static u_char *
+u_char *
 ngx_http_graph_policy_record_hex(u_char *p, uint64_t n)
 {
     ngx_int_t  shift;

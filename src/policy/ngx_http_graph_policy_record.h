@@ -64,6 +64,10 @@ typedef struct {
 typedef struct {
     ngx_uint_t    type;
 
+    /* A zone that makes a record of a state or a link adds where it lies. */
+    uint64_t      hash;
+    uint64_t      lease_until;      /* a probe's; 0: none.  In no line */
+
     /* Fields of a head. */
     uint64_t      version;
     uint64_t      fingerprint_key[2];
@@ -80,6 +84,8 @@ typedef struct {
     uint64_t      reason;
     uint64_t      source;
     uint64_t      credential;       /* 0: any credential */
+    uint64_t      setter_leased;    /* the lease is that of "setter" */
+    uint64_t      message;          /* a status of it ends the lease, 0: none */
     uint64_t      setter;           /* credential that set it, or 0 */
     uint64_t      group;            /* 0: none */
     uint64_t      since;
@@ -97,6 +103,8 @@ typedef struct {
     int64_t       subcode;
     ngx_http_graph_policy_record_text_t  key;   /* a link has its phone here */
     ngx_http_graph_policy_record_text_t  trace;
+    ngx_http_graph_policy_record_text_t  node;  /* that changed it last, of a
+                                                   fleet's */
 
     /* Fields of a link. */
     uint64_t      confirmed;
@@ -128,6 +136,16 @@ u_char *ngx_http_graph_policy_record_write(u_char *p,
  */
 ngx_int_t ngx_http_graph_policy_record_read(u_char *line, size_t len,
     void *arena, ngx_http_graph_policy_record_t *record);
+
+/*
+ * Parts of a line, for what is written beside lines: a decimal number, of at
+ * most NGX_INT64_LEN bytes, and 16 hexadecimal digits; "count" of the latter
+ * read, side by side, 1 if that is what the text is.
+ */
+u_char *ngx_http_graph_policy_record_number(u_char *p, uint64_t n);
+u_char *ngx_http_graph_policy_record_hex(u_char *p, uint64_t n);
+ngx_uint_t ngx_http_graph_policy_record_unhex(u_char *text, size_t len,
+    uint64_t *n, size_t count);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_RECORD_H_INCLUDED_ */

@@ -53,8 +53,6 @@ static int ngx_http_graph_policy_record_word(
 static int ngx_http_graph_policy_record_text(
     ngx_http_graph_policy_member_t *member, void *field, u_char *text,
     size_t len);
-static int ngx_http_graph_policy_record_unhex(u_char *text, size_t len,
-    uint64_t *n, size_t count);
 static ngx_int_t ngx_http_graph_policy_record_check(
     ngx_http_graph_policy_record_ctx_t *ctx);
 static ngx_int_t ngx_http_graph_policy_record_check_state(
@@ -390,7 +388,7 @@ ngx_http_graph_policy_record_text(ngx_http_graph_policy_member_t *member,
 }
 
 
-static int
+ngx_uint_t
 ngx_http_graph_policy_record_unhex(u_char *text, size_t len, uint64_t *n,
     size_t count)
 {

@@ -260,6 +260,13 @@ ngx_http_graph_policy_signature_result(ngx_http_graph_policy_signature_t *sig,
 }
 
 
+void
+ngx_http_graph_policy_signature_wipe(u_char *p, size_t len)
+{
+    OPENSSL_cleanse(p, len);
+}
+
+
 ngx_uint_t
 ngx_http_graph_policy_signature_equal(u_char *a, u_char *b)
 {

@@ -63,6 +63,9 @@ ngx_int_t ngx_http_graph_policy_signature_update(
 ngx_int_t ngx_http_graph_policy_signature_final(
     ngx_http_graph_policy_signature_t *sig, u_char *digest);
 
+/* overwrites what mustn't stay in memory */
+void ngx_http_graph_policy_signature_wipe(u_char *p, size_t len);
+
 /*
  * Returns 1 if the digests are the same, in a time that doesn't depend on
  * where they differ.

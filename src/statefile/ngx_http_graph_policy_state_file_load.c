@@ -42,6 +42,7 @@ struct ngx_http_graph_policy_load_s {
     uint64_t                         line;      /* from 1 */
     uint64_t                         states;
     uint64_t                         links;
+    uint64_t                         dropped;   /* of another key */
     u_char                          *pos;
     u_char                          *last;
     void                            *arena;
@@ -50,6 +51,7 @@ struct ngx_http_graph_policy_load_s {
     ngx_http_graph_policy_record_t   record;
     ngx_http_graph_policy_changes_t  changes;   /* without a request */
     unsigned                         fresh:1;   /* the zone is new */
+    unsigned                         foreign:1; /* the file has another key */
     unsigned                         eof:1;
     unsigned                         ended:1;   /* the last line was there */
     u_char                           buffer[NGX_HTTP_GRAPH_POLICY_LOAD_BUFFER];
@@ -321,6 +323,22 @@ ngx_http_graph_policy_load_record(ngx_http_graph_policy_state_file_t *file,
         return (record->lines == load->line - 1) ? NGX_OK : NGX_DECLINED;
 
     default:
+
+        /* what is bound to a credential would match none, or another one */
+
+        if (load->foreign) {
+
+            if (record->credential != 0) {
+                load->dropped++;
+                return NGX_OK;
+            }
+
+            record->group = 0;
+            record->number = 0;
+            record->setter = 0;
+            record->message = 0;
+        }
+
         rc = ngx_http_graph_policy_record_restore(file->zone, record, now,
                                                   &load->changes);
         break;
@@ -356,17 +374,26 @@ ngx_http_graph_policy_load_take_head(ngx_http_graph_policy_state_file_t *file)
     load->generation = record->generation;
     load->predecessor = record->predecessor;
 
-    if (load->fresh) {
-        sh->key[0] = record->fingerprint_key[0];
-        sh->key[1] = record->fingerprint_key[1];
-        sh->lease = record->lease;
+    load->foreign = (sh->key[0] != record->fingerprint_key[0]
+                     || sh->key[1] != record->fingerprint_key[1]);
 
+    if (load->fresh) {
+        sh->lease = record->lease;
+    }
+
+    /* the fingerprints of a fleet are those of its key, whatever a file has */
+
+    if (file->zone->share != NULL) {
         return NGX_OK;
     }
 
-    return (sh->key[0] == record->fingerprint_key[0]
-            && sh->key[1] == record->fingerprint_key[1])
-           ? NGX_OK : NGX_ABORT;
+    if (load->fresh) {
+        sh->key[0] = record->fingerprint_key[0];
+        sh->key[1] = record->fingerprint_key[1];
+        load->foreign = 0;
+    }
+
+    return load->foreign ? NGX_ABORT : NGX_OK;
 }
 
 
@@ -388,6 +415,14 @@ ngx_http_graph_policy_load_end(ngx_http_graph_policy_state_file_t *file,
                           "graph_policy_zone \"%V\" has %uL states and %uL "
                           "phones from \"%V\"", &file->zone->name,
                           load->states, load->links, &file->name);
+        }
+
+        if (load->foreign && !ngx_test_config) {
+            ngx_log_error(NGX_LOG_WARN, load->log, 0,
+                          "graph_policy_zone \"%V\" drops %uL states of "
+                          "credentials from \"%V\", which is of another "
+                          "fingerprint key than the fleet's",
+                          &file->zone->name, load->dropped, &file->name);
         }
 
         file->zone->sh->keep.predecessor = load->generation;

@@ -16,7 +16,6 @@
 #include <ngx_event.h>
 #include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_zone.h"
-#include "ngx_http_graph_policy_zone_list.h"
 
 
 typedef struct ngx_http_graph_policy_save_s  ngx_http_graph_policy_save_t;
@@ -92,28 +91,6 @@ void ngx_http_graph_policy_load_set_aside(
 ngx_int_t ngx_http_graph_policy_load_head(
     ngx_http_graph_policy_state_file_t *file,
     ngx_http_graph_policy_record_t *head);
-
-
-/*
- * These convert states and links to records and back; each call takes the
- * mutex once.  record_batch() copies the states or links behind the cursor,
- * moves the cursor, and returns how many records it has made, at most
- * NGX_HTTP_GRAPH_POLICY_BATCH, or NGX_ERROR if the zone has lost its states.
- * cursor->tree is set for links, which come last.
- */
-ngx_int_t ngx_http_graph_policy_record_batch(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor,
-    ngx_http_graph_policy_record_t *records);
-/*
- * Adds the state or link of a record to the zone.  Returns NGX_OK,
- * NGX_DECLINED if it has expired or is known already, or NGX_ERROR if there is
- * no memory for it.
- */
-ngx_int_t ngx_http_graph_policy_record_restore(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
 
 
 /*

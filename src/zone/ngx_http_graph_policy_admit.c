@@ -26,9 +26,9 @@
 static void ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
     ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view);
-static ngx_uint_t ngx_http_graph_policy_take_lease(
-    ngx_http_graph_policy_state_t *state, uint32_t lease,
-    ngx_http_graph_policy_asker_t *asker, uint64_t now);
+static void ngx_http_graph_policy_take_lease(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    uint32_t lease, ngx_http_graph_policy_asker_t *asker, uint64_t now);
 static uint32_t ngx_http_graph_policy_next_lease(
     ngx_http_graph_policy_shctx_t *sh);
 static ngx_uint_t ngx_http_graph_policy_collect_states(
@@ -96,11 +96,15 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
 
     for (i = 0; i < n; i++) {
 
-        if (lease != 0
-            && !ngx_http_graph_policy_take_lease(states[i], lease, &asker,
-                                                 now))
-        {
-            continue;
+        if (lease != 0) {
+            if (ngx_http_graph_policy_ask(states[i], &asker, now)
+                != NGX_HTTP_GRAPH_POLICY_DUE)
+            {
+                continue;
+            }
+
+            ngx_http_graph_policy_take_lease(zone, states[i], lease, &asker,
+                                             now);
         }
 
         ref = &cover->refs[cover->n++];
@@ -158,26 +162,19 @@ ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* Returns 0 if the state lets the request pass without a lease, else 1. */
+/* The other hosts of a fleet are told, so that they don't probe, too. */
 
-static ngx_uint_t
-ngx_http_graph_policy_take_lease(ngx_http_graph_policy_state_t *state,
-    uint32_t lease, ngx_http_graph_policy_asker_t *asker, uint64_t now)
+static void
+ngx_http_graph_policy_take_lease(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, uint32_t lease,
+    ngx_http_graph_policy_asker_t *asker, uint64_t now)
 {
     ngx_http_graph_policy_terms_t  terms;
 
     ngx_http_graph_policy_state_terms(state, &terms);
-
-    if (ngx_http_graph_policy_breaker_ask(&state->breaker, &terms, asker, now)
-        != NGX_HTTP_GRAPH_POLICY_DUE)
-    {
-        return 0;
-    }
-
     ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,
                                         now);
-
-    return 1;
+    ngx_http_graph_policy_mark(zone, state->node.key, state->reason, 0);
 }
 
 
@@ -186,9 +183,12 @@ ngx_http_graph_policy_take_lease(ngx_http_graph_policy_state_t *state,
 static uint32_t
 ngx_http_graph_policy_next_lease(ngx_http_graph_policy_shctx_t *sh)
 {
-    if ((uint32_t) ++sh->lease == 0) {
+    /* 0 is nobody's, the largest one is that of another host's lease */
+
+    do {
         sh->lease++;
-    }
+    } while ((uint32_t) sh->lease == 0
+             || (uint32_t) sh->lease == NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE);
 
     return (uint32_t) sh->lease;
 }

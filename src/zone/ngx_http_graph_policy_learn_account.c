@@ -107,6 +107,15 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
+    /* each message confirms it; the others needn't know each time */
+
+    if (link->confirmed == 0
+        || now >= link->confirmed + NGX_HTTP_GRAPH_POLICY_FRESH
+        || (id->number != 0 && id->number != link->number))
+    {
+        ngx_http_graph_policy_mark(zone, link->node.key, 0, 1);
+    }
+
     if (id->number != 0) {
         ngx_http_graph_policy_link_give_number(zone, link, id->number);
     }

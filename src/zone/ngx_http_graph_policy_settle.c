@@ -341,6 +341,8 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
         if (state != NULL) {
             ngx_http_graph_policy_breaker_renew(&state->breaker,
                                                 refs[i].lease, now);
+            ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
+                                       0);
         }
     }
 

@@ -250,6 +250,12 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
 
     sh->changes++;
 
+    if (zone->share != NULL && !zone->share->applying) {
+        ngx_http_graph_policy_mark(zone, state->node.key, state->reason, 0);
+        ngx_http_graph_policy_mark_node(zone, state, zone->share->name.data,
+                                        zone->share->name.len);
+    }
+
     /*
      * A fatal failure may have taken over the state of a temporary one, so the
      * state is counted anew in its present category.
@@ -327,6 +333,8 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
                       &state->order);
     ngx_rbtree_delete(&zone->sh->states.tree, &state->node);
 
+    ngx_http_graph_policy_mark_node(zone, state, NULL, 0);
+
     ngx_slab_free_locked(zone->shpool, state);
 }
 
@@ -336,6 +344,8 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view)
 {
+    ngx_http_graph_policy_node_name_t  *name;
+
     view->transition = NGX_HTTP_GRAPH_POLICY_NOTHING;
     view->hash = state->node.key;
     view->credential = state->bound ? state->credential : 0;
@@ -359,6 +369,13 @@ ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     view->reason = state->reason;
     view->key_len = state->key_len;
     view->trace_len = state->trace_len;
+    view->node_len = 0;
+
+    if (state->node_name != 0) {
+        name = &sh->fleet->names[state->node_name - 1];
+        view->node_len = (uint8_t) name->len;
+        ngx_memcpy(view->node, name->data, name->len);
+    }
 
     ngx_memcpy(view->key, state->data, state->key_len);
     ngx_memcpy(view->trace, state->data + state->key_len, state->trace_len);

@@ -18,8 +18,10 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_fleet.h"
 #include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_learn.h"
@@ -28,6 +30,9 @@
 
 /* the slab class of a state whose key is a phone, and of a link; bytes */
 #define NGX_HTTP_GRAPH_POLICY_SLOT        256
+
+/* the token of a lease that another host has */
+#define NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE  0xffffffffU
 
 /* the slab class of a conversation, bytes; a million of them take 128m */
 #define NGX_HTTP_GRAPH_POLICY_SMALL_SLOT  128
@@ -59,6 +64,7 @@ typedef struct {
     uint8_t                          reason;
     uint8_t                          key_len;
     uint8_t                          trace_len;
+    uint8_t                          node_name; /* its place, or 0 */
     unsigned                         kind:3;
     unsigned                         category:3;
     unsigned                         order_in:3;    /* order[large][order_in] */
@@ -163,6 +169,7 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     changes;   /* to be saved */
     ngx_http_graph_policy_keep_t     keep;
     ngx_http_graph_policy_history_t *history;   /* NULL: small zone */
+    ngx_http_graph_policy_fleet_t   *fleet;     /* NULL: not shared */
 
     /* armed states by scope, as users see it, and category */
     ngx_uint_t                       counts[NGX_HTTP_GRAPH_POLICY_NSCOPES]
@@ -229,6 +236,12 @@ ngx_int_t ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone,
 ngx_int_t ngx_http_graph_policy_zone_reset(
     ngx_http_graph_policy_zone_t *zone, ngx_log_t *log);
 
+/* NGX_OK, NGX_DECLINED if it is over or known already, NGX_ERROR: no room */
+ngx_int_t ngx_http_graph_policy_record_restore(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+
 /*
  * zone_lock() takes the mutex, and formats the zone anew if a worker died while
  * it changed it.
@@ -251,6 +264,47 @@ void ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
 /* Adds a view to the list and returns it; NULL, and counted, if it is full. */
 ngx_http_graph_policy_view_t *ngx_http_graph_policy_change(
     ngx_http_graph_policy_changes_t *changes);
+
+/*
+ * Of a zone that is shared: its part of the memory, NGX_ERROR if there is none
+ * for it; marks what has changed; says which node changed a state last.  All
+ * are nothing where the zone isn't shared.
+ */
+ngx_int_t ngx_http_graph_policy_mark_init(ngx_http_graph_policy_zone_t *zone);
+/* after a zone had to start afresh: what its owner knew "before" */
+void ngx_http_graph_policy_mark_recover(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fleet_t *before);
+void ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, ngx_uint_t link);
+void ngx_http_graph_policy_mark_node(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, u_char *name, size_t len);
+
+/* a state as a record; 0 if it is a conversation's, which has none */
+ngx_uint_t ngx_http_graph_policy_record_state(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record);
+void ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
+    ngx_http_graph_policy_record_t *record);
+/* where the state of a record lies; NGX_DECLINED: nowhere */
+ngx_int_t ngx_http_graph_policy_record_place(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_place_t *place);
+/* a new state at "place"; NULL: no room */
+ngx_http_graph_policy_state_t *ngx_http_graph_policy_record_create(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+/* makes the state what the record says */
+void ngx_http_graph_policy_record_fill(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record);
+/* no clock that was wrong, and no text, may block longer than a hold can */
+void ngx_http_graph_policy_record_bound(
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+/* whether nobody needs any more what the record says of a state */
+ngx_uint_t ngx_http_graph_policy_record_is_over(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
 
 /*
  * Fills in the place of states of "kind" that cover "id", bound to its

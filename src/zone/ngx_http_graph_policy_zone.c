@@ -45,7 +45,8 @@
      + sizeof(ngx_http_graph_policy_conversation_t)                           \
      + sizeof(ngx_http_graph_policy_link_t)                                   \
      + sizeof(ngx_http_graph_policy_counters_t)                               \
-     + sizeof(ngx_http_graph_policy_history_t))
+     + sizeof(ngx_http_graph_policy_history_t)                                \
+     + sizeof(ngx_http_graph_policy_fleet_t))
 
 /* a zone with fewer free pages has no history of the last hour */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
@@ -54,8 +55,14 @@
 static ngx_int_t ngx_http_graph_policy_zone_init_handler(
     ngx_shm_zone_t *shm_zone, void *data);
 static void ngx_http_graph_policy_zone_warn_resized(ngx_shm_zone_t *shm_zone);
+static ngx_int_t ngx_http_graph_policy_zone_share(
+    ngx_http_graph_policy_zone_t *zone, ngx_log_t *log);
 static ngx_int_t ngx_http_graph_policy_zone_random(uint64_t key[2],
     ngx_log_t *log);
+static void ngx_http_graph_policy_zone_recover(
+    ngx_http_graph_policy_zone_t *zone);
+static void ngx_http_graph_policy_zone_notify(
+    ngx_http_graph_policy_share_t *share);
 static ngx_int_t ngx_http_graph_policy_zone_format(
     ngx_http_graph_policy_zone_t *zone, uint64_t key[2]);
 
@@ -132,7 +139,7 @@ ngx_http_graph_policy_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
         zone->sh = sh;
 
-        return NGX_DONE;
+        return ngx_http_graph_policy_zone_share(zone, shm_zone->shm.log);
     }
 
     ngx_http_graph_policy_zone_warn_resized(shm_zone);
@@ -278,8 +285,8 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     sh->magic = NGX_HTTP_GRAPH_POLICY_MAGIC;
     sh->layout = NGX_HTTP_GRAPH_POLICY_LAYOUT;
     sh->size = NGX_HTTP_GRAPH_POLICY_SIZES;
-    sh->key[0] = key[0];
-    sh->key[1] = key[1];
+    sh->key[0] = (zone->share != NULL) ? zone->share->key[0] : key[0];
+    sh->key[1] = (zone->share != NULL) ? zone->share->key[1] : key[1];
     sh->keep.generation = ngx_http_graph_policy_siphash(key, zone->name.data,
                                                         zone->name.len)
                           | 1;
@@ -289,6 +296,13 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     if (zone->shpool->pfree >= NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES) {
         sh->history = ngx_slab_calloc_locked(zone->shpool,
                                       sizeof(ngx_http_graph_policy_history_t));
+    }
+
+    zone->shpool->data = sh;
+    zone->sh = sh;
+
+    if (ngx_http_graph_policy_mark_init(zone) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_http_graph_policy_tree_init(&sh->states);
@@ -307,27 +321,59 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
         }
     }
 
-    zone->shpool->data = sh;
-    zone->sh = sh;
-
     return NGX_OK;
+}
+
+
+/* fingerprints of another key would match nothing that is in the zone */
+
+static ngx_int_t
+ngx_http_graph_policy_zone_share(ngx_http_graph_policy_zone_t *zone,
+    ngx_log_t *log)
+{
+    if ((zone->share != NULL) != (zone->sh->fleet != NULL)) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "graph_policy_zone \"%V\" can't %s a fleet on reload, "
+                      "restart nginx or rename the zone", &zone->name,
+                      (zone->share != NULL) ? "join" : "leave");
+        return NGX_ERROR;
+    }
+
+    if (zone->share != NULL
+        && (zone->share->key[0] != zone->sh->key[0]
+            || zone->share->key[1] != zone->sh->key[1]))
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "graph_policy_zone \"%V\" can't change its sync key on "
+                      "reload, restart nginx or rename the zone",
+                      &zone->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_DONE;
 }
 
 
 void
 ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
 {
+    ngx_shmtx_lock(&zone->shpool->mutex);
+
+    if (zone->sh->editing) {
+        ngx_http_graph_policy_zone_recover(zone);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_zone_recover(ngx_http_graph_policy_zone_t *zone)
+{
     uint64_t                        key[2], lease;
     ngx_http_graph_policy_keep_t    keep;
+    ngx_http_graph_policy_fleet_t   fleet;
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
-
-    ngx_shmtx_lock(&zone->shpool->mutex);
-
-    if (!sh->editing) {
-        return;
-    }
 
     /*
      * A worker died amid a change, so neither the trees nor the pool can be
@@ -340,13 +386,21 @@ ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
     lease = sh->lease;
     keep = sh->keep;
 
+    if (sh->fleet != NULL) {
+        fleet = *sh->fleet;
+    }
+
     ngx_slab_init(zone->shpool);
 
     if (ngx_http_graph_policy_zone_format(zone, key) == NGX_OK) {
         zone->sh->lease = lease + 1;
         zone->sh->keep = keep;
         zone->sh->keep.owned = 0;
-        zone->sh->keep.lost = 1;
+        zone->sh->keep.lost = (zone->file != NULL);
+
+        if (zone->sh->fleet != NULL) {
+            ngx_http_graph_policy_mark_recover(zone, &fleet);
+        }
     }
 
     zone->recovered = 1;
@@ -360,6 +414,10 @@ ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone)
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
+    if (zone->share != NULL && zone->share->marked) {
+        ngx_http_graph_policy_zone_notify(zone->share);
+    }
+
     if (zone->recovered) {
         zone->recovered = 0;
 
@@ -369,6 +427,25 @@ ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone)
                       (zone->file != NULL) ? "from its state file"
                                            : "without its states");
     }
+}
+
+
+static void
+ngx_http_graph_policy_zone_notify(ngx_http_graph_policy_share_t *share)
+{
+    uint64_t  one;
+
+    share->marked = 0;
+
+    if (share->notify == NGX_INVALID_FILE) {
+        return;
+    }
+
+    /* it fails if nobody has read for 2^64 times */
+
+    one = 1;
+
+    (void) ngx_write_fd(share->notify, &one, sizeof(uint64_t));
 }
 
 

@@ -21,6 +21,9 @@
 /* the length of a fingerprint in text, hexadecimal */
 #define NGX_HTTP_GRAPH_POLICY_FP_LEN       16
 
+/* the name of a host in a fleet, at most */
+#define NGX_HTTP_GRAPH_POLICY_NODE_LEN     40
+
 /* the length of a state's id: its key's hash and its reason, hexadecimal */
 #define NGX_HTTP_GRAPH_POLICY_ID_LEN       18
 
@@ -28,6 +31,7 @@
 typedef struct ngx_http_graph_policy_shctx_s  ngx_http_graph_policy_shctx_t;
 typedef struct ngx_http_graph_policy_state_file_s
     ngx_http_graph_policy_state_file_t;
+typedef struct ngx_http_graph_policy_share_s  ngx_http_graph_policy_share_t;
 
 
 typedef struct ngx_http_graph_policy_changes_s  ngx_http_graph_policy_changes_t;
@@ -50,6 +54,7 @@ struct ngx_http_graph_policy_zone_s {
     ngx_uint_t                       recovered; /* to be logged on unlock */
     ngx_uint_t                       parked;    /* requests of this worker */
     ngx_http_graph_policy_state_file_t  *file;  /* NULL: none */
+    ngx_http_graph_policy_share_t   *share;     /* NULL: not in a fleet */
 
     /* The configuration sets these by the locations that use the zone. */
     uint32_t                         conversation_hold;  /* ms, 0: no gate */
@@ -113,8 +118,12 @@ typedef struct {
     uint8_t                          key_len;
     uint8_t                          trace_len;
     uint8_t                          leased;        /* a probe is on its way */
+    uint8_t                          node_len;
     u_char                           key[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
     u_char                           trace[NGX_HTTP_GRAPH_POLICY_TRACE_LEN];
+    u_char                           node[NGX_HTTP_GRAPH_POLICY_NODE_LEN];
+                                                /* the host of a fleet
+                                                   that changed it last */
 } ngx_http_graph_policy_view_t;
 
 

@@ -5,9 +5,11 @@
 
 
 /*
- * States of the zone are copied to records of a state file, and back.
+ * States and links are copied to records, which state files and fleets have in
+ * common, and back.
  *
- * Lock rule: each call takes the mutex once, and copies.  Memory: records are
+ * Lock rule: what takes a zone and records takes the mutex once, and copies;
+ * what takes a state or a link is called with it held.  Memory: records are
  * the caller's, states the zone's.
  */
 
@@ -21,7 +23,6 @@
 #include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
-#include "ngx_http_graph_policy_state_file_private.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_learn.h"
 #include "ngx_http_graph_policy_zone_list.h"
@@ -31,12 +32,6 @@
 #define NGX_HTTP_GRAPH_POLICY_LONGEST  86400000
 
 
-static ngx_uint_t ngx_http_graph_policy_record_state(
-    ngx_http_graph_policy_state_t *state,
-    ngx_http_graph_policy_record_t *record);
-static void ngx_http_graph_policy_record_link(
-    ngx_http_graph_policy_link_t *link,
-    ngx_http_graph_policy_record_t *record);
 static void ngx_http_graph_policy_record_copy(
     ngx_http_graph_policy_record_text_t *text, u_char *data, size_t len);
 
@@ -48,18 +43,14 @@ static ngx_int_t ngx_http_graph_policy_restore_state(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
-static ngx_http_graph_policy_state_t *ngx_http_graph_policy_restore_at(
-    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_place_t *place,
-    ngx_http_graph_policy_record_t *record, uint64_t now,
-    ngx_http_graph_policy_changes_t *changes);
+static void ngx_http_graph_policy_record_failure(
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_failure_t *failure);
 static void ngx_http_graph_policy_restore_breaker(
     ngx_http_graph_policy_breaker_t *b,
     ngx_http_graph_policy_record_t *record);
-static void ngx_http_graph_policy_restore_bound(
-    ngx_http_graph_policy_record_t *record, uint64_t now);
-static ngx_uint_t ngx_http_graph_policy_restore_is_over(
-    ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_record_t *record, uint64_t now);
 
 
 ngx_int_t
@@ -94,7 +85,7 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 
         } else {
             cursor->reason = ((ngx_http_graph_policy_state_t *) node)->reason;
-            n += ngx_http_graph_policy_record_state(
+            n += ngx_http_graph_policy_record_state(zone->sh,
                          (ngx_http_graph_policy_state_t *) node, &records[n]);
         }
 
@@ -116,10 +107,15 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
  * aren't.  A lease isn't either, as the request that holds it doesn't survive.
  */
 
-static ngx_uint_t
-ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
+ngx_uint_t
+ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record)
 {
+    uint64_t                            now, until;
+    ngx_time_t                         *tp;
+    ngx_http_graph_policy_node_name_t  *name;
+
     if (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
         return 0;
     }
@@ -127,6 +123,7 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_init(record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_STATE);
 
+    record->hash = state->node.key;
     record->kind = state->kind;
     record->category = state->category;
     record->reason = state->reason;
@@ -154,17 +151,44 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_state_t *state,
                                       state->data + state->key_len,
                                       state->trace_len);
 
+    /* other hosts are told of the lease, a file isn't */
+
+    tp = ngx_timeofday();
+    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    until = ngx_http_graph_policy_breaker_leased_until(&state->breaker, now);
+
+    if (sh->fleet != NULL && state->breaker.armed && until > now) {
+        record->lease_until = until;
+
+        if (state->breaker.confirming) {
+            record->message = state->breaker.leases.holder.message;
+
+        } else {
+            record->setter_leased =
+                (state->breaker.leases.holder.tokens[1] != 0
+                 && (int32_t) (state->breaker.leases.until[1] - (uint32_t) now)
+                    > 0);
+        }
+    }
+
+    if (state->node_name != 0) {
+        name = &sh->fleet->names[state->node_name - 1];
+        ngx_http_graph_policy_record_copy(&record->node, name->data,
+                                          name->len);
+    }
+
     return 1;
 }
 
 
-static void
+void
 ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
     ngx_http_graph_policy_record_t *record)
 {
     ngx_http_graph_policy_record_init(record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_LINK);
 
+    record->hash = link->node.key;
     record->confirmed = link->confirmed;
     record->number = link->number;
 
@@ -193,9 +217,12 @@ ngx_http_graph_policy_record_restore(ngx_http_graph_policy_zone_t *zone,
         return ngx_http_graph_policy_restore_link(zone, record, now, changes);
     }
 
-    ngx_http_graph_policy_restore_bound(record, now);
+    record->since = ngx_min(record->since, now);
+    record->changed = ngx_min(record->changed, now);
 
-    if (ngx_http_graph_policy_restore_is_over(zone, record, now)) {
+    ngx_http_graph_policy_record_bound(record, now);
+
+    if (ngx_http_graph_policy_record_is_over(zone, record, now)) {
         return NGX_DECLINED;
     }
 
@@ -239,10 +266,47 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now,
     ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_int_t                          rc;
-    ngx_http_graph_policy_place_t      place;
-    ngx_http_graph_policy_state_t     *state;
-    ngx_http_graph_policy_identity_t   id;
+    ngx_int_t                       rc;
+    ngx_http_graph_policy_place_t   place;
+    ngx_http_graph_policy_state_t  *state;
+
+    rc = NGX_DECLINED;
+
+    ngx_http_graph_policy_zone_edit(zone, changes);
+
+    if (ngx_http_graph_policy_record_place(zone->sh, record, &place) != NGX_OK
+        || ngx_http_graph_policy_state_find(zone->sh, place.hash,
+                                            record->reason)
+           != NULL)
+    {
+        goto done;
+    }
+
+    state = ngx_http_graph_policy_record_create(zone, &place, record, now,
+                                                changes);
+
+    if (state == NULL) {
+        changes->refused = 1;
+        rc = NGX_ERROR;
+        goto done;
+    }
+
+    rc = NGX_OK;
+
+done:
+
+    ngx_http_graph_policy_zone_publish(zone, changes);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_record_place(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_place_t *place)
+{
+    ngx_http_graph_policy_identity_t  id;
 
     ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
 
@@ -257,89 +321,94 @@ ngx_http_graph_policy_restore_state(ngx_http_graph_policy_zone_t *zone,
 
     id.credential = record->credential;
 
-    rc = NGX_DECLINED;
-
-    ngx_http_graph_policy_zone_edit(zone, changes);
-
-    if (ngx_http_graph_policy_state_place(zone->sh, &id, record->kind,
-                                          record->credential != 0, &place)
-        != NGX_OK
-        || ngx_http_graph_policy_state_find(zone->sh, place.hash,
-                                            record->reason)
-           != NULL)
-    {
-        goto done;
-    }
-
-    state = ngx_http_graph_policy_restore_at(zone, &place, record, now,
-                                             changes);
-
-    if (state == NULL) {
-        changes->refused = 1;
-        rc = NGX_ERROR;
-        goto done;
-    }
-
-    ngx_http_graph_policy_group_rejoin(zone->sh, state, record->group);
-
-    rc = NGX_OK;
-
-done:
-
-    ngx_http_graph_policy_zone_publish(zone, changes);
-
-    return rc;
+    return ngx_http_graph_policy_state_place(sh, &id, record->kind,
+                                             record->credential != 0, place);
 }
 
 
-static ngx_http_graph_policy_state_t *
-ngx_http_graph_policy_restore_at(ngx_http_graph_policy_zone_t *zone,
+ngx_http_graph_policy_state_t *
+ngx_http_graph_policy_record_create(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_place_t *place,
     ngx_http_graph_policy_record_t *record, uint64_t now,
     ngx_http_graph_policy_changes_t *changes)
 {
-    ngx_http_graph_policy_facts_t     facts;
-    ngx_http_graph_policy_state_t    *state;
-    ngx_http_graph_policy_failure_t   failure;
-    ngx_http_graph_policy_verdict_t   verdict;
+    ngx_http_graph_policy_state_t  *state;
 
-    ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&verdict, sizeof(ngx_http_graph_policy_verdict_t));
-    ngx_memzero(&failure, sizeof(ngx_http_graph_policy_failure_t));
-
-    facts.has_code = (record->code >= 0);
-    facts.code = record->code;
-    facts.has_subcode = (record->subcode >= 0);
-    facts.subcode = record->subcode;
-    facts.trace_len = record->trace.len;
-    ngx_memcpy(facts.trace, record->trace.data, record->trace.len);
-
-    verdict.category = (uint8_t) record->category;
-    verdict.reason = (uint8_t) record->reason;
-    verdict.dry_run = (record->dry_run != 0);
-
-    failure.facts = &facts;
-    failure.verdict = &verdict;
-    failure.source = record->source;
-    failure.status = record->status;
-    failure.now = now;
-    failure.credential = record->setter;
-
-    state = ngx_http_graph_policy_state_create(zone, place, verdict.reason,
-                                               facts.trace_len, now, changes);
-
+    state = ngx_http_graph_policy_state_create(zone, place, record->reason,
+                                               record->trace.len, now,
+                                               changes);
     if (state == NULL) {
         return NULL;
     }
 
-    ngx_http_graph_policy_state_describe(state, &failure);
-
-    ngx_http_graph_policy_restore_breaker(&state->breaker, record);
     state->blocked = (uint32_t) record->blocked;
 
-    ngx_http_graph_policy_state_update(zone, state, 0);
+    ngx_http_graph_policy_record_fill(zone, state, record);
 
     return state;
+}
+
+
+void
+ngx_http_graph_policy_record_fill(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record)
+{
+    ngx_uint_t                       was_armed;
+    ngx_http_graph_policy_facts_t    facts;
+    ngx_http_graph_policy_failure_t  failure;
+    ngx_http_graph_policy_verdict_t  verdict;
+
+    ngx_http_graph_policy_record_failure(record, &facts, &verdict, &failure);
+
+    was_armed = state->breaker.armed;
+
+    ngx_http_graph_policy_state_describe(state, &failure);
+    ngx_http_graph_policy_restore_breaker(&state->breaker, record);
+    ngx_http_graph_policy_state_update(zone, state, was_armed);
+
+    if (state->member.key != record->group) {
+        ngx_http_graph_policy_group_leave(zone->sh, state);
+        ngx_http_graph_policy_group_rejoin(zone->sh, state, record->group);
+    }
+
+    /* a file may say who it was, an entry tells also that nobody knows */
+
+    if (record->node.len != 0
+        || (zone->share != NULL && zone->share->applying))
+    {
+        ngx_http_graph_policy_mark_node(zone, state, record->node.data,
+                                        record->node.len);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_record_failure(ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
+    ngx_memzero(verdict, sizeof(ngx_http_graph_policy_verdict_t));
+    ngx_memzero(failure, sizeof(ngx_http_graph_policy_failure_t));
+
+    facts->has_code = (record->code >= 0);
+    facts->code = record->code;
+    facts->has_subcode = (record->subcode >= 0);
+    facts->subcode = record->subcode;
+    facts->trace_len = record->trace.len;
+    ngx_memcpy(facts->trace, record->trace.data, record->trace.len);
+
+    verdict->category = (uint8_t) record->category;
+    verdict->reason = (uint8_t) record->reason;
+    verdict->dry_run = (record->dry_run != 0);
+
+    failure->facts = facts;
+    failure->verdict = verdict;
+    failure->source = record->source;
+    failure->status = record->status;
+    failure->credential = record->setter;
 }
 
 
@@ -363,22 +432,20 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
  * file that was edited can block for longer than a hold.
  */
 
-static void
-ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
+void
+ngx_http_graph_policy_record_bound(ngx_http_graph_policy_record_t *record,
     uint64_t now)
 {
     uint64_t  last;
 
     record->hold = ngx_min(record->hold, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
-    record->since = ngx_min(record->since, now);
 
     /* A file of an earlier version doesn't have this member. */
 
     record->confirm = (record->confirm != 0)
                       ? ngx_min(record->confirm, NGX_HTTP_GRAPH_POLICY_LONGEST)
                       : NGX_HTTP_GRAPH_POLICY_CONFIRM;
-    record->changed = ngx_min(record->changed, now);
 
     if (record->armed
         && record->until == NGX_HTTP_GRAPH_POLICY_NEVER
@@ -395,8 +462,8 @@ ngx_http_graph_policy_restore_bound(ngx_http_graph_policy_record_t *record,
 }
 
 
-static ngx_uint_t
-ngx_http_graph_policy_restore_is_over(ngx_http_graph_policy_zone_t *zone,
+ngx_uint_t
+ngx_http_graph_policy_record_is_over(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
     ngx_http_graph_policy_breaker_t  b;

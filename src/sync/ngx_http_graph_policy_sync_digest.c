@@ -1,0 +1,164 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Whether hosts know the same: each tells, signed, a digest of the states that
+ * have been in force unchanged since the beginning of a round.  So a host that
+ * was told old records anew, by whoever can write to the engine, is found out
+ * without its help.
+ *
+ * Digests differ for a while where much changes, and for good where a zone is
+ * full; so what follows from a difference is done ever more rarely.
+ *
+ * Lock rule: none; states are read under the mutex, in the zone.  Memory: of
+ * the process's run.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_sync_private.h"
+
+
+/* milliseconds of a round, and what must be unchanged before its end */
+#define NGX_HTTP_GRAPH_POLICY_SYNC_ROUND     5000
+
+/* rounds in a row that differ, and the longest time nothing is done then */
+#define NGX_HTTP_GRAPH_POLICY_SYNC_DIFFER    2
+#define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_QUIET 3600000
+
+
+/* batches of a call: a thousand states take about 0.1 ms */
+#define NGX_HTTP_GRAPH_POLICY_SYNC_BATCHES   64
+
+
+static void ngx_http_graph_policy_sync_judge(
+    ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_sync_round_t *round);
+
+
+void
+ngx_http_graph_policy_sync_sum(ngx_http_graph_policy_sync_run_t *run)
+{
+    uint64_t    cut;
+    ngx_uint_t  i;
+
+    if (!run->summing) {
+
+        cut = ngx_http_graph_policy_sync_now(run)
+              / NGX_HTTP_GRAPH_POLICY_SYNC_ROUND
+              * NGX_HTTP_GRAPH_POLICY_SYNC_ROUND;
+
+        if (cut <= NGX_HTTP_GRAPH_POLICY_SYNC_ROUND) {
+            return;
+        }
+
+        cut -= NGX_HTTP_GRAPH_POLICY_SYNC_ROUND;
+
+        if (run->own.cut == cut) {
+            return;
+        }
+
+        ngx_memzero(&run->sum_cursor, sizeof(ngx_http_graph_policy_cursor_t));
+
+        run->sum.cut = cut;
+        run->sum.digest = 0;
+        run->summing = 1;
+    }
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SYNC_BATCHES; i++) {
+
+        ngx_http_graph_policy_fleet_digest(run->zone, &run->sum_cursor,
+                                           run->sum.cut, &run->sum.digest);
+
+        if (!run->sum_cursor.done) {
+            continue;
+        }
+
+        run->own = run->sum;
+        run->summing = 0;
+
+        for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
+            ngx_http_graph_policy_sync_judge(run, &run->rounds[i]);
+        }
+
+        return;
+    }
+}
+
+
+void
+ngx_http_graph_policy_sync_compare(ngx_http_graph_policy_sync_run_t *run,
+    uint64_t node, ngx_http_graph_policy_heartbeat_t *told)
+{
+    ngx_uint_t                           i;
+    ngx_http_graph_policy_sync_round_t  *round, *oldest;
+
+    oldest = &run->rounds[0];
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
+        round = &run->rounds[i];
+
+        if (round->node == node) {
+            break;
+        }
+
+        if (round->told.cut < oldest->told.cut) {
+            oldest = round;
+        }
+    }
+
+    if (i == NGX_HTTP_GRAPH_POLICY_NODES) {
+        round = oldest;
+        round->node = node;
+        round->differs = 0;
+        round->told.cut = 0;
+    }
+
+    /* a beat each second, a digest each round; and old ones may come again */
+
+    if (told->cut <= round->told.cut) {
+        return;
+    }
+
+    round->told = *told;
+
+    ngx_http_graph_policy_sync_judge(run, round);
+}
+
+
+static void
+ngx_http_graph_policy_sync_judge(ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_sync_round_t *round)
+{
+    if (round->node == 0 || round->told.cut != run->own.cut) {
+        return;
+    }
+
+    if (round->told.digest == run->own.digest) {
+        round->differs = 0;
+        run->quiet = NGX_HTTP_GRAPH_POLICY_SYNC_QUIET;
+        return;
+    }
+
+    if (++round->differs < NGX_HTTP_GRAPH_POLICY_SYNC_DIFFER
+        || run->scanning || run->walking)
+    {
+        return;
+    }
+
+    if (run->differed != 0 && ngx_current_msec - run->differed < run->quiet) {
+        return;
+    }
+
+    run->differed = ngx_current_msec | 1;
+    run->quiet = ngx_min(2 * run->quiet + 1,
+                         NGX_HTTP_GRAPH_POLICY_SYNC_MAX_QUIET);
+    round->differs = 0;
+
+    ngx_http_graph_policy_sync_resync(run,
+                                      NGX_HTTP_GRAPH_POLICY_RESYNC_DIGEST);
+}

@@ -1,0 +1,253 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The process that talks to other hosts gets from here what has changed.
+ *
+ * Lock and memory: see the zone's own file.  Records and views are the
+ * caller's.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_merge.h"
+#include "ngx_http_graph_policy_state.h"
+
+
+static ngx_http_graph_policy_link_t *ngx_http_graph_policy_fleet_link(
+    ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
+
+
+ngx_str_t  ngx_http_graph_policy_received_words[] = {
+    ngx_string("applied"),
+    ngx_string("same"),
+    ngx_string("older"),
+    ngx_string("own"),
+    ngx_string("forged"),
+    ngx_string("unread")
+};
+
+ngx_str_t  ngx_http_graph_policy_sync_failure_words[] = {
+    ngx_string("connect"),
+    ngx_string("timeout"),
+    ngx_string("auth"),
+    ngx_string("refused"),
+    ngx_string("protocol"),
+    ngx_string("tls")
+};
+
+ngx_str_t  ngx_http_graph_policy_resync_words[] = {
+    ngx_string("start"),
+    ngx_string("gap"),
+    ngx_string("lost"),
+    ngx_string("deaf"),
+    ngx_string("digest")
+};
+
+
+ngx_http_graph_policy_fleet_t *
+ngx_http_graph_policy_zone_fleet(ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->fleet;
+}
+
+
+void
+ngx_http_graph_policy_fleet_status(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fleet_status_t *status)
+{
+    uint64_t                        since;
+    ngx_uint_t                      i;
+    ngx_http_graph_policy_node_t   *node;
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    ngx_memzero(status, sizeof(ngx_http_graph_policy_fleet_status_t));
+
+    fleet = zone->sh->fleet;
+
+    if (fleet == NULL || zone->share == NULL) {
+        return;
+    }
+
+    since = (fleet->heard != 0) ? fleet->heard : fleet->started;
+
+    status->connected = fleet->connected;
+    status->heard = (since != 0 && ngx_current_msec > since)
+                    ? ngx_current_msec - since : 0;
+    status->lag = fleet->lag;
+    status->queue = fleet->head - fleet->tail;
+    status->nodes = 1;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
+        node = &fleet->nodes[i];
+
+        status->nodes += (node->id != 0
+                          && ngx_current_msec - node->heard
+                             < NGX_HTTP_GRAPH_POLICY_NODE_HEARD);
+    }
+
+    if (fleet->server < zone->share->servers.nelts) {
+        status->server = ((ngx_str_t *) zone->share->servers.elts)
+                                                            [fleet->server];
+    }
+}
+
+
+uint64_t
+ngx_http_graph_policy_zone_node(ngx_http_graph_policy_zone_t *zone)
+{
+    return zone->sh->keep.generation;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_fleet_next(ngx_http_graph_policy_zone_t *zone,
+    uint64_t *pos, ngx_http_graph_policy_record_t *record)
+{
+    ngx_int_t                       rc;
+    ngx_http_graph_policy_mark_t   *mark;
+    ngx_http_graph_policy_link_t   *link;
+    ngx_http_graph_policy_state_t  *state;
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    fleet = zone->sh->fleet;
+    rc = NGX_DECLINED;
+
+    /* a mark that comes right now notifies */
+
+    if (*pos == fleet->head) {
+        return NGX_DONE;
+    }
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    fleet = zone->sh->fleet;
+
+    /* the zone may have started afresh */
+
+    if (*pos < fleet->tail || *pos >= fleet->head) {
+        *pos = fleet->tail;
+        goto done;
+    }
+
+    mark = &fleet->ring[*pos & (fleet->size - 1)];
+    (*pos)++;
+
+    if (mark->link) {
+        link = ngx_http_graph_policy_fleet_link(zone->sh, mark->hash);
+
+        if (link != NULL) {
+            ngx_http_graph_policy_record_link(link, record);
+            rc = NGX_OK;
+        }
+
+        goto done;
+    }
+
+    state = ngx_http_graph_policy_state_find(zone->sh, mark->hash,
+                                             mark->reason);
+
+    if (state != NULL
+        && ngx_http_graph_policy_record_state(zone->sh, state, record))
+    {
+        rc = NGX_OK;
+    }
+
+done:
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return rc;
+}
+
+
+static ngx_http_graph_policy_link_t *
+ngx_http_graph_policy_fleet_link(ngx_http_graph_policy_shctx_t *sh,
+    uint64_t hash)
+{
+    return (ngx_http_graph_policy_link_t *)
+               ngx_http_graph_policy_tree_find(&sh->links, hash);
+}
+
+
+void
+ngx_http_graph_policy_fleet_told(ngx_http_graph_policy_zone_t *zone,
+    uint64_t pos)
+{
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    fleet = zone->sh->fleet;
+
+    if (pos > fleet->tail && pos <= fleet->head) {
+        fleet->tail = pos;
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+void
+ngx_http_graph_policy_fleet_tell(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, ngx_uint_t link)
+{
+    ngx_http_graph_policy_zone_lock(zone);
+    ngx_http_graph_policy_mark(zone, hash, reason, link);
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_fleet_is_over(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    return record->type == NGX_HTTP_GRAPH_POLICY_RECORD_STATE
+           && ngx_http_graph_policy_record_is_over(zone, record, now);
+}
+
+
+void
+ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_cursor_t *cursor, uint64_t cut, uint64_t *digest)
+{
+    uint64_t                        changed;
+    ngx_uint_t                      i;
+    ngx_rbtree_node_t              *node;
+    ngx_http_graph_policy_state_t  *state;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    node = ngx_http_graph_policy_list_behind(&zone->sh->states, cursor);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
+
+        state = (ngx_http_graph_policy_state_t *) node;
+
+        cursor->begun = 1;
+        cursor->hash = node->key;
+        cursor->reason = state->reason;
+
+        changed = ngx_http_graph_policy_engine_clock_to(
+                                                   &zone->sh->fleet->clock,
+                                                   state->breaker.changed);
+
+        if (state->breaker.armed && changed <= cut
+            && state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
+        {
+            *digest += ngx_http_graph_policy_merge_digest(node->key,
+                                                          state->reason,
+                                                          changed);
+        }
+
+        node = ngx_rbtree_next(&zone->sh->states.tree, node);
+    }
+
+    cursor->done = (node == NULL);
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}

@@ -1,0 +1,167 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * The ring in which changes of a shared zone are marked, and the names of the
+ * hosts that made them.
+ *
+ * Lock rule: called with the mutex held; never takes it.  Memory: the zone's
+ * slab pool.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include "ngx_http_graph_policy_state.h"
+
+
+/* marks of a ring, and which part of the zone they may take */
+#define NGX_HTTP_GRAPH_POLICY_MIN_MARKS   64
+#define NGX_HTTP_GRAPH_POLICY_MAX_MARKS   4096
+#define NGX_HTTP_GRAPH_POLICY_MARKS_PART  16
+
+
+ngx_int_t
+ngx_http_graph_policy_mark_init(ngx_http_graph_policy_zone_t *zone)
+{
+    size_t                          size;
+    ngx_uint_t                      n;
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    if (zone->share == NULL) {
+        return NGX_OK;
+    }
+
+    size = zone->shpool->end - (u_char *) zone->shpool;
+
+    n = NGX_HTTP_GRAPH_POLICY_MAX_MARKS;
+
+    while (n > NGX_HTTP_GRAPH_POLICY_MIN_MARKS
+           && n * sizeof(ngx_http_graph_policy_mark_t)
+              > size / NGX_HTTP_GRAPH_POLICY_MARKS_PART)
+    {
+        n /= 2;
+    }
+
+    fleet = ngx_slab_calloc_locked(zone->shpool,
+                               sizeof(ngx_http_graph_policy_fleet_t)
+                               + (n - 1)
+                                 * sizeof(ngx_http_graph_policy_mark_t));
+    if (fleet == NULL) {
+        return NGX_ERROR;
+    }
+
+    fleet->size = n;
+    zone->sh->fleet = fleet;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_graph_policy_mark_recover(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fleet_t *before)
+{
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    fleet = zone->sh->fleet;
+
+    /* the others know what this zone has lost */
+
+    ngx_memcpy(fleet, before, offsetof(ngx_http_graph_policy_fleet_t, walk));
+
+    fleet->scan = 1;
+    fleet->head = before->head;
+    fleet->tail = before->head;
+
+    zone->share->marked = 1;
+}
+
+
+void
+ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone, uint64_t hash,
+    ngx_uint_t reason, ngx_uint_t link)
+{
+    ngx_http_graph_policy_mark_t   *mark;
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    fleet = zone->sh->fleet;
+
+    if (fleet == NULL || zone->share == NULL || zone->share->applying) {
+        return;
+    }
+
+    zone->share->marked = 1;
+
+    /* where the ring is full all states are told, this one among them */
+
+    if (fleet->head - fleet->tail == fleet->size) {
+        fleet->walk = 1;
+        return;
+    }
+
+    mark = &fleet->ring[fleet->head & (fleet->size - 1)];
+
+    mark->hash = hash;
+    mark->reason = (uint32_t) reason;
+    mark->link = (uint32_t) link;
+
+    fleet->head++;
+}
+
+
+void
+ngx_http_graph_policy_mark_node(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, u_char *name, size_t len)
+{
+    ngx_uint_t                          i, free;
+    ngx_http_graph_policy_node_name_t  *names;
+
+    if (zone->sh->fleet == NULL) {
+        return;
+    }
+
+    names = zone->sh->fleet->names;
+
+    if (state->node_name != 0) {
+        names[state->node_name - 1].states--;
+        state->node_name = 0;
+    }
+
+    if (len == 0 || len > NGX_HTTP_GRAPH_POLICY_NODE_LEN) {
+        return;
+    }
+
+    free = NGX_HTTP_GRAPH_POLICY_NODES;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
+
+        if (names[i].states == 0) {
+            free = ngx_min(free, i);
+            continue;
+        }
+
+        if (names[i].len == len
+            && ngx_memcmp(names[i].data, name, len) == 0)
+        {
+            break;
+        }
+    }
+
+    if (i == NGX_HTTP_GRAPH_POLICY_NODES) {
+
+        if (free == NGX_HTTP_GRAPH_POLICY_NODES) {
+            return;
+        }
+
+        i = free;
+        names[i].len = (uint32_t) len;
+        ngx_memcpy(names[i].data, name, len);
+    }
+
+    names[i].states++;
+    state->node_name = (uint8_t) (i + 1);
+}

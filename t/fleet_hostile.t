@@ -1,0 +1,189 @@
+#!/usr/bin/perl
+
+# An engine that lies: whatever it answers, sends pass as ever, the worker stays
+# within its memory and its time, and nothing is learnt.
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use GraphPolicy qw(wait_until slow free_ports slurp);
+use GraphPolicy::Fleet;
+use IO::Socket::INET;
+use Time::HiRes qw(time sleep);
+
+# a server that answers as Redis would, but for one command
+sub liar {
+    my ($port, $command, $lie) = @_;
+
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        LocalPort => $port, Listen => 64, ReuseAddr => 1) or die "listen: $!";
+    my $parent = $$;
+    my $pid = fork // die "fork: $!";
+
+    if ($pid) {
+        GraphPolicy::adopt($pid);
+        return $pid;
+    }
+
+    $SIG{CHLD} = 'IGNORE';
+    alarm 30;
+
+    while (my $socket = $listen->accept) {
+        next if fork;
+        close $listen;
+        alarm 5;
+        serve($socket, $command, $lie);
+        POSIX::_exit(0);
+    }
+    POSIX::_exit(0);
+}
+
+sub serve {
+    my ($socket, $command, $lie) = @_;
+
+    my ($count, $id) = (0, 0);
+    binmode $socket;
+    $socket->autoflush;
+
+    while (defined(my $line = <$socket>)) {
+        my ($n) = $line =~ /^\*(\d+)/ or return;
+        my @words;
+
+        for (1 .. $n) {
+            my ($len) = (<$socket> // return) =~ /^\$(\d+)/;
+            my $word = '';
+            read $socket, $word, $len if $len;
+            read $socket, my $end, 2;
+            push @words, $word;
+        }
+
+        my $is = $words[0];
+
+        if ($is eq $command || $command eq '*') {
+            $lie->($socket);
+            next;
+        }
+
+        my $now = int(time * 1000);
+
+        print $socket $is eq 'TIME'
+                ? "*2\r\n\$10\r\n" . int(time) . "\r\n\$1\r\n0\r\n"
+            : $is eq 'HINCRBY' ? ':' . ++$count . "\r\n"
+            : $is eq 'XADD' ? '$' . length("$now-" . ++$id) . "\r\n$now-$id\r\n"
+            : $is eq 'HSCAN' ? "*2\r\n\$1\r\n0\r\n*0\r\n"
+            : $is eq 'XREAD' ? do { sleep 1; "*-1\r\n" }
+            : ":1\r\n";
+    }
+}
+
+my $endless = sub {
+    my ($what) = @_;
+    return sub {
+        my ($socket) = @_;
+        my $end = time + 2;
+        while (time < $end) {
+            print $socket $what or return;
+        }
+    };
+};
+
+my @lies = (
+    ['answers that are no answers', '*', sub { $_[0]->print("hello\r\n") }],
+    ['HTTP', '*', sub { $_[0]->print("HTTP/1.1 400 Bad Request\r\n\r\n") }],
+    ['binary', '*', sub { $_[0]->print(join '', map chr rand 256, 1 .. 5000) }],
+    ['RESP3', 'TIME', sub { $_[0]->print("%1\r\n+a\r\n+b\r\n") }],
+    ['pushes', 'HSET', sub { $_[0]->print(">2\r\n+a\r\n+b\r\n") }],
+    ['eight levels', 'XREAD', sub { $_[0]->print("*1\r\n" x 8) }],
+    ['a hundred levels', 'XREAD', sub { $_[0]->print("*1\r\n" x 100) }],
+    ['5000 elements', 'HSCAN', sub { $_[0]->print("*5000\r\n") }],
+    ['2^31 - 1 elements', 'XREAD', sub { $_[0]->print("*2147483647\r\n") }],
+    ['a string of 512m', 'XREAD', sub { $_[0]->print("\$536870912\r\n",
+        'x' x 65536) }],
+    ['a string without an end', 'XREAD', $endless->('x' x 65536)],
+    ['a line without an end', 'TIME', $endless->('+' . 'x' x 65536)],
+    ['answers without an end', 'XREAD', $endless->("*-1\r\n" x 5000)],
+    ['empty arrays without an end', 'HSCAN', $endless->("*4096\r\n"
+        . "*0\r\n" x 4096)],
+    ['half an answer', 'XREAD', sub { $_[0]->print("*1\r\n*2\r\n\$3\r\nab");
+        $_[0]->shutdown(1) }],
+    ['no time', 'TIME', sub { $_[0]->print("*2\r\n\$1\r\nx\r\n\$1\r\ny\r\n") }],
+    ['a time of 2^63 - 1', 'TIME', sub {
+        $_[0]->print("*2\r\n\$19\r\n9223372036854775807\r\n\$1\r\n0\r\n") }],
+    ['counts that stay', 'HINCRBY', sub { $_[0]->print(":1\r\n") }],
+    ['counts below none', 'HINCRBY', sub {
+        $_[0]->print(":-9223372036854775808\r\n") }],
+    ['ids that are none', 'XADD', sub { $_[0]->print("\$3\r\nabc\r\n") }],
+    ['ids that are too long', 'XADD', sub {
+        $_[0]->print("\$60\r\n" . '1' x 60 . "\r\n") }],
+    ['cursors for ever', 'HSCAN', sub {
+        $_[0]->print("*2\r\n\$1\r\n7\r\n*2\r\n\$1\r\nf\r\n\$1\r\nv\r\n") }],
+    ['fields without values', 'HSCAN', sub {
+        $_[0]->print("*2\r\n\$1\r\n0\r\n*1\r\n\$1\r\nf\r\n") }],
+    ['entries out of shape', 'XREAD', sub {
+        $_[0]->print("*1\r\n*2\r\n\$1\r\ns\r\n*3\r\n+a\r\n*0\r\n*1\r\n*-1\r\n") }],
+    ['silence', 'TIME', sub { }],
+    ['errors', '*', sub { $_[0]->print("-ERR \x{1b}[31m" . 'x' x 900 . "\r\n") }],
+);
+
+my $port = free_ports(1);
+my $fleet = GraphPolicy::Fleet->start(nodes => 1, alone => 1,
+    hold => '1h max=1h', server => "server=127.0.0.1:$port",
+    sync => 'timeout=300ms');
+
+$fleet->send(0, '/1/messages', '400 131042');
+
+my ($worker) = $fleet->node(0)->workers;
+
+sub resident {
+    my ($kb) = slurp("/proc/$worker/status") =~ /^VmRSS:\s+(\d+)/m;
+    return $kb // 0;
+}
+
+my $before = resident();
+
+for (@lies) {
+    my ($name, $command, $lie) = @$_;
+
+    my $pid = liar($port, $command, $lie);
+    my $load = $fleet->load;
+    my $largest = 0;
+
+    for (1 .. 12) {
+        sleep 0.1;
+        my $now = resident();
+        $largest = $now if $now > $largest;
+    }
+
+    my $done = $fleet->loaded($load);
+    GraphPolicy::end_process($pid, 'KILL');
+
+    is($done->{bad}, 0, "$name: no send is the worse for it");
+    cmp_ok($done->{max}, '<', 0.2 * slow(), sprintf '%s: none is slow (%.0f ms)',
+        $name, 1000 * $done->{max});
+    cmp_ok($largest - $before, '<', 6000 * slow(),
+        sprintf '%s: the worker grows by little (%d kB)', $name,
+        $largest - $before);
+}
+
+is(($fleet->node(0)->workers)[0], $worker, 'no worker has died');
+is(keys %{ $fleet->states(0) }, 1, 'nothing was learnt');
+ok($fleet->blocks(0, '/1/messages'), 'nor forgotten');
+unlike($fleet->node(0)->log, qr/\x1b/, 'nothing of it gets into the log raw');
+cmp_ok(scalar(() = ($fleet->node(0)->log =~ /out of touch/g)), '<', 3 * @lies,
+    'which has a line each time, not a thousand');
+
+# and the right one
+my $redis = GraphPolicy::Redis->start(port => $port);
+$fleet->{redis} = $redis;
+$fleet->add;
+ok($fleet->settle, 'with a real one the host is in touch');
+ok($fleet->blocked(1, '/1/messages'), 'and tells what it knows');
+
+is_deeply([$fleet->complaints], [], 'nothing in the log to worry about');
+
+done_testing;

@@ -1,0 +1,314 @@
+
+/*
+ * Copyright (C) the graph_policy authors
+ */
+
+
+/*
+ * Tests of what stands of two records of one state.  Above all that it is an
+ * order: whatever two hosts hear, and however they hear it, they end alike.
+ */
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <stdlib.h>
+#include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_engine_clock.h"
+#include "ngx_http_graph_policy_merge.h"
+#include "tap.h"
+
+
+typedef ngx_http_graph_policy_record_t  record_t;
+
+#define cmp  ngx_http_graph_policy_merge_compare
+
+
+static record_t
+plain(void)
+{
+    record_t  record;
+
+    ngx_http_graph_policy_record_init(&record,
+                                      NGX_HTTP_GRAPH_POLICY_RECORD_STATE);
+    record.changed = 1000;
+    record.since = 500;
+    record.armed = 1;
+    record.holds = 2;
+    record.hold = 100;
+    record.max = 1000;
+    record.until = 1105;
+
+    return record;
+}
+
+
+static void
+test_precedence(void)
+{
+    record_t  a, b;
+
+    a = plain();
+    b = plain();
+    is_int(cmp(&a, &b), 0, "the same is the same");
+
+    b.until = 1110;
+    b.blocked = 7;
+    b.lease_until = 9999;
+    is_int(cmp(&a, &b), 0, "the end of a hold and what is counted don't count");
+
+    b = plain();
+    b.changed = 1001;
+    b.holds = 1;
+    b.armed = 0;
+    ok(cmp(&b, &a) > 0 && cmp(&a, &b) < 0, "the later change stands");
+
+    b = plain();
+    b.armed = 0;
+    b.holds = 1;
+    ok(cmp(&b, &a) > 0 && cmp(&a, &b) < 0,
+       "of one millisecond the end stands before the state");
+
+    b = plain();
+    b.holds = 3;
+    b.since = 900;
+    ok(cmp(&b, &a) > 0, "then more holds");
+
+    b = plain();
+    b.since = 499;
+    ok(cmp(&b, &a) > 0, "then the older beginning");
+
+    b = plain();
+    b.until = NGX_HTTP_GRAPH_POLICY_NEVER;
+    ok(cmp(&b, &a) > 0, "a frozen one before one that isn't");
+
+    b = plain();
+    b.node.len = 1;
+    b.node.data[0] = 'a';
+    ok(cmp(&b, &a) != 0 && (cmp(&b, &a) > 0) == (cmp(&a, &b) < 0),
+       "and whatever tells them apart");
+}
+
+
+static record_t
+any(void)
+{
+    record_t  r;
+
+    r = plain();
+
+    /* few values, so that they often tie */
+
+    r.changed = rand() % 3;
+    r.armed = rand() % 2;
+    r.holds = rand() % 2;
+    r.since = rand() % 2;
+    r.hold = rand() % 2;
+    r.max = rand() % 2;
+    r.category = rand() % 2;
+    r.source = rand() % 2;
+    r.code = rand() % 2;
+    r.subcode = rand() % 2 - 1;
+    r.status = rand() % 2;
+    r.dry_run = rand() % 2;
+    r.group = rand() % 2;
+    r.until = (rand() % 2) ? 5 : NGX_HTTP_GRAPH_POLICY_NEVER;
+    r.trace.len = rand() % 2;
+    r.trace.data[0] = 'a' + rand() % 2;
+    r.node.len = rand() % 2;
+    r.node.data[0] = 'a' + rand() % 2;
+
+    return r;
+}
+
+
+#define sign(n)  (((n) > 0) - ((n) < 0))
+
+static void
+test_order(void)
+{
+    size_t    i, j, k, odd, loose;
+    record_t  r[8], end[4];
+
+    odd = 0;
+    loose = 0;
+
+    for (i = 0; i < 200000; i++) {
+
+        for (j = 0; j < 3; j++) {
+            r[j] = any();
+        }
+
+        odd += (sign(cmp(&r[0], &r[1])) != -sign(cmp(&r[1], &r[0])));
+        loose += (cmp(&r[0], &r[1]) >= 0 && cmp(&r[1], &r[2]) >= 0
+                  && cmp(&r[0], &r[2]) < 0);
+    }
+
+    is_int(odd, 0, "two records stand to each other the same from both sides");
+    is_int(loose, 0, "who beats who beats a third beats that, too");
+
+    odd = 0;
+
+    for (i = 0; i < 20000; i++) {
+
+        for (j = 0; j < 8; j++) {
+            r[j] = any();
+        }
+
+        /* each host hears them in an order of its own */
+
+        for (k = 0; k < 4; k++) {
+            end[k] = r[rand() % 8];
+
+            for (j = 0; j < 16; j++) {
+                record_t  *heard = &r[(j < 8) ? (size_t) rand() % 8 : j - 8];
+
+                if (cmp(heard, &end[k]) > 0) {
+                    end[k] = *heard;
+                }
+            }
+        }
+
+        for (k = 1; k < 4; k++) {
+            odd += (cmp(&end[0], &end[k]) != 0);
+        }
+    }
+
+    is_int(odd, 0, "hosts that heard the same end alike");
+}
+
+
+static void
+test_until(void)
+{
+    uint64_t    until;
+    record_t    r;
+    ngx_uint_t  own;
+
+    r = plain();
+    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    ok(own && until == 1103, "a plain hold gets a jitter of the host's own");
+
+    until = ngx_http_graph_policy_merge_until(&r, 4294967295u, &own);
+    ok(until >= 1100 && until <= 1110, "of a tenth at most");
+
+    r.until = 1400;
+    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    ok(!own && until == 1400, "what was prolonged is taken as it is");
+
+    r.until = 1050;
+    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    ok(!own && until == 1050, "likewise what is due at once");
+
+    r.until = NGX_HTTP_GRAPH_POLICY_NEVER;
+    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    ok(!own && until == NGX_HTTP_GRAPH_POLICY_NEVER, "likewise a frozen one");
+}
+
+
+static void
+test_links(void)
+{
+    record_t  a, b;
+
+    a = plain();
+    b = plain();
+    a.confirmed = 5;
+    b.confirmed = 6;
+    ok(ngx_http_graph_policy_merge_compare_links(&b, &a) > 0,
+       "the link that was confirmed later stands");
+    a.confirmed = 6;
+    a.account.len = b.account.len = 1;
+    a.account.data[0] = '1';
+    b.account.data[0] = '2';
+    ok(ngx_http_graph_policy_merge_compare_links(&b, &a) > 0
+       && ngx_http_graph_policy_merge_compare_links(&a, &b) < 0,
+       "of one millisecond one of them does");
+}
+
+
+static void
+test_digest(void)
+{
+    uint64_t  a, b;
+
+    a = ngx_http_graph_policy_merge_digest(1, 2, 3);
+    b = ngx_http_graph_policy_merge_digest(4, 5, 6);
+
+    ok(a != b && a != 0, "states have digests");
+    ok(ngx_http_graph_policy_merge_digest(1, 2, 4) != a, "of their change");
+    ok(ngx_http_graph_policy_merge_digest(1, 3, 3) != a, "of their reason");
+    ok(ngx_http_graph_policy_merge_digest(2, 2, 3) != a, "of their key");
+}
+
+
+static void
+test_clock(void)
+{
+    record_t                              r;
+    ngx_http_graph_policy_engine_clock_t  clock, best;
+
+    memset(&clock, 0, sizeof(clock));
+    memset(&best, 0, sizeof(best));
+
+    ngx_http_graph_policy_engine_clock_measure(&best, 1000, 1040, 301020);
+    ngx_http_graph_policy_engine_clock_measure(&best, 2000, 2002, 302001);
+    ngx_http_graph_policy_engine_clock_measure(&best, 3000, 3030, 303030);
+    ngx_http_graph_policy_engine_clock_measure(&best, 4000, 3990, 1);
+    is_int(best.offset, 300000, "the shortest way there and back is believed");
+
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 300000, "and taken over");
+
+    best.offset = 300002;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 300000, "it isn't moved by what may be an error");
+
+    best.offset = 299000;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 299000, "but by more");
+
+    memset(&clock, 0, sizeof(clock));
+    best.offset = 1;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 0, "a clock that may be right is taken for it");
+
+    memset(&best, 0, sizeof(best));
+    clock.offset = 5;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 5, "what wasn't measured changes nothing");
+
+    clock.offset = -5000;
+    is_int(ngx_http_graph_policy_engine_clock_to(&clock, 9000), 4000, "to");
+    is_int(ngx_http_graph_policy_engine_clock_from(&clock, 4000), 9000,
+           "and back");
+    is_int(ngx_http_graph_policy_engine_clock_to(&clock, 10), 0,
+           "no time is before all times");
+
+    r = plain();
+    r.until = NGX_HTTP_GRAPH_POLICY_NEVER;
+    r.changed = 9000;
+    r.since = 8000;
+    ngx_http_graph_policy_engine_clock_record(&clock, &r, 1);
+    ok(r.changed == 4000 && r.since == 3000
+       && r.until == NGX_HTTP_GRAPH_POLICY_NEVER,
+       "a record's times are told in the engine's clock, but for no end");
+    ngx_http_graph_policy_engine_clock_record(&clock, &r, 0);
+    ok(r.changed == 9000 && r.since == 8000, "and taken back");
+}
+
+
+int
+main(void)
+{
+    srand(1);
+
+    test_precedence();
+    test_order();
+    test_until();
+    test_links();
+    test_digest();
+    test_clock();
+
+    return tap_done();
+}
