@@ -94,13 +94,12 @@ void
 ngx_http_graph_policy_sync_compare(ngx_http_graph_policy_sync_run_t *run,
     uint64_t node, ngx_http_graph_policy_heartbeat_t *told)
 {
-    ngx_uint_t                           i;
-    ngx_http_graph_policy_sync_round_t  *round, *oldest;
+    ngx_http_graph_policy_sync_round_t  *round, *last, *oldest;
 
-    oldest = &run->rounds[0];
+    oldest = run->rounds;
+    last = run->rounds + NGX_HTTP_GRAPH_POLICY_NODES;
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
-        round = &run->rounds[i];
+    for (round = run->rounds; round < last; round++) {
 
         if (round->node == node) {
             break;
@@ -111,7 +110,7 @@ ngx_http_graph_policy_sync_compare(ngx_http_graph_policy_sync_run_t *run,
         }
     }
 
-    if (i == NGX_HTTP_GRAPH_POLICY_NODES) {
+    if (round == last) {
         round = oldest;
         round->node = node;
         round->differs = 0;

@@ -160,8 +160,7 @@ ngx_http_graph_policy_sync_hear_node(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_entry_t *entry)
 {
     uint64_t                        now;
-    ngx_uint_t                      i;
-    ngx_http_graph_policy_node_t   *node, *oldest;
+    ngx_http_graph_policy_node_t   *node, *last, *oldest;
     ngx_http_graph_policy_fleet_t  *fleet;
 
     fleet = ngx_http_graph_policy_zone_fleet(run->zone);
@@ -169,10 +168,10 @@ ngx_http_graph_policy_sync_hear_node(ngx_http_graph_policy_sync_run_t *run,
     now = ngx_http_graph_policy_sync_now(run);
     fleet->lag = (now > entry->sent) ? now - entry->sent : 0;
 
-    oldest = &fleet->nodes[0];
+    oldest = fleet->nodes;
+    last = fleet->nodes + NGX_HTTP_GRAPH_POLICY_NODES;
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
-        node = &fleet->nodes[i];
+    for (node = fleet->nodes; node < last; node++) {
 
         if (node->id == entry->node) {
             break;
@@ -183,7 +182,7 @@ ngx_http_graph_policy_sync_hear_node(ngx_http_graph_policy_sync_run_t *run,
         }
     }
 
-    if (i == NGX_HTTP_GRAPH_POLICY_NODES) {
+    if (node == last) {
         node = oldest;
         node->id = entry->node;
         node->seq = entry->seq;
