@@ -9,7 +9,7 @@
 
 
 /* semantic, as at the top of CHANGES.md */
-#define NGX_HTTP_GRAPH_POLICY_VERSION  "0.2.0"
+#define NGX_HTTP_GRAPH_POLICY_VERSION  "0.3.0"
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_VERSION_H_INCLUDED_ */
