@@ -165,9 +165,11 @@ for (@lies) {
     is($done->{bad}, 0, "$name: no send is the worse for it");
     cmp_ok($done->{max}, '<', 0.2 * slow(), sprintf '%s: none is slow (%.0f ms)',
         $name, 1000 * $done->{max});
+
+    # a sanitizer keeps what was freed
     cmp_ok($largest - $before, '<', 6000 * slow(),
         sprintf '%s: the worker grows by little (%d kB)', $name,
-        $largest - $before);
+        $largest - $before) if ($ENV{KIND} // '') ne 'asan';
 }
 
 is(($fleet->node(0)->workers)[0], $worker, 'no worker has died');

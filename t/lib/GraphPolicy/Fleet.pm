@@ -265,13 +265,14 @@ sub blocks {
     return ($answer->{headers}{'x-graph-policy'} // '') eq 'blocked';
 }
 
-# as soon as node i answers by itself; the answer
+# as soon as node i answers by itself; the answer.  Before that Graph answers
+# with an error that teaches the node nothing.
 sub blocked {
     my ($self, $i, $path, %of) = @_;
 
     my $answer;
     GraphPolicy::wait_until(sub {
-        $answer = $self->send($i, $path, '400 131042', %of);
+        $answer = $self->send($i, $path, '400 132000', %of);
         return ($answer->{headers}{'x-graph-policy'} // '') eq 'blocked';
     }, $of{seconds} // 5);
     return $answer;
