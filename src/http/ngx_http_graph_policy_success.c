@@ -84,7 +84,14 @@ ngx_http_graph_policy_prove(ngx_http_request_t *r,
             return;
         }
 
-        if (b->last_buf || b->last_in_chain) {
+        /*
+         * A client that was told the length has all of the answer before the
+         * last buffer comes, and may send again at once.
+         */
+
+        if (b->last_buf || b->last_in_chain
+            || (off_t) ctx->size == r->upstream->headers_in.content_length_n)
+        {
             ngx_http_graph_policy_read_proof(r, ctx, glcf);
             return;
         }
