@@ -45,7 +45,13 @@ my ($cut, $killed, $reloads, $begun) = (0, 0, 0, 0);
 my @wrong;
 my $end = time + $seconds;
 
-for (my $round = 1; time < $end; $round++) {
+# a slow machine gets more time to see each kind of answer
+my $last = $end + 40;
+
+for (my $round = 1;
+     time < $end || (time < $last && grep { $_ == 0 } values %seen);
+     $round++)
+{
     my @calls;
 
     for (1 .. 12) {
