@@ -306,9 +306,8 @@ ngx_http_graph_policy_evict_bound_page(ngx_http_graph_policy_zone_t *zone,
     for ( /* void */ ; p < last; p += NGX_HTTP_GRAPH_POLICY_SLOT) {
         mate = (ngx_http_graph_policy_state_t *) p;
 
-        if (ngx_http_graph_policy_state_find(zone->sh, mate->node.key,
-                                             mate->reason)
-            == mate
+        if (ngx_http_graph_policy_index_has(&zone->sh->index,
+                                    NGX_HTTP_GRAPH_POLICY_INDEXED_STATE, mate)
             && ngx_http_graph_policy_breaker_rank(mate->order_in,
                                                   mate->breaker.until, now)
                == NGX_HTTP_GRAPH_POLICY_LEAVES_BOUND)
@@ -350,13 +349,13 @@ ngx_http_graph_policy_evict_conversations(ngx_http_graph_policy_zone_t *zone,
 
         /*
          * A free slot has the bytes of an earlier conversation, so it is
-         * checked that this one is in the tree.
+         * checked that this one is in the index.
          */
 
         mate = (ngx_http_graph_policy_conversation_t *) p;
 
-        if (ngx_http_graph_policy_conversation_find(zone->sh, mate->node.key)
-            == mate)
+        if (ngx_http_graph_policy_index_has(&zone->sh->index,
+                             NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION, mate))
         {
             changes->evicted++;
             ngx_http_graph_policy_conversation_remove(zone, mate);
@@ -454,9 +453,8 @@ ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
 
         mate = (ngx_http_graph_policy_state_t *) p;
 
-        if (ngx_http_graph_policy_state_find(zone->sh, mate->node.key,
-                                             mate->reason)
-            == mate)
+        if (ngx_http_graph_policy_index_has(&zone->sh->index,
+                                   NGX_HTTP_GRAPH_POLICY_INDEXED_STATE, mate))
         {
             ngx_http_graph_policy_evict_state(zone, mate, now, changes);
         }
@@ -471,22 +469,17 @@ ngx_http_graph_policy_evict_page(ngx_http_graph_policy_zone_t *zone,
 static ngx_uint_t
 ngx_http_graph_policy_evict_link(ngx_http_graph_policy_zone_t *zone, u_char *p)
 {
-    ngx_rbtree_node_t  *node;
-
-    node = (ngx_rbtree_node_t *) p;
-
-    for (node = ngx_http_graph_policy_tree_find(&zone->sh->links, node->key);
-         node != NULL && node->key == ((ngx_rbtree_node_t *) p)->key;
-         node = ngx_rbtree_next(&zone->sh->links.tree, node))
+    if (!ngx_http_graph_policy_index_has(&zone->sh->index,
+                                         NGX_HTTP_GRAPH_POLICY_INDEXED_LINK,
+                                         p))
     {
-        if (node == (ngx_rbtree_node_t *) p) {
-            ngx_http_graph_policy_link_remove(zone,
-                                         (ngx_http_graph_policy_link_t *) p);
-            return 1;
-        }
+        return 0;
     }
 
-    return 0;
+    ngx_http_graph_policy_link_remove(zone,
+                                      (ngx_http_graph_policy_link_t *) p);
+
+    return 1;
 }
 
 

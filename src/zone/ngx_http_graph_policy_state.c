@@ -25,10 +25,6 @@
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
-static void ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
-
-
 const uint8_t  ngx_http_graph_policy_key_scopes[] = {
     NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL,
     NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
@@ -101,7 +97,8 @@ ngx_http_graph_policy_state_first(ngx_http_graph_policy_shctx_t *sh,
     uint64_t hash)
 {
     return (ngx_http_graph_policy_state_t *)
-               ngx_http_graph_policy_tree_find(&sh->states, hash);
+               ngx_http_graph_policy_index_find(&sh->index,
+                                   NGX_HTTP_GRAPH_POLICY_INDEXED_STATE, hash);
 }
 
 
@@ -111,15 +108,8 @@ ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_state_next(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state)
 {
-    ngx_rbtree_node_t  *node;
-
-    node = ngx_rbtree_next(&sh->states.tree, &state->node);
-
-    if (node == NULL || node->key != state->node.key) {
-        return NULL;
-    }
-
-    return (ngx_http_graph_policy_state_t *) node;
+    return (ngx_http_graph_policy_state_t *)
+               ngx_http_graph_policy_index_same(&sh->index, &state->node);
 }
 
 
@@ -163,6 +153,7 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     ngx_memzero(state, head);
 
     state->node.key = place->hash;
+    state->node.rank = (uint8_t) reason;
     state->credential = place->credential;
     state->bound = (place->credential != 0);
     state->kind = place->kind & 7;
@@ -176,8 +167,9 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
-    ngx_http_graph_policy_tree_insert(&zone->sh->states, &state->node,
-                                      ngx_http_graph_policy_state_insert);
+    ngx_http_graph_policy_index_insert(&zone->sh->index,
+                                       NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                                       &state->node);
 
     if (state->bound) {
         state->order_in = NGX_HTTP_GRAPH_POLICY_BOUND_IDLE;
@@ -331,7 +323,7 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
 
     ngx_rbtree_delete(&zone->sh->order[state->large][state->order_in].tree,
                       &state->order);
-    ngx_rbtree_delete(&zone->sh->states.tree, &state->node);
+    ngx_http_graph_policy_index_remove(&zone->sh->index, &state->node);
 
     ngx_http_graph_policy_mark_node(zone, state, NULL, 0);
 
@@ -418,34 +410,4 @@ ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
         ngx_http_graph_policy_state_view(sh, state, now, view);
         view->transition = transition;
     }
-}
-
-
-static void
-ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
-{
-    ngx_rbtree_node_t              **p;
-    ngx_http_graph_policy_state_t   *state, *other;
-
-    state = (ngx_http_graph_policy_state_t *) node;
-
-    for ( ;; ) {
-        other = (ngx_http_graph_policy_state_t *) temp;
-
-        if (node->key != temp->key) {
-            p = (node->key < temp->key) ? &temp->left : &temp->right;
-
-        } else {
-            p = (state->reason < other->reason) ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    ngx_http_graph_policy_tree_attach(p, temp, node, sentinel);
 }

@@ -32,7 +32,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   12
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   13
 
 /*
  * A zone that another version of the module has made must not be walked.  The
@@ -49,7 +49,7 @@
      + sizeof(ngx_http_graph_policy_fleet_t))
 
 /* a zone with fewer free pages has no history of the last hour */
-#define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
+#define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  47
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init_handler(
@@ -255,20 +255,28 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     uint64_t key[2])
 {
     u_char                         *ctx;
-    size_t                          len;
+    size_t                          len, head, size;
     ngx_uint_t                      i, j;
     ngx_http_graph_policy_shctx_t  *sh;
 
     /*
      * The header is the first allocation, so that formatting a pool again
-     * puts it where the other workers know it.
+     * puts it where the other workers know it.  In a small zone the index takes
+     * what is left of the header's pages.
      */
 
+    size = zone->shpool->end - (u_char *) zone->shpool;
+    head = ngx_align(sizeof(ngx_http_graph_policy_shctx_t),
+                     NGX_CPU_CACHE_LINE);
+
     sh = ngx_slab_calloc_locked(zone->shpool,
-                                sizeof(ngx_http_graph_policy_shctx_t));
+                                head + ngx_http_graph_policy_index_size(size));
     if (sh == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_http_graph_policy_index_init(&sh->index, (u_char *) zone->shpool, size,
+                                     (u_char *) sh + head);
 
     len = sizeof(" in graph_policy_zone \"\"") + zone->name.len;
 
@@ -305,10 +313,6 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
         return NGX_ERROR;
     }
 
-    ngx_http_graph_policy_tree_init(&sh->states);
-    ngx_http_graph_policy_tree_init(&sh->members);
-    ngx_http_graph_policy_tree_init(&sh->conversations);
-    ngx_http_graph_policy_tree_init(&sh->links);
     ngx_http_graph_policy_tree_init(&sh->link_members);
     ngx_http_graph_policy_tree_init(&sh->link_numbers);
     ngx_queue_init(&sh->link_queue);
