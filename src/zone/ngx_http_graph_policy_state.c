@@ -393,6 +393,24 @@ ngx_http_graph_policy_change(ngx_http_graph_policy_changes_t *changes)
 
 
 void
+ngx_http_graph_policy_view_note(ngx_http_graph_policy_view_t *view,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_view_t  *copy;
+
+    if (view->transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        return;
+    }
+
+    copy = ngx_http_graph_policy_change(changes);
+
+    if (copy != NULL) {
+        *copy = *view;
+    }
+}
+
+
+void
 ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_transition_e transition,

@@ -378,6 +378,9 @@ void ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
+/* Adds a copy of the view to the list, unless its transition is NOTHING. */
+void ngx_http_graph_policy_view_note(ngx_http_graph_policy_view_t *view,
+    ngx_http_graph_policy_changes_t *changes);
 /* Adds the state to the list with that transition, unless it is NOTHING. */
 void ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
