@@ -18,6 +18,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
@@ -76,6 +77,9 @@ ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
+
+    ngx_http_graph_policy_must_hold(zone->shpool);
+
     sh->editing = 1;
 
     ngx_rbtree_delete(&sh->conversation_order[conversation->limit.live].tree,

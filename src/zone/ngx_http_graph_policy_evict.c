@@ -24,6 +24,7 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
 
@@ -529,6 +530,8 @@ ngx_http_graph_policy_state_oldest(ngx_http_graph_policy_shctx_t *sh,
 {
     ngx_rbtree_node_t  *node;
 
+    ngx_http_graph_policy_must_hold(sh->index.base);
+
     node = ngx_http_graph_policy_tree_min(&sh->order[large][order]);
 
     return (node != NULL) ? ngx_http_graph_policy_order_state(node) : NULL;
@@ -540,6 +543,8 @@ ngx_http_graph_policy_conversation_oldest(ngx_http_graph_policy_shctx_t *sh,
     ngx_uint_t live)
 {
     ngx_rbtree_node_t  *node;
+
+    ngx_http_graph_policy_must_hold(sh->index.base);
 
     node = ngx_http_graph_policy_tree_min(&sh->conversation_order[live]);
 

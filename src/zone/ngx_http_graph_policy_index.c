@@ -20,6 +20,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_index.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_zone_list.h"
 
 
@@ -144,6 +145,8 @@ ngx_http_graph_policy_index_insert(ngx_http_graph_policy_index_t *index,
     uint32_t                          bucket, *word, ref;
     ngx_http_graph_policy_indexed_t  *before, *next;
 
+    ngx_http_graph_policy_must_hold(index->base);
+
     bucket = ngx_http_graph_policy_index_bucket(index, node->key);
     word = &index->buckets[bucket];
 
@@ -183,6 +186,8 @@ ngx_http_graph_policy_index_remove(ngx_http_graph_policy_index_t *index,
 {
     uint32_t                          bucket, word, filter;
     ngx_http_graph_policy_indexed_t  *each, *before, *next;
+
+    ngx_http_graph_policy_must_hold(index->base);
 
     bucket = ngx_http_graph_policy_index_bucket(index, node->key);
     word = index->buckets[bucket] & index->mask;
@@ -267,6 +272,8 @@ ngx_http_graph_policy_index_find(ngx_http_graph_policy_index_t *index,
     uint32_t                          word, bit;
     ngx_http_graph_policy_indexed_t  *node;
 
+    ngx_http_graph_policy_must_hold(index->base);
+
     word = index->buckets[ngx_http_graph_policy_index_bucket(index, key)];
     bit = ngx_http_graph_policy_index_bit(index, key);
 
@@ -294,6 +301,8 @@ ngx_http_graph_policy_index_same(ngx_http_graph_policy_index_t *index,
     ngx_http_graph_policy_indexed_t *node)
 {
     ngx_http_graph_policy_indexed_t  *next;
+
+    ngx_http_graph_policy_must_hold(index->base);
 
     next = ngx_http_graph_policy_index_at(index, node->next);
 
@@ -335,6 +344,8 @@ ngx_http_graph_policy_index_next(ngx_http_graph_policy_index_t *index,
 {
     uint32_t  bucket;
     uint64_t  lowest;
+
+    ngx_http_graph_policy_must_hold(index->base);
 
     bucket = cursor->begun
              ? ngx_http_graph_policy_index_bucket(index, cursor->hash) : 0;

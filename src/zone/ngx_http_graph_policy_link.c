@@ -15,6 +15,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_learn.h"
@@ -178,6 +179,8 @@ ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
 {
     ngx_rbtree_node_t             *node;
     ngx_http_graph_policy_link_t  *link;
+
+    ngx_http_graph_policy_must_hold(sh->index.base);
 
     node = ngx_http_graph_policy_tree_find(&sh->link_members, account);
 

@@ -18,6 +18,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
@@ -234,6 +235,9 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
+
+    ngx_http_graph_policy_must_hold(zone->shpool);
+
     armed = state->breaker.armed;
     bound = state->bound;
     conversation = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION);

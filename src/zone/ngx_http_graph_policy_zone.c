@@ -24,6 +24,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
@@ -65,6 +66,11 @@ static void ngx_http_graph_policy_zone_notify(
     ngx_http_graph_policy_share_t *share);
 static ngx_int_t ngx_http_graph_policy_zone_format(
     ngx_http_graph_policy_zone_t *zone, uint64_t key[2]);
+
+
+#if (NGX_HTTP_GRAPH_POLICY_CHECK_LOCKS)
+ngx_uint_t  ngx_http_graph_policy_locks;
+#endif
 
 
 ngx_int_t
@@ -363,6 +369,8 @@ ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
 {
     ngx_shmtx_lock(&zone->shpool->mutex);
 
+    ngx_http_graph_policy_locks_add(1);
+
     if (zone->sh->editing) {
         ngx_http_graph_policy_zone_recover(zone);
     }
@@ -415,6 +423,8 @@ void
 ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone)
 {
     zone->sh->editing = 0;
+
+    ngx_http_graph_policy_locks_add(-1);
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 
