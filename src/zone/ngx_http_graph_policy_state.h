@@ -339,6 +339,39 @@ ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_create(
     ngx_uint_t reason, size_t trace_len, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
+/*
+ * Make room by evicting nodes: a bound state of the usual size that is due or
+ * over, or all such of its page; the oldest conversation with all of its page;
+ * a state of the usual size or a link, for a link ("all" is 0) none that is
+ * worth more; a large state with all of its page.  Return NGX_OK, or
+ * NGX_DECLINED if there is none.
+ */
+ngx_int_t ngx_http_graph_policy_evict_bound(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_bound_page(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_conversations(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_like(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t all, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_large(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+void ngx_http_graph_policy_evict_state(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
+/*
+ * Returns the state of its size that leaves first, among the orders from
+ * "first" on; NULL if there is none.
+ */
+ngx_http_graph_policy_state_t *ngx_http_graph_policy_victim(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t first,
+    uint64_t now, ngx_http_graph_policy_rank_e *rank);
+
 /* Fills in a closed state of "size" bytes, and puts it in. */
 void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, size_t size,
