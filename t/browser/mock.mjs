@@ -47,6 +47,21 @@ export class Mock {
     states = [];                // each with its zone
     requests = [];
     status = 0;                 // not 0: the status of every answer
+    page = null;                // a page that is sent instead, with that status
+    posted = [];                // bodies
+    lookup = { free_form: true, template: true, reason: null, until: null };
+    explanation = { category: 'fatal', code: 131042, subcode: null,
+        reason: 'billing', scope: 'account', title: REASONS.billing[0],
+        action: REASONS.billing[1], matched: true, credential_bound: false,
+        sets_state: true, retry: false, outcome: 'unknown', wait: null,
+        trace: null };
+    rules = { rules: ['token-invalid', 'billing', 'phone-disconnected'].map(
+        reason => ({ codes: String(REASONS[reason][2]), subcode: null,
+            category: 'fatal', reason, scope: 'phone', credential_bound: false,
+            retry: false, outcome: 'unknown', wait: null, title: '' })),
+        reasons: Object.entries(REASONS).map(
+            ([reason, [title, action, code]]) =>
+                ({ reason, title, action, code })) };
 
     #server = createServer((request, answer) => this.#answer(request, answer));
 
@@ -72,7 +87,8 @@ export class Mock {
                 probes: {}, webhook_events: {}, evictions: 0, lost: 0,
                 parked: 0 },
             history: { minutes: 60, until: this.time(60), reasons: {},
-                blocked: none(), categories: { 'fatal': none(),
+                blocked: none(), retries: none(), over_budget: none(),
+                categories: { 'fatal': none(),
                     'temporary': none(), 'context-limited': none(),
                     'request': none(), 'unclassified': none() } },
             ...more };
@@ -113,9 +129,14 @@ export class Mock {
 
     #page(zone, query) {
         const limit = Number(query.get('limit') ?? 100);
+        const key = (query.get('key') ?? '').toLowerCase();
         const all = this.states.filter(s => s.zone === zone
             && s.scope === (query.get('scope') ?? s.scope)
-            && s.category === (query.get('category') ?? s.category));
+            && s.category === (query.get('category') ?? s.category)
+            && s.reason === (query.get('reason') ?? s.reason)
+            && ((s.key ?? '').toLowerCase().includes(key)
+                || (s.credential ?? '').includes(key)
+                || key.length >= 8 && s.id.startsWith(key)));
         const from = all.findIndex(s => s.id === query.get('after')) + 1;
         // never more than 20, so that a client has to follow
         const states = all.slice(from, from + Math.min(limit, 20));
@@ -123,6 +144,36 @@ export class Mock {
             ? states.at(-1).id : null;
 
         return { states: states.map(({ zone, ...state }) => state), next };
+    }
+
+    // what is posted is kept, for the tests to look at
+
+    async #posted(request, [zone, call], json, error) {
+        let text = '';
+
+        for await (const part of request) text += part;
+
+        const body = JSON.parse(text);
+
+        this.posted.push(body);
+        if (zone === undefined) return json(200, this.explanation);
+        if (call === 'lookup') return json(200, this.lookup);
+        if (!this.write) return error(405, 'write is off');
+
+        const held = body.probe === false ? null : this.time(3600);
+        const same = this.states.find(s => s.zone === zone
+            && s.scope === body.scope && s.reason === body.reason
+            && (s.key ?? s.credential) === body.key);
+
+        if (same) {
+            Object.assign(same, { until: held, source: 'api' });
+            return json(201, same);
+        }
+        json(201, this.state(zone, body.reason, { scope: body.scope,
+            key: body.scope === 'credential' ? null : body.key,
+            credential: body.scope === 'credential' ? body.key : null,
+            since: this.time(0), until: held, source: 'api', code: null,
+            blocked: 0 }));
     }
 
     #answer(request, answer) {
@@ -135,7 +186,7 @@ export class Mock {
                 'Date': new Date(this.now).toUTCString(),
                 'Cache-Control': 'no-store',
                 'X-Content-Type-Options': 'nosniff',
-                ...(type === 'text/html' && {
+                ...(zones === '' && {
                     'Content-Security-Policy': policy(body) }) });
             answer.end(body);
         };
@@ -149,9 +200,18 @@ export class Mock {
         if (base !== 'graph') return error(404, 'no such path');
         if (zones === '') return send(200, 'text/html', readFileSync(page,
             'utf8'));
+        if (this.page !== null) {
+            return send(this.status || 200, 'text/html', this.page);
+        }
         if (this.status) return error(this.status, 'denied by the mock');
-        if (zones !== 'zones') return error(404, 'no such path');
+        if (zones === 'rules') return json(200, this.rules);
+        if (zones !== 'zones' && zones !== 'explain') {
+            return error(404, 'no such path');
+        }
 
+        if (request.method === 'POST') {
+            return this.#posted(request, [zone, states], json, error);
+        }
         if (request.method === 'DELETE') {
             if (!this.write) return error(405, 'write is off');
             if (!this.states.some(found) && id) return error(404, 'no state');
@@ -162,6 +222,12 @@ export class Mock {
         if (zone === undefined) {
             return json(200, { zones: this.zones.map(z => this.#shown(z)),
                 write: this.write });
+        }
+        if (states === 'states' && id) {
+            const { zone, ...state } = this.states.find(found) ?? {};
+
+            return zone === undefined ? error(404, 'no state')
+                : json(200, state);
         }
         if (states === 'states') {
             return json(200, this.#page(zone, url.searchParams));

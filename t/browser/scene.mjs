@@ -48,6 +48,8 @@ export function scene(mock) {
             evictions: 0, lost: 0, parked: 2,
         },
         history: { minutes: 60, until: mock.time(30), reasons, blocked,
+            retries: minutes(i => 3 + bump(25, 4, 18)(i)),
+            over_budget: minutes(bump(25, 2, 6)),
             categories: {
                 'fatal': plus(reasons['billing'],
                     reasons['phone-disconnected']),
