@@ -13,12 +13,20 @@
 //                         has the same API at /look/ without write=on.  Without
 //                         it there is a mock, and more is tested
 //   GRAPH_POLICY_API_ZONE a zone of that API, "graph" by default
+//   ONLY                  tests to run, by the names of their functions
 
 import { Mock, REASONS, START } from './mock.mjs';
 import { scene } from './scene.mjs';
+import { test_alert, test_axe, test_elsewhere, test_keyboard, test_sizes }
+    from './eyes.mjs';
+import { test_by_hand, test_figures_more, test_find, test_halt, test_hosts,
+    test_open, test_questions, test_refusals, test_stall, test_undo }
+    from './hands.mjs';
 import { PHONE, REAL, TOKEN, RECIPIENT, ZONE, becomes, browser, call, cell,
-    content, focused, guarded, headline, look, ok, open, send, shown, tap,
+    content, focused, guarded, halt, headline, look, ok, open, send, shown, tap,
     width, world } from './harness.mjs';
+
+const { ONLY } = process.env;
 
 
 // -- what holds for a real API too
@@ -224,6 +232,7 @@ async function test_same(url) {
     const [its] = (await (await fetch(`${at}zones`)).json()).zones;
     const { states: mocked } = await (await fetch(
         `${at}zones/graph/states`)).json();
+    const its_rules = await (await fetch(`${at}rules`)).json();
     mock.close();
 
     const members = value => Object.keys(value).sort().join();
@@ -242,12 +251,20 @@ async function test_same(url) {
     same('scopes', its.states, zone.states);
     same('a state', mocked[0], states.find(({ scope }) => scope === 'phone'));
 
-    for (const { reason, title, action } of mocked) {
-        const real = states.find(state => state.reason === reason);
+    const rules = await call('GET', 'rules');
 
-        ok(real?.title === title && real?.action === action,
-            `the mock: the words of ${reason}`, real);
+    same('rules', its_rules, rules);
+    same('a rule', its_rules.rules[0], rules.rules[0]);
+    for (const { reason, title, action, code } of its_rules.reasons) {
+        const real = rules.reasons.find(r => r.reason === reason);
+
+        ok(real?.title === title && real?.action === action
+            && real?.code === code, `the mock: the words of ${reason}`, real);
     }
+    same('an answer of lookup', mock.lookup, await call('POST',
+        `zones/${ZONE}/lookup`, { phone: PHONE, to: RECIPIENT }));
+    same('an answer of explain', mock.explanation, await call('POST',
+        'explain', { error: { code: 131042 } }));
 }
 
 
@@ -278,7 +295,7 @@ async function test_states() {
         'the headline counts what is paused, a phone with two states once');
     await becomes(shown(page, 'No send was blocked in the last hour. Also 1'
         + ' phone cooling down.'), 1, 'cool-downs are told beside it');
-    await page.clock.pauseAt(START + 10000);
+    await halt(page);
 
     const texts = await page.locator('tbody tr:visible').allInnerTexts();
     const rows = texts.map(text => text.replace(/\s+/g, ' '));
@@ -534,19 +551,18 @@ async function pictures(dir) {
 }
 
 
+const tests = REAL ? [test_life, test_sends, test_by_hand, test_alert]
+    : [test_life, test_states, test_hostile, test_many, test_figures,
+       test_find, test_open, test_undo, test_halt, test_questions,
+       test_figures_more, test_refusals, test_hosts, test_stall,
+       test_axe, test_sizes, test_keyboard, test_elsewhere]
+        .filter(test => !ONLY || ONLY.split(' ').includes(test.name));
+
 try {
     if (process.argv[2] === '--pictures') {
         await pictures(process.argv[3]);
     } else {
-        await test_life();
-        if (REAL) {
-            await test_sends();
-        } else {
-            await test_states();
-            await test_hostile();
-            await test_many();
-            await test_figures();
-        }
+        for (const test of tests) await test();
         console.log(`1..${tap.tests}`);
     }
 } catch (error) {

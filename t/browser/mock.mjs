@@ -22,7 +22,10 @@ export const REASONS = {
         + ' register it again.', 133010],
     'rate-limit': ['A rate limit of Meta is reached',
         'Let some time pass before sending again. If this recurs, send more'
-        + ' slowly or ask Meta for a higher limit.', 130429],
+        + ' slowly or ask Meta for a higher limit.', 4],
+    'undeliverable': ['Meta cannot deliver to this recipient',
+        'There is nothing to repair on this side: the recipient may lack'
+        + ' WhatsApp, run an old app or owe consent to new terms.', 131026],
     'window-expired': ['The customer last wrote more than 24 hours ago',
         'Send an approved template in place of free text, or wait until the'
         + ' customer writes again.', 131047],
@@ -46,6 +49,9 @@ export class Mock {
     zones = [];
     states = [];                // each with its zone
     requests = [];
+    asked = [];                 // queries
+    most = 20;                  // states a page, so that a client has to follow
+    refuse = false;             // nothing can be cleared
     status = 0;                 // not 0: the status of every answer
     page = null;                // a page that is sent instead, with that status
     posted = [];                // bodies
@@ -61,7 +67,9 @@ export class Mock {
             retry: false, outcome: 'unknown', wait: null, title: '' })),
         reasons: Object.entries(REASONS).map(
             ([reason, [title, action, code]]) =>
-                ({ reason, title, action, code })) };
+                ({ reason, title, action,
+                   // the first of its codes isn't the most frequent one
+                   code: reason === 'token-invalid' ? 0 : code })) };
 
     #server = createServer((request, answer) => this.#answer(request, answer));
 
@@ -138,8 +146,7 @@ export class Mock {
                 || (s.credential ?? '').includes(key)
                 || key.length >= 8 && s.id.startsWith(key)));
         const from = all.findIndex(s => s.id === query.get('after')) + 1;
-        // never more than 20, so that a client has to follow
-        const states = all.slice(from, from + Math.min(limit, 20));
+        const states = all.slice(from, from + Math.min(limit, this.most));
         const next = from + states.length < all.length
             ? states.at(-1).id : null;
 
@@ -196,6 +203,7 @@ export class Mock {
         });
 
         this.requests.push(`${request.method} ${url.pathname}`);
+        this.asked.push(url.search);
 
         if (base !== 'graph') return error(404, 'no such path');
         if (zones === '') return send(200, 'text/html', readFileSync(page,
@@ -213,7 +221,7 @@ export class Mock {
             return this.#posted(request, [zone, states], json, error);
         }
         if (request.method === 'DELETE') {
-            if (!this.write) return error(405, 'write is off');
+            if (!this.write || this.refuse) return error(405, 'write is off');
             if (!this.states.some(found) && id) return error(404, 'no state');
             this.states = this.states.filter(s => !found(s));
             answer.writeHead(204).end();

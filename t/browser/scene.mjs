@@ -71,7 +71,7 @@ export function scene(mock) {
     mock.state('graph', 'phone-disconnected', { key: '109361185504724',
         code: null, since: mock.time(-6 * 60 - 5), until: null, blocked: 25,
         source: 'api' });
-    mock.state('graph', 'rate-limit', { key: '110884218457213',
+    mock.state('graph', 'rate-limit', { key: '110884218457213', code: 130429,
         category: 'temporary', since: mock.time(-4), until: mock.time(9),
         blocked: 8 });
 
