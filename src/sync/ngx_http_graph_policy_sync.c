@@ -128,7 +128,9 @@ ngx_http_graph_policy_sync_start(ngx_cycle_t *cycle,
     run->step.cancelable = 1;
 
     ngx_http_graph_policy_sync_conn_init(&run->writer, run,
-                                         &ngx_http_graph_policy_sync_writing);
+                                         (sync->master.len != 0)
+                                         ? &ngx_http_graph_policy_sync_finding
+                                         : &ngx_http_graph_policy_sync_writing);
     ngx_http_graph_policy_sync_conn_init(&run->reader, run,
                                          &ngx_http_graph_policy_sync_reading);
 
