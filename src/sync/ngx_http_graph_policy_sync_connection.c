@@ -49,7 +49,6 @@ static void ngx_http_graph_policy_sync_conn_await(
     ngx_http_graph_policy_sync_conn_t *conn);
 
 
-
 void
 ngx_http_graph_policy_sync_conn_init(ngx_http_graph_policy_sync_conn_t *conn,
     ngx_http_graph_policy_sync_run_t *run,
@@ -448,11 +447,19 @@ ngx_http_graph_policy_sync_conn_take(ngx_http_graph_policy_sync_conn_t *conn,
     u_char *data, size_t len)
 {
     ngx_int_t          rc;
+    ngx_uint_t         asked;
     ngx_connection_t  *c;
 
     c = conn->peer.connection;
 
     rc = ngx_http_graph_policy_resp_feed(conn->resp, data, len);
+
+    /*
+     * What is asked on account of an answer can't have been answered before:
+     * an engine that does would keep the worker asking without an end.
+     */
+
+    asked = conn->nasked;
 
     while (rc == NGX_OK) {
 
@@ -462,7 +469,7 @@ ngx_http_graph_policy_sync_conn_take(ngx_http_graph_policy_sync_conn_t *conn,
             break;
         }
 
-        if (conn->nasked == 0) {
+        if (asked-- == 0) {
             rc = NGX_ERROR;
             break;
         }

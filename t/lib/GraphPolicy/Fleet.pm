@@ -25,6 +25,13 @@ sub start {
 
     my $self = bless { set => { save => '""', %set } }, $class;
 
+    return $self->start_here;
+}
+
+# a directory and a port, and it runs
+sub start_here {
+    my ($self) = @_;
+
     $self->{temp} = File::Temp->newdir('graph_redis.XXXXXX', TMPDIR => 1);
     $self->{dir}  = "$self->{temp}";
     $self->{port} = delete $self->{set}{port} // GraphPolicy::free_ports(1);
@@ -52,7 +59,8 @@ sub run {
 
         # a setting may have several words
         GraphPolicy::spew("$self->{dir}/redis.conf",
-            join '', map { "$_ $set{$_}\n" } sort keys %set);
+            join '', (map { "$_ $set{$_}\n" } sort keys %set),
+            map { "$_\n" } @{ $self->{lines} || [] });
         my @command = ($binary, "$self->{dir}/redis.conf",
             $self->{sentinel} ? '--sentinel' : ());
         exec @command or POSIX::_exit(127);
@@ -153,6 +161,7 @@ use strict;
 use warnings;
 
 use JSON::PP ();
+use Test::More ();
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy ();
@@ -346,31 +355,41 @@ sub agree {
     }, $seconds // 5) ? $known : undef;
 }
 
-# sends that are accepted, all the time, by every node, until done(); what
-# was bad about them, and how long the slowest took
+# Sends that are accepted, all the time, by every node, until loaded(); beside
+# them as many to an nginx that shares nothing ("control"), as a machine that
+# has much to do makes all of them wait.
 sub load {
     my ($self) = @_;
 
+    my $control = $self->{control} //= GraphPolicy::Nginx->start(
+        graph => $self->{graph}, workers => $self->{workers} // 1,
+        http => $self->conf(no_sync => 1, http => '', zone => 'zone=z:8m'));
+
+    my $parent = $$;
     my $pid = open my $pipe, '-|';
     die "fork: $!" if !defined $pid;
 
     if (!$pid) {
         my $stop = 0;
         $SIG{TERM} = sub { $stop = 1 };
-        my ($n, $bad, $max) = (0, 0, 0);
+        my ($n, $bad, @max) = (0, 0, 0, 0);
 
-        while (!$stop) {
-            for my $i ($self->nodes) {
-                my $answer = $self->send($i, '/999/messages', '200',
-                    token => 'load');
-                $n++;
-                $bad++ if $answer->{status} != 200;
-                $max = $answer->{time} if ($answer->{time} // 0) > $max;
+        while (!$stop && getppid == $parent) {
+            for my $nginx (@{ $self->{node} }, $control) {
+                my $answer = $nginx->request(path => '/999/messages',
+                    token => 'load', body => '{"to":"15550001111"}',
+                    mock => '200');
+                my $is = $nginx == $control;
+
+                $n++ if !$is;
+                $bad++ if !$is && $answer->{status} != 200;
+                $max[$is] = $answer->{time}
+                    if ($answer->{time} // 0) > $max[$is];
             }
             sleep 0.002;
         }
 
-        print "$n $bad $max\n";
+        print "$n $bad @max\n";
         close STDOUT;
         POSIX::_exit(0);
     }
@@ -378,6 +397,8 @@ sub load {
     return { pid => $pid, pipe => $pipe };
 }
 
+# of sends: how many (n), how many of them bad, how long the slowest took, and
+# the slowest of those beside them
 sub loaded {
     my ($self, $load) = @_;
 
@@ -385,8 +406,23 @@ sub loaded {
     my $line = readline $load->{pipe};
     close $load->{pipe};
 
-    my ($n, $bad, $max) = split ' ', $line // '';
-    return { n => $n, bad => $bad, max => $max };
+    my ($n, $bad, $max, $control) = split ' ', $line // '';
+    return { n => $n, bad => $bad, max => $max, control => $control };
+}
+
+# no send was bad, and none took more than 100 ms, or twice what they take here
+# without a fleet
+sub unharmed {
+    my ($self, $load, $name) = @_;
+
+    my $done = $self->loaded($load);
+    my $most = 0.1 * GraphPolicy::slow();
+    $most = 2 * $done->{control} if $most < 2 * $done->{control};
+
+    Test::More::is($done->{bad}, 0, "$name: of $done->{n} sends none was bad");
+    Test::More::cmp_ok($done->{max}, '<=', $most, sprintf
+        '%s: none was slow (%.0f ms; without a fleet %.0f ms)', $name,
+        1000 * $done->{max}, 1000 * $done->{control});
 }
 
 sub complaints {
