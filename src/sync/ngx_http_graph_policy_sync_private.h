@@ -155,6 +155,7 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_event_t                          step;      /* for scans and walks */
     ngx_connection_t                    *wake;
     ngx_uint_t                           server;
+    ngx_atomic_uint_t                    start;     /* its number */
     unsigned                             owner:1;
     unsigned                             leaving:1;
 

@@ -116,10 +116,10 @@ typedef struct {
 
 typedef struct {
 
-    /* the process that talks, since when it was last seen; who waits for it */
+    /* the process that talks, when it was last seen; how many have started */
     ngx_atomic_t                     owner;
     ngx_atomic_t                     seen;
-    ngx_atomic_t                     heir;
+    ngx_atomic_t                     starts;
 
     /* for metrics and the API; times are of ngx_current_msec, 0: never */
     ngx_atomic_t                     connected;
