@@ -20,8 +20,11 @@ use Time::HiRes qw(time sleep);
 sub liar {
     my ($port, $command, $lie) = @_;
 
-    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        LocalPort => $port, Listen => 64, ReuseAddr => 1) or die "listen: $!";
+    # a process of the one before may hold the port yet
+    my $listen = wait_until(sub {
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
+            Listen => 64, ReuseAddr => 1);
+    }) or die "listen: $!";
     my $parent = $$;
     my $pid = fork // die "fork: $!";
 
