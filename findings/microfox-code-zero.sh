@@ -4,14 +4,14 @@
 #
 # One would expect error.code to be that of Graph's error, and nothing where
 # Graph gave none. A page of HTML, or an empty answer, as an edge or any proxy
-# gives in an outage, makes a code 0, which is one of Graph's own: AuthException,
-# the token is no longer valid. When Graph really says 0, the code is the HTTP
-# status, 401. So an application that renews its token at codes 0 and 190 does so
-# at each 502, and not when it should; it has to read error.originalError, whose
-# "error" is Graph's.
+# gives in an outage, makes a code 0, which is one of Graph's own:
+# AuthException, the token is no longer valid. When Graph really says 0, the
+# code is the HTTP status, 401. So an application that renews its token at codes
+# 0 and 190 does so at each 502, and not when it should; it has to read
+# error.originalError, whose "error" is Graph's.
 #
-# Prints the codes for two answers of Graph's, a page and nothing; exits 1 if one
-# differs. Needs node 20 and npm.
+# Prints the codes for two answers of Graph's, a page and nothing; exits 1 if
+# one differs. Needs node 20 and npm.
 
 set -euo pipefail
 
@@ -40,8 +40,8 @@ const server = createServer((request, response) => {
 
 await new Promise(done => server.listen(0, '127.0.0.1', done));
 
-const client = new WhatsAppBusinessSDK({ accessToken: 'T', phoneNumberId: '1555',
-    businessAccountId: '9', version: 'v25.0',
+const client = new WhatsAppBusinessSDK({ accessToken: 'T',
+    phoneNumberId: '1555', businessAccountId: '9', version: 'v25.0',
     baseUrl: `http://127.0.0.1:${server.address().port}/v25.0` });
 
 async function code(...given) {
