@@ -48,7 +48,7 @@ export CC NGINX_BINARY NGX_SRC
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
-.PHONY: help build compile_commands check-warnings test test-unit \
+.PHONY: help build compile_commands check-warnings test test-unit pictures \
 	test-clients test-asan test-valgrind test-matrix install uninstall run \
 	bench fuzz clean
 
@@ -90,6 +90,10 @@ test: build ## run every test, or those of T=t/some.t
 test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
 	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
+
+pictures: ## take the pictures of the documentation anew
+	@$(TOOLS)/need browser
+	@node $(TOP)/t/browser/dashboard.mjs --pictures $(TOP)/docs/images
 
 test-clients: build ## drive published npm clients through the proxy
 	@$(TOOLS)/need test clients
