@@ -50,7 +50,7 @@ export CC NGINX_BINARY NGX_SRC DEB_REVISION
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
-.PHONY: help build compile_commands check-warnings test test-unit \
+.PHONY: help build compile_commands check-warnings test test-unit pictures \
 	test-clients test-asan test-valgrind test-matrix test-deb install \
 	uninstall run deb dist bench fuzz clean
 
@@ -92,6 +92,10 @@ test: build ## run every test, or those of T=t/some.t
 test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
 	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
+
+pictures: ## take the pictures of the documentation anew
+	@$(TOOLS)/need browser
+	@node $(TOP)/t/browser/dashboard.mjs --pictures $(TOP)/docs/images
 
 test-clients: build ## drive published npm clients through the proxy
 	@$(TOOLS)/need test clients
