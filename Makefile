@@ -15,6 +15,8 @@ NGINX_BINARY ?= nginx
 NGX_SRC ?= /usr/share/nginx/src
 # test files to run, all by default: make test T=t/gate.t
 T ?=
+# the engine that hosts of a fleet share states through, in tests
+REDIS_SERVER ?= redis-server
 # test files at a time
 JOBS ?= 1
 # the revision of the package that "make deb" builds
@@ -46,7 +48,7 @@ MODULE := $(OUT)/$(NAME).so
 NGX_INC := $(patsubst %,-I$(OUT).tree/src/%,core event event/modules \
 	event/quic os/unix) -I$(OUT)
 
-export CC NGINX_BINARY NGX_SRC DEB_REVISION
+export CC NGINX_BINARY NGX_SRC REDIS_SERVER DEB_REVISION
 
 # without a browser the test of the dashboard is skipped, and nothing else
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
@@ -67,7 +69,7 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, SUITES, DEB_REVISION, TREES'
+	    'FUZZ_SECONDS, SUITES, REDIS_SERVER, DEB_REVISION, TREES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
