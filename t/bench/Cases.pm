@@ -129,7 +129,7 @@ sub errors {
           request => request('gzip'), expect => [403, 'passed'] },
 
         { title => 'error of a new phone, which sets a state', limit => 1.55,
-          cpu => 1.40,
+          cpu => 1.40, later => 'cpu',
           request => sub {
               my $phone = 410_000_000_000_000 + $_[0];
               return request('phone') =~ s/$phones{phone}/$phone/r;
