@@ -105,6 +105,7 @@ test-asan: ## the tests under AddressSanitizer and UBSan
 test-valgrind: ## the tests under valgrind
 test-asan test-valgrind: test-%:
 	@$(TOOLS)/need build test source $(filter valgrind,$*)
+	@$(NEED_BROWSER)
 	@KIND=$* OUT=$(BUILD)/$* $(TOOLS)/build-whole
 	@KIND=$* OUT=$(BUILD)/$* MODULE=$(BUILD)/$*/$(NAME).so \
 	    NGINX_BINARY=$(BUILD)/$*/nginx $(TOOLS)/suite $(T)

@@ -199,8 +199,7 @@ sub pod {
         # more than these not everybody may give
         . ' --ulimit=nofile=8192:8192 --ulimit=nproc=4096:4096'
         . ' --read-only --cap-drop=all --security-opt=no-new-privileges'
-        . ' --user 33:33 --tmpfs /run/graph-policy:mode=1777'
-        . ' --tmpfs /tmp:mode=1777'
+        . ' --user 33:33 --tmpfs /tmp:mode=1777'
         . " -v $dir/states:/var/lib/nginx/graph_policy"
         . " -v $dir/secrets:/run/secrets/graph-policy:ro"
         . " -v $dir/graph.template:/etc/nginx/templates/90-far.conf.template:ro"
@@ -225,7 +224,7 @@ sub logs {
 sub slurp_in {
     my ($pod, $name) = @_;
 
-    return run("$podman exec $pod cat /run/graph-policy/conf.d/$name") == 0
+    return run("$podman exec $pod cat /tmp/graph-policy/conf.d/$name") == 0
         ? $said : '';
 }
 
