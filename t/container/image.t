@@ -42,9 +42,12 @@ chown $user, $user, "$dir/states" or die "chown: $!";
 chmod 0700, "$dir/states" or die "chmod: $!";
 spew("$dir/secrets/webhook.secrets", 's3cretOfTheApp' . "\n");
 spew("$dir/secrets/fleet.key", 'k' x 64 . "\n");
-chmod 0644, glob "$dir/secrets/*" or die "chmod: $!";
+chown $user, $user, glob "$dir/secrets/*" or die "chown: $!";
+chmod 0400, glob "$dir/secrets/*" or die "chmod: $!";
 
 spew("$dir/graph.template", <<'END');
+# longer than the test takes
+graph_policy_hold 1h;
 server {
     listen 127.0.0.1:8091;
     access_log off;
@@ -150,6 +153,8 @@ $pod = pod('three', GRAPH_POLICY_DRY_RUN => 'on',
     GRAPH_POLICY_SYNC_SERVER => '127.0.0.1:6379',
     GRAPH_POLICY_WEBHOOK_APPLICATION => '127.0.0.1:8091');
 ok(is_healthy($pod, 9081), 'with other settings') or diag logs($pod);
+unlike(logs($pod), qr/can be read or written by everybody/,
+    'the key is for the container alone');
 is(run("$podman healthcheck run $pod"), 0, 'it is healthy');
 like(send_message($pod), qr/^X-Far-Side: 1\r$/m, 'a dry run blocks nothing');
 run("$podman exec $pod curl -sS http://127.0.0.1:9081/graph/zones/graph");
