@@ -15,6 +15,8 @@ NGINX_BINARY ?= nginx
 NGX_SRC ?= /usr/share/nginx/src
 # test files to run, all by default: make test T=t/gate.t
 T ?=
+# the engine that hosts of a fleet share states through, in tests
+REDIS_SERVER ?= redis-server
 # test files at a time
 JOBS ?= 1
 # the revision of the package that "make deb" builds
@@ -46,13 +48,13 @@ MODULE := $(OUT)/$(NAME).so
 NGX_INC := $(patsubst %,-I$(OUT).tree/src/%,core event event/modules \
 	event/quic os/unix) -I$(OUT)
 
-export CC NGINX_BINARY NGX_SRC DEB_REVISION
+export CC NGINX_BINARY NGX_SRC REDIS_SERVER DEB_REVISION
 
 # without a browser the test of the dashboard is skipped, and nothing else
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
-.PHONY: help build compile_commands check-warnings test test-unit \
+.PHONY: help build compile_commands check-warnings test test-unit pictures \
 	test-clients test-asan test-valgrind test-matrix test-deb test-image \
 	test-kubernetes test-nginx-org install uninstall run deb dist bench \
 	fuzz clean
@@ -67,7 +69,7 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, SUITES, DEB_REVISION, TREES'
+	    'FUZZ_SECONDS, SUITES, REDIS_SERVER, DEB_REVISION, TREES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -95,6 +97,10 @@ test: build ## run every test, or those of T=t/some.t
 test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
 	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
+
+pictures: ## take the pictures of the documentation anew
+	@$(TOOLS)/need browser
+	@node $(TOP)/t/browser/dashboard.mjs --pictures $(TOP)/docs/images
 
 test-clients: build ## drive published npm clients through the proxy
 	@$(TOOLS)/need test clients
