@@ -23,6 +23,9 @@ DESTDIR ?=
 MODULES_PATH ?=
 # seconds for each fuzz target
 FUZZ_SECONDS ?= 60
+# steps of "make model", and walks side by side
+STEPS ?= 100000
+WALKS ?= 2
 # Debian suites of "make test-matrix"
 SUITES ?= bookworm trixie sid
 
@@ -49,7 +52,7 @@ NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
 .PHONY: help build compile_commands check-warnings test test-unit \
-	test-clients test-asan test-valgrind test-matrix install uninstall run \
+	model mutation test-clients test-asan test-valgrind test-matrix install uninstall run \
 	bench fuzz clean
 
 
@@ -62,7 +65,7 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, SUITES'
+	    'FUZZ_SECONDS, STEPS, WALKS, SUITES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -90,6 +93,15 @@ test: build ## run every test, or those of T=t/some.t
 test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
 	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
+
+model: build ## compare STEPS random steps with a model of the promise
+	@$(TOOLS)/need test
+	@MODEL_STEPS=$(STEPS) MODEL_WALKS=$(WALKS) TIME_LIMIT=1000000 \
+	    MODULE=$(MODULE) OUT=$(OUT) PROVE_FLAGS=-v $(TOOLS)/suite t/model.t
+
+mutation: build ## change the source in 200 places, and see who notices
+	@$(TOOLS)/need test
+	@$(TOOLS)/mutate
 
 test-clients: build ## drive published npm clients through the proxy
 	@$(TOOLS)/need test clients
