@@ -23,6 +23,10 @@ DESTDIR ?=
 MODULES_PATH ?=
 # seconds for each fuzz target
 FUZZ_SECONDS ?= 60
+# a checkout of nginx's own tests
+NGINX_TESTS ?=
+# a part of "make test-valgrind": the second of eight is SHARD=2/8
+SHARD ?= 1/1
 # steps of "make model", and walks side by side
 STEPS ?= 100000
 WALKS ?= 2
@@ -52,7 +56,7 @@ NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
 .PHONY: help build compile_commands check-warnings test test-unit \
-	model mutation test-clients test-asan test-valgrind test-matrix install uninstall run \
+	model mutation coverage test-clients test-nginx-tests test-asan test-valgrind test-matrix install uninstall run \
 	bench fuzz clean
 
 
@@ -65,7 +69,7 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, STEPS, WALKS, SUITES'
+	    'FUZZ_SECONDS, STEPS, WALKS, NGINX_TESTS, SHARD, SUITES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -108,17 +112,26 @@ test-clients: build ## drive published npm clients through the proxy
 	@GRAPH_POLICY_NEED_CLIENTS=1 MODULE=$(MODULE) OUT=$(OUT) \
 	    $(TOOLS)/suite t/clients/clients.t
 
+test-nginx-tests: build ## nginx's own tests, with and without the module
+	@test -n "$(NGINX_TESTS)" || { echo "NGINX_TESTS=DIR is a checkout of" \
+	    "nginx-tests" >&2; exit 1; }
+	@MODULE=$(MODULE) JOBS=$(JOBS) $(TOOLS)/nginx-tests $(NGINX_TESTS)
+
 test-asan: ## the tests under AddressSanitizer and UBSan
 test-valgrind: ## the tests under valgrind
 test-asan test-valgrind: test-%:
 	@$(TOOLS)/need build test source $(filter valgrind,$*)
 	@KIND=$* OUT=$(BUILD)/$* $(TOOLS)/build-whole
-	@KIND=$* OUT=$(BUILD)/$* MODULE=$(BUILD)/$*/$(NAME).so \
+	@KIND=$* OUT=$(BUILD)/$* TEST_SHARD=$(SHARD) MODULE=$(BUILD)/$*/$(NAME).so \
 	    NGINX_BINARY=$(BUILD)/$*/nginx $(TOOLS)/suite $(T)
 
 test-matrix: ## the tests on three Debian suites (as root)
 	@$(TOOLS)/need matrix
 	@T='$(T)' $(TOOLS)/matrix $(SUITES)
+
+coverage: build ## what of the pure floor the unit tests run
+	@$(TOOLS)/need build test coverage
+	@NGX_INC='$(NGX_INC)' $(TOOLS)/coverage
 
 bench: build ## measure what the module costs
 	@$(TOOLS)/need bench valgrind
