@@ -16,8 +16,8 @@
 
 /*
  * The retry budget of the zone.  zone_try() counts a first try; zone_retry()
- * takes one retry, or returns NGX_DECLINED if the budget is used up.  Neither
- * takes the mutex.
+ * takes one retry, or returns NGX_DECLINED if the budget is used up, and counts
+ * either in the history of the hour.  Neither takes the mutex.
  */
 void ngx_http_graph_policy_zone_try(ngx_http_graph_policy_zone_t *zone);
 ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
