@@ -29,6 +29,13 @@ DESTDIR ?=
 MODULES_PATH ?=
 # seconds for each fuzz target
 FUZZ_SECONDS ?= 60
+# a checkout of nginx's own tests
+NGINX_TESTS ?=
+# a part of "make test-valgrind": the second of eight is SHARD=2/8
+SHARD ?= 1/1
+# steps of "make model", and walks side by side
+STEPS ?= 100000
+WALKS ?= 2
 # Debian suites of "make test-matrix" and "make test-deb"
 SUITES ?= bookworm trixie sid
 
@@ -54,10 +61,10 @@ export CC NGINX_BINARY NGX_SRC REDIS_SERVER DEB_REVISION
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
-.PHONY: help build compile_commands check-warnings test test-unit pictures \
-	test-clients test-asan test-valgrind test-matrix test-deb test-image \
-	test-kubernetes test-nginx-org install uninstall run deb dist bench \
-	fuzz clean
+.PHONY: help build compile_commands check-warnings test test-unit model \
+	mutation coverage pictures test-clients test-nginx-tests test-asan \
+	test-valgrind test-matrix test-deb test-image test-kubernetes \
+	test-nginx-org install uninstall run deb dist bench fuzz clean
 
 
 ##@ Building
@@ -67,9 +74,10 @@ help: ## list the targets
 	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	    /^[a-z_-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' \
 	    $(firstword $(MAKEFILE_LIST))
-	@printf '\nSettings: %s,\n          %s\n' \
+	@printf '\nSettings: %s,\n          %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, SUITES, REDIS_SERVER, DEB_REVISION, TREES'
+	    'FUZZ_SECONDS, STEPS, WALKS, NGINX_TESTS, SHARD, SUITES' \
+	    'REDIS_SERVER, DEB_REVISION, TREES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -98,6 +106,15 @@ test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
 	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
 
+model: build ## compare STEPS random steps with a model of the promise
+	@$(TOOLS)/need test
+	@MODEL_STEPS=$(STEPS) MODEL_WALKS=$(WALKS) TIME_LIMIT=1000000 \
+	    MODULE=$(MODULE) OUT=$(OUT) PROVE_FLAGS=-v $(TOOLS)/suite t/model.t
+
+mutation: build ## change the source in 200 places, and see who notices
+	@$(TOOLS)/need test
+	@$(TOOLS)/mutate
+
 pictures: ## take the pictures of the documentation anew
 	@$(TOOLS)/need browser
 	@node $(TOP)/t/browser/dashboard.mjs --pictures $(TOP)/docs/images
@@ -107,18 +124,27 @@ test-clients: build ## drive published npm clients through the proxy
 	@GRAPH_POLICY_NEED_CLIENTS=1 MODULE=$(MODULE) OUT=$(OUT) \
 	    $(TOOLS)/suite t/clients/clients.t
 
+test-nginx-tests: build ## nginx's own tests, with and without the module
+	@test -n "$(NGINX_TESTS)" || { echo "NGINX_TESTS=DIR is a checkout of" \
+	    "nginx-tests" >&2; exit 1; }
+	@MODULE=$(MODULE) JOBS=$(JOBS) $(TOOLS)/nginx-tests $(NGINX_TESTS)
+
 test-asan: ## the tests under AddressSanitizer and UBSan
 test-valgrind: ## the tests under valgrind
 test-asan test-valgrind: test-%:
 	@$(TOOLS)/need build test source $(filter valgrind,$*)
 	@$(NEED_BROWSER)
 	@KIND=$* OUT=$(BUILD)/$* $(TOOLS)/build-whole
-	@KIND=$* OUT=$(BUILD)/$* MODULE=$(BUILD)/$*/$(NAME).so \
+	@KIND=$* OUT=$(BUILD)/$* TEST_SHARD=$(SHARD) MODULE=$(BUILD)/$*/$(NAME).so \
 	    NGINX_BINARY=$(BUILD)/$*/nginx $(TOOLS)/suite $(T)
 
 test-matrix: ## the tests on three Debian suites (as root)
 	@$(TOOLS)/need matrix
 	@T='$(T)' $(TOOLS)/matrix $(SUITES)
+
+coverage: build ## what of the pure floor the unit tests run
+	@$(TOOLS)/need build test coverage
+	@NGX_INC='$(NGX_INC)' $(TOOLS)/coverage
 
 test-deb: ## the Debian package's life on three Debian suites (as root)
 	@$(TOOLS)/need matrix deb-test

@@ -382,6 +382,14 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
         return 0;
     }
 
+    /* The wait for a status has ended the state, which is yet to be swept. */
+
+    if (b->confirming
+        && now >= ngx_http_graph_policy_breaker_leased_until(b, now))
+    {
+        return 0;
+    }
+
     /*
      * A probe that is under way was sent before the cause may have gone, so its
      * lease ends.

@@ -150,10 +150,14 @@ ngx_http_graph_policy_expire_awaited(ngx_http_graph_policy_zone_t *zone,
                 break;
             }
 
-            /* It may be due by now, or another probe may be under way. */
+            /*
+             * It may be due by now, or another probe may be under way.  Else it
+             * has ended when the wait did, though nobody has asked since.
+             */
 
             if (state->breaker.confirming) {
-                (void) ngx_http_graph_policy_breaker_end(&state->breaker, now);
+                (void) ngx_http_graph_policy_breaker_end(&state->breaker,
+                                                         state->order.key);
                 ngx_http_graph_policy_state_note(zone->sh, state, now,
                                                  NGX_HTTP_GRAPH_POLICY_CLEARED,
                                                  changes);

@@ -237,6 +237,10 @@ ngx_http_graph_policy_zone_confirm(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_edit(zone, changes);
 
+    /* A status that comes too late finds the state ended. */
+
+    ngx_http_graph_policy_expire(zone, now, changes);
+
     for (kind = NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT;
          kind <= NGX_HTTP_GRAPH_POLICY_KEY_PHONE;
          kind++)

@@ -540,6 +540,20 @@ test_stale(void)
     make_due(&b, T + 500);
     is_int(clear(&b, T + 400, T + 600), CLEARED,
            "a success sent before it was made due");
+
+    /* a wait for a status that is over has ended it, though nobody saw that */
+
+    b = armed(HOLD, MAX);
+    b.confirm = HOLD;
+    b.confirming = 1;
+    b.leases.holder.message = 7;
+    b.leases.until[0] = (uint32_t) (T + 2 * HOLD);
+
+    is_int(make_due(&b, T + 2 * HOLD), 0, "no wait is left to be made due");
+    is_int(b.confirming, 1, "nor is it taken for a failure");
+
+    make_due(&b, T + 2 * HOLD - 1);
+    is_int(b.confirming, 0, "a wait that isn't over ends");
 }
 
 

@@ -463,9 +463,122 @@ test_processes(void)
 }
 
 
+static void
+test_minutes(void)
+{
+    ngx_uint_t  i;
+
+    static ngx_atomic_t  minutes[NGX_HTTP_GRAPH_POLICY_MINUTES];
+
+#define minute(m)     ngx_http_graph_policy_counters_minute(minutes, (m))
+#define of_minute(m)  ngx_http_graph_policy_counters_of_minute(minutes, (m))
+
+    is_int(of_minute(1000), 0, "nothing in a minute");
+
+    minute(1000);
+    minute(1000);
+    minute(1001);
+
+    is_int(of_minute(1000), 2, "two in a minute");
+    is_int(of_minute(1001), 1, "one in the next");
+    is_int(of_minute(1002), 0, "none after it");
+    is_int(of_minute(1000 + NGX_HTTP_GRAPH_POLICY_MINUTES), 0,
+           "nor a round of the ring later");
+
+    minute(1000 + NGX_HTTP_GRAPH_POLICY_MINUTES);
+
+    is_int(of_minute(1000 + NGX_HTTP_GRAPH_POLICY_MINUTES), 1,
+           "a round later it begins anew");
+    is_int(of_minute(1000), 0, "and the old minute is forgotten");
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MINUTES; i++) {
+        minute(5000 + i);
+    }
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_MINUTES; i++) {
+        if (of_minute(5000 + i) != 1) {
+            break;
+        }
+    }
+
+    is_int(i, NGX_HTTP_GRAPH_POLICY_MINUTES, "each minute has its own place");
+}
+
+
+static void
+test_parked(void)
+{
+    pid_t       child;
+    ngx_uint_t  i;
+
+    static ngx_http_graph_policy_counters_t  c;
+
+#define park(pid, n)  ngx_http_graph_policy_counters_park(&c, (pid), (n))
+#define parked()      ngx_http_graph_policy_counters_parked(&c)
+
+    is_int(parked(), 0, "nobody has parked anything");
+
+    park(getpid(), 3);
+    is_int(parked(), 3, "what a worker has parked");
+
+    park(getpid(), 5);
+    is_int(parked(), 5, "is what it has said last");
+
+    /* process 1 is there, and another user's where these aren't root's */
+
+    park(1, 2);
+    is_int(parked(), 7, "that of two workers adds up");
+
+    park(getpid(), 0);
+    is_int(parked(), 2, "a worker that has none left");
+
+    child = fork();
+
+    if (child == 0) {
+        _exit(0);
+    }
+
+    (void) waitpid(child, NULL, 0);
+
+    park(child, 100);
+    is_int(parked(), 2, "a worker that is gone doesn't count");
+
+    /* all places are taken, that of the dead one as well */
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SLOTS; i++) {
+        if (c.parked[i].pid == (ngx_atomic_uint_t) child) {
+            break;
+        }
+    }
+
+    ok(i < NGX_HTTP_GRAPH_POLICY_SLOTS, "it has a place");
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SLOTS; i++) {
+        if (c.parked[i].pid == 0) {
+            c.parked[i].pid = 1;
+            c.parked[i].count = 0;
+        }
+    }
+
+    park(getppid(), 4);
+    is_int(parked(), 6, "its place goes to a new worker");
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SLOTS; i++) {
+        c.parked[i].pid = 1;
+        c.parked[i].count = 1;
+    }
+
+    park(getpid(), 9);
+    is_int(parked(), NGX_HTTP_GRAPH_POLICY_SLOTS,
+           "without a place nothing is counted, and nobody is pushed out");
+}
+
+
 int
 main(void)
 {
+    test_minutes();
+    test_parked();
     test_floor();
     test_percent();
     test_window();

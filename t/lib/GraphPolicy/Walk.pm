@@ -1,0 +1,778 @@
+package GraphPolicy::Walk;
+
+# A random walk of sends, answers, events and time through an nginx of four
+# workers, each step compared with GraphPolicy::Model.
+#
+#   my $walk  = GraphPolicy::Walk->start;
+#   my @steps = $walk->steps($seed, 1000);
+#   my $wrong = $walk->run(@steps);         # undef, or what differs
+#   @steps    = $walk->shrink(@steps);
+#
+# The clocks of nginx stand still and are set by each step (libfaketime), so that
+# hours pass in no time. What nginx does by a timer happens when the clock moves
+# on. A step is a list of words that depends on nothing
+# before it: of a list of steps any part is a list of steps, which is why one
+# that shows a difference can be made shorter.
+
+use strict;
+use warnings;
+
+use Digest::SHA qw(hmac_sha256_hex);
+use File::Temp ();
+use IO::Socket::INET;
+use JSON::PP ();
+use List::Util qw(max);
+use POSIX ();
+use Time::HiRes qw(time sleep);
+
+use GraphPolicy ();
+use GraphPolicy::Model ();
+
+my $secret = 's3cretOfTheWalk';
+
+# five phones of two accounts, and one whose account nobody knows
+my %accounts = (1001 => '2001', 1002 => '2001', 1003 => '2001',
+    1004 => '2002', 1005 => '2002');
+my @phones = (sort(keys %accounts), '1009');
+my @tokens = qw(tokA tokB tokC);
+my @codes  = GraphPolicy::Model::codes();
+
+# the codes of events; the rest teaches nothing
+my @events = (131042, 131042, 133010, 133010, 190, 368, 131047, 10, 33);
+
+# 2030: later than any real time
+my $epoch = 1_893_456_000;
+
+sub faketime {
+    my ($library) = glob '/usr/lib/*/faketime/libfaketime.so.1';
+    return $library && -e $library ? $library : undef;
+}
+
+sub start {
+    my ($class, %of) = @_;
+
+    my $self = bless { time => 0, %of }, $class;
+
+    $self->{temp} = File::Temp->newdir('walk.XXXXXX', TMPDIR => 1);
+    chmod 0755, "$self->{temp}";
+    GraphPolicy::spew("$self->{temp}/secret", "$secret\n");
+
+    $self->{held} = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        Listen => 64) or die "walk: $!";
+
+    open $self->{clock}, '>', "$self->{temp}/now" or die "walk: $!";
+    chmod 0644, "$self->{temp}/now";
+    $self->set_clock;
+
+    my %faked = (
+        LD_PRELOAD              => faketime(),
+        FAKETIME_TIMESTAMP_FILE => "$self->{temp}/now",
+        FAKETIME_NO_CACHE       => 1,
+    );
+    local @ENV{ keys %faked } = values %faked;
+
+    $self->{nginx} = GraphPolicy::Nginx->start(
+        workers   => 4,
+        log_level => $self->{log} // 'warn',
+        main      => join('', map { "env $_;\n" } sort keys %faked),
+        http      => $self->conf);
+
+    return $self;
+}
+
+sub nginx { return $_[0]{nginx} }
+
+sub conf {
+    my ($self) = @_;
+
+    my $held = $self->{held}->sockport;
+    my $map  = join "\n    ", map { "~/$_/ $accounts{$_};" } sort keys %accounts;
+
+    # the mock of the Graph API is a server of this nginx: it answers what the
+    # header X-Mock says; what is held goes to the walk itself
+    return <<"END";
+graph_policy_zone zone=z:1m;
+
+map \$uri \$account {
+    default '';
+    $map
+}
+map \$http_x_mock \$graph {
+    default 127.0.0.1:%PORT2%;
+    held    127.0.0.1:$held;
+}
+
+server {
+    listen 127.0.0.1:%PORT%;
+    keepalive_requests 1000000;
+    keepalive_timeout 300d;
+
+    graph_policy         zone=z;
+    graph_policy_account \$account;
+    graph_policy_log_level info;
+
+    add_header X-Cred \$graph_policy_credential always;
+
+    location / {
+        proxy_pass http://\$graph;
+        proxy_read_timeout 300d;
+    }
+    location /webhook {
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file $self->{temp}/secret;
+        proxy_pass http://127.0.0.1:%PORT2%/_ok;
+    }
+    location /api {
+        graph_policy_api write=on;
+    }
+}
+server {
+    listen 127.0.0.1:%PORT2%;
+    keepalive_requests 1000000;
+    default_type application/json;
+
+    location / { rewrite ^ /_\$http_x_mock last; }
+    location = /_torn { return 444; }
+    location = /_ok { return 200 'ok'; }
+    location = /_accepted {
+        return 200 '{"messages":[{"id":"\$http_x_message"}]}';
+    }
+    location = /_proof { return 200 '{"success":true}'; }
+    location = /_nothing { return 200 '{"error":{"code":1}}'; }
+    location ~ ^/_e(\\d+)\$ {
+        return 400 '{"error":{"message":"m","type":"OAuthException","code":\$1,"fbtrace_id":"T"}}';
+    }
+}
+END
+}
+
+sub set_clock {
+    my ($self) = @_;
+
+    my $ms   = $self->{time};
+    my $text = POSIX::strftime('%Y-%m-%d %H:%M:%S',
+        gmtime $epoch + int($ms / 1000)) . sprintf '.%03d5', $ms % 1000;
+
+    # As long as the one before, and written at once; the half of a millisecond
+    # is lost when libfaketime makes a fraction of it.
+    sysseek $self->{clock}, 0, 0;
+    syswrite $self->{clock}, "$text\n";
+}
+
+
+# -- steps --------------------------------------------------------------------
+
+sub steps {
+    my ($self, $seed, $count) = @_;
+
+    srand $seed;
+
+    my $one = sub { return $_[rand @_] };
+
+    return map {
+        my $phone = $one->(@phones);
+        my $token = $one->(@tokens);
+        my $kind  = $one->(('message') x 8, 'receipt', 'media');
+        my $word  = $one->(
+            ('send') x 60, ('time') x 20, ('hold') x 6, ('free') x 6,
+            ('event') x 4, ('arrived') x 5, ('list') x 3, 'hand', 'register',
+            rand() < 0.1 ? 'clear' : 'send', rand() < 0.02 ? 'reload' : 'send',
+            rand() < 0.02 ? 'flood' : 'time', rand() < 0.02 ? 'day' : 'time');
+        my $answer = $one->(('accepted') x 4, 'proof', 'nothing', 'torn',
+            map { "e$_" } (131042, 133010, 190, 10, 33) x 2, $one->(@codes));
+
+        $word eq 'send' ? [$word, $kind, $phone, $token, $answer]
+        : $word eq 'hold' ? [$word, $kind, $phone, $token]
+        : $word eq 'free' ? [$word, int rand 8,
+            $one->(('accepted') x 3, 'abort', $answer)]
+        : $word eq 'event' ? [$word, $one->(grep { $accounts{$_} } @phones),
+            $one->(@events)]
+        : $word eq 'arrived' ? [$word, int rand 4, $one->(undef, undef, undef,
+            @events)]
+        : $word eq 'time' ? [$word, int $one->(rand 500, rand 5000, 10_001,
+            rand 30_000, rand(30_000) ** 1.2)]
+        : $word eq 'hand' ? [$word, $one->('phone', 'account'),
+            $one->(grep { $accounts{$_} } @phones),
+            $one->('phone-disconnected', 'billing'), int(1 + rand 3000),
+            rand() < 0.2 ? 1 : 0]
+        : $word eq 'register' ? [$word, $phone, $token]
+        : [$word];
+    } 1 .. $count;
+}
+
+# undef if all is as the model says, or what differs
+sub run {
+    my ($self, @steps) = @_;
+
+    $self->reset;
+
+    for my $number (0 .. $#steps) {
+        my ($word, @of) = @{ $steps[$number] };
+
+        # each step has a time of its own
+        $self->pass($self->{model}->is_rough ? 1500 : 2);
+
+        my $wrong = eval { my $do = "do_$word"; $self->$do(@of) }
+            // ($@ ? "died: $@" : undef);
+
+        $self->{done}++;
+        return 'step ' . ($number + 1) . ' (' . text($steps[$number])
+            . "): $wrong" if defined $wrong && length $wrong;
+    }
+
+    return;
+}
+
+# what the log has that shouldn't be there
+sub odd {
+    my ($self) = @_;
+
+    return join "\n", grep { /\[(?:alert|emerg|crit)\]/ }
+        split /\n/, GraphPolicy::slurp($self->{nginx}->dir . '/error.log');
+}
+
+sub text { return join ' ', map { $_ // '-' } @{ $_[0] } }
+
+# the shortest list that can be found, in two minutes, that still shows a
+# difference
+sub shrink {
+    my ($self, @steps) = @_;
+
+    my $part = int(@steps / 2);
+    my $end  = time + 120;
+
+    while ($part >= 1) {
+        my $at = 0;
+
+        while ($at < @steps && time < $end) {
+            my @fewer = @steps;
+            splice @fewer, $at, $part;
+
+            if (@fewer && defined $self->run(@fewer)) {
+                @steps = @fewer;
+            } else {
+                $at += $part;
+            }
+        }
+
+        $part = int($part / 2);
+    }
+
+    return @steps;
+}
+
+# nothing is under way, and nothing is known
+sub reset {
+    my ($self) = @_;
+
+    $self->let_go;
+    $self->{model} = GraphPolicy::Model->new(accounts => \%accounts);
+    $self->{model}->advance($self->{time});
+    $self->{messages} = [];
+
+    $self->api('DELETE', 'states');
+    $self->pass(100_000_000);
+    $self->request('message', '1001', 'tokA', 'accepted') for 1 .. 3;
+}
+
+sub pass {
+    my ($self, $ms) = @_;
+
+    $self->{time} += $ms;
+    $self->{model}->advance($ms);
+    $self->set_clock;
+}
+
+# Where nobody knows yet if a hold is over, what follows may depend on it.
+sub make_sure {
+    my ($self) = @_;
+
+    while (my $until = $self->{model}->unsure($self->{time})) {
+        $self->pass($until + 1 - $self->{time});
+    }
+}
+
+# an event's time is a second, so that of the event isn't shared
+sub next_second {
+    my ($self) = @_;
+
+    $self->make_sure;
+    $self->pass(1000 - $self->{time} % 1000);
+    $self->make_sure;
+}
+
+
+# -- what a step does ---------------------------------------------------------
+
+sub outcome {
+    my ($answer, $kind, $message) = @_;
+
+    return ('error', $1) if $answer =~ /^e(\d+)/;
+    return ('none') if $answer eq 'torn' || $answer eq 'abort';
+    return ('nothing') if $answer eq 'nothing';
+    return $answer eq 'accepted' && $kind eq 'message'
+        ? ('accepted', $message) : ('proof');
+}
+
+# what a 2xx says to what isn't a message
+sub fitting {
+    my ($answer, $kind) = @_;
+    return $answer eq 'accepted' && $kind ne 'message' ? 'proof' : $answer;
+}
+
+sub do_send {
+    my ($self, $kind, $phone, $token, $answer) = @_;
+
+    my $model   = $self->{model};
+    my $message = 'wamid.' . ++$self->{ids};
+    my $may     = $model->expected($kind, $phone, $token);
+    my $got     = $self->request($kind, $phone, $token,
+        fitting($answer, $kind), $message);
+
+    return differs($may, $got) if !$may->{ $got->{policy} };
+
+    my $send = $model->began($kind, $phone, $token, $got->{policy}) or return;
+    my @said = outcome($answer, $kind, $message);
+
+    push @{ $self->{messages} }, [$phone, $message] if $said[0] eq 'accepted'
+        && $got->{policy} eq 'probe';
+    $model->answered($send, @said);
+    return;
+}
+
+sub differs {
+    my ($may, $got) = @_;
+
+    return join(' or ', sort keys %$may) . " was expected, it was "
+        . "$got->{policy}, $got->{status}"
+        . (length $got->{reason} ? ", $got->{reason}" : '');
+}
+
+sub do_time {
+    my ($self, $ms) = @_;
+
+    # A worker renews a lease when it notices that the time has come, and the
+    # clock may be past the lease's end by then.
+    for (@{ $self->{under_way} // [] }) {
+        next if $self->{time} + $ms < $_->{at} + 29_000;
+        $self->let_go;
+        last;
+    }
+
+    $self->pass($ms);
+    return;
+}
+
+sub do_day {
+    my ($self) = @_;
+
+    $self->let_go;
+    $self->pass(27 * 3_600_000);
+    return;
+}
+
+sub do_hold {
+    my ($self, $kind, $phone, $token) = @_;
+
+    return if @{ $self->{under_way} // [] } >= 6;
+
+    my $model   = $self->{model};
+    my $message = 'wamid.' . ++$self->{ids};
+    my $may     = $model->expected($kind, $phone, $token);
+    my $socket  = $self->connected;
+
+    syswrite $socket, request_text($kind, $phone, $token, 'held', $message);
+
+    # it comes to the Graph API, or the proxy answers it
+    my $read = '';
+    vec($read, fileno $_, 1) = 1 for $socket, $self->{held};
+    select $read, undef, undef, 20 or return 'no answer';
+
+    my $graph;
+
+    if (vec $read, fileno $self->{held}, 1) {
+        $graph = $self->{held}->accept;
+        my $text = '';
+
+        while ($text !~ /\r\n\r\n/) {
+            sysread $graph, $text, 65536, length $text or last;
+        }
+    }
+
+    # it isn't told yet whether it is the probe
+    my $got = $graph ? { policy => $may->{probe} ? 'probe' : 'passed',
+        status => 0, reason => '' } : answer_of($socket);
+
+    return differs($may, $got) if !$may->{ $got->{policy} };
+
+    my $send = $model->began($kind, $phone, $token, $got->{policy}) or return;
+
+    push @{ $self->{under_way} }, { send => $send, socket => $socket,
+        graph => $graph, message => $message, at => $self->{time},
+        real => time, policy => $got->{policy}, kind => $kind };
+    return;
+}
+
+sub do_free {
+    my ($self, $number, $answer) = @_;
+
+    my $list = $self->{under_way} // [];
+    return if !@$list;
+
+    my $call = splice @$list, $number % @$list, 1;
+    return $self->finish($call, $answer);
+}
+
+sub finish {
+    my ($self, $call, $answer) = @_;
+
+    my $send  = $call->{send};
+    my @said  = outcome($answer, $call->{kind}, $call->{message});
+    my $graph = $call->{graph};
+
+    if ($answer eq 'abort') {
+        close $call->{socket};
+
+        # it is over when nginx gives the connection up
+        sysread $graph, my $rest, 1000;
+        close $graph;
+
+    } else {
+        my $text = fitting($answer, $call->{kind});
+        my ($status, $body) = $text =~ /^e(\d+)/
+            ? (400, qq({"error":{"message":"m","code":$1,"fbtrace_id":"T"}}))
+            : $text eq 'accepted'
+            ? (200, qq({"messages":[{"id":"$call->{message}"}]}))
+            : $text eq 'proof' ? (200, '{"success":true}')
+            : (200, '{"error":{"code":1}}');
+
+        syswrite $graph, "HTTP/1.1 $status X\r\nContent-Type: "
+            . "application/json\r\nConnection: close\r\nContent-Length: "
+            . length($body) . "\r\n\r\n$body" if $answer ne 'torn';
+        close $graph;
+
+        my $got = answer_of($call->{socket});
+
+        return "$call->{policy} was expected of what was held, it was "
+            . $got->{policy} if $got->{policy} ne $call->{policy};
+    }
+
+    push @{ $self->{messages} }, [$send->{phone}, $call->{message}]
+        if $said[0] eq 'accepted' && $call->{policy} eq 'probe';
+    $self->{model}->answered($send, @said);
+    return;
+}
+
+sub let_go {
+    my ($self) = @_;
+
+    while (my $call = shift @{ $self->{under_way} }) {
+        $self->pass(2) if $self->{model};
+        $self->finish($call, 'torn');
+    }
+}
+
+sub do_event {
+    my ($self, $phone, $code) = @_;
+
+    $self->next_second;
+
+    my $wrong = $self->webhook($phone, status_of($self, 'wamid.OTHER', $code));
+    $self->{model}->status($phone, 'wamid.OTHER', $code);
+    return $wrong;
+}
+
+# of a message that was a probe; one of the last few
+sub do_arrived {
+    my ($self, $number, $code) = @_;
+
+    my $list = $self->{messages};
+    return if !@$list || $number >= @$list;
+
+    my ($phone, $message) = @{ $list->[-1 - $number] };
+    return if !$accounts{$phone};
+
+    $self->next_second;
+
+    my $wrong = $self->webhook($phone, status_of($self, $message, $code));
+    $self->{model}->status($phone, $message, $code);
+    return $wrong;
+}
+
+sub status_of {
+    my ($self, $message, $code) = @_;
+
+    my $at = $epoch + int($self->{time} / 1000);
+
+    return qq({"id":"$message","recipient_id":"15550001111","timestamp":"$at",)
+        . (defined $code ? qq("status":"failed","errors":[{"code":$code}]})
+            : '"status":"delivered"}');
+}
+
+sub webhook {
+    my ($self, $phone, $status) = @_;
+
+    my $body = qq({"object":"whatsapp_business_account","entry":[{"id":")
+        . $accounts{$phone} . qq(","changes":[{"value":{"metadata":{)
+        . qq("phone_number_id":"$phone"},"statuses":[$status]},)
+        . '"field":"messages"}]}]}';
+    my $got = $self->exchange("POST /webhook HTTP/1.1\r\nHost: a\r\n"
+        . "X-Mock: ok\r\nX-Hub-Signature-256: sha256="
+        . hmac_sha256_hex($body, $secret) . "\r\nContent-Length: "
+        . length($body) . "\r\n\r\n$body");
+
+    return $got->{status} == 200 ? '' : "a webhook got $got->{status}";
+}
+
+sub do_hand {
+    my ($self, $kind, $phone, $reason, $seconds, $frozen) = @_;
+
+    $reason = 'billing' if $kind eq 'account';
+
+    my $key = $kind eq 'account' ? $accounts{$phone} : $phone;
+    my $got = $self->api('POST', 'states', JSON::PP::encode_json({
+        scope => $kind, key => $key, reason => $reason,
+        hold => "${seconds}s", probe => $frozen ? JSON::PP::false
+            : JSON::PP::true }));
+
+    $self->{model}->by_hand({ kind => $kind, key => $key, reason => $reason,
+        bound => '' }, $seconds * 1000, $frozen);
+    return $got->{status} =~ /^20/ ? '' : "the API said $got->{status}";
+}
+
+sub do_clear {
+    my ($self) = @_;
+
+    $self->make_sure;
+    $self->api('DELETE', 'states');
+    $self->{model}->clear_all;
+    return;
+}
+
+sub do_register {
+    my ($self, $phone, $token) = @_;
+
+    my $got = $self->exchange("POST /v25.0/$phone/register HTTP/1.1\r\n"
+        . "Host: a\r\nAuthorization: Bearer $token\r\nX-Mock: proof\r\n"
+        . "Content-Length: 2\r\n\r\n{}");
+
+    $self->{model}->registered($phone, $token);
+    return $got->{status} == 200 ? '' : "register got $got->{status}";
+}
+
+sub do_reload {
+    my ($self) = @_;
+
+    $self->let_go;
+    delete $self->{pool};
+
+    my %old = map { $_ => 1 } $self->{nginx}->workers;
+    $self->{nginx}->signal('HUP');
+
+    return GraphPolicy::wait_until(sub {
+        my @now = $self->{nginx}->workers;
+
+        $self->pass(10);
+        return @now == 4 && !grep { $old{$_} } @now;
+    }, 30) ? '' : 'nginx did not reload';
+}
+
+# Made-up tokens, more than there is room for, push out nothing that holds for
+# everybody. What is left of the others can't be told, so all begins anew.
+sub do_flood {
+    my ($self) = @_;
+
+    $self->let_go;
+
+    for (1 .. 1500) {
+        $self->request('message', '1009', 'made-up' . ++$self->{ids}, 'e190');
+    }
+
+    my $wrong = $self->do_list('everybody');
+
+    $self->reset;
+    return $wrong;
+}
+
+# all armed states, as the API lists them
+sub do_list {
+    my ($self, $everybody) = @_;
+
+    my $model = $self->{model};
+    my (%got, $after);
+
+    # what is due to leave has to be noticed first
+    $self->pass(200);
+    $self->request('message', '1999', 'tokZ', 'accepted');
+    $model->expire;
+
+    do {
+        my $got = $self->api('GET', 'states?limit=1000'
+            . (defined $after ? "&after=$after" : ''));
+        my $list = JSON::PP::decode_json($got->{body});
+
+        for (@{ $list->{states} }) {
+            my $reason = $_->{reason} eq 'phones-disconnected'
+                ? 'phone-disconnected' : $_->{reason};
+            my $scope = $_->{scope};
+            my $bound = $_->{credential} // '';
+
+            next if $everybody && length $bound;
+
+            $got{ join ' ', $scope, $scope eq 'credential' ? $bound
+                : $_->{key}, $reason, $scope eq 'credential' ? '' : $bound }
+                = $_;
+        }
+        $after = $list->{next};
+    } while (defined $after);
+
+    my @armed = $model->armed;
+
+    for my $state (@armed) {
+        next if $everybody && length $state->{bound};
+
+        my $scope = $state->{kind} eq 'account-phone' ? 'account'
+            : $state->{kind};
+        my $print = sub { $self->{prints}{ $_[0] } // $_[0] };
+        my $name  = join ' ', $scope, $scope eq 'credential'
+            ? $print->($state->{key}) : $state->{key}, $state->{reason},
+            length $state->{bound} && $scope ne 'credential'
+            ? $print->($state->{bound}) : '';
+        my $found = delete $got{$name} or return "no state $name, but "
+            . (join(', ', sort keys %got) || 'none');
+
+        next if $state->{from} == GraphPolicy::Model::NEVER
+            && !defined $found->{until};
+
+        # while somebody probes, it is their lease that has an end
+        next if $found->{probing} || $state->{confirming};
+
+        my $until = milliseconds($found->{until}) - $epoch * 1000;
+
+        return "$name until $until, not from $state->{from} to $state->{to}, "
+            . "it is $self->{time}"
+            if $until < $state->{from} || $until > $state->{to};
+
+        # the hold is known exactly now
+        $state->{from} = $state->{to} = $until
+            if $state->{to} > $self->{time};
+    }
+
+    return %got ? 'a state too many: ' . join ', ', sort keys %got : '';
+}
+
+sub milliseconds {
+    my ($y, $m, $d, $h, $i, $s, $ms) = $_[0]
+        =~ /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)\.(\d+)Z/
+        or die "no time: $_[0]";
+    require Time::Local;
+    return Time::Local::timegm($s, $i, $h, $d, $m - 1, $y) * 1000 + $ms;
+}
+
+
+# -- the client ---------------------------------------------------------------
+
+sub connected {
+    my ($self) = @_;
+
+    return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
+        PeerPort => $self->{nginx}->port) || die "connect: $!";
+}
+
+sub request_text {
+    my ($kind, $phone, $token, $mock, $message) = @_;
+
+    my $edge = $kind eq 'media' ? 'media' : 'messages';
+    my $body = $kind eq 'receipt'
+        ? '{"messaging_product":"whatsapp","status":"read","message_id":"m"}'
+        : '{"messaging_product":"whatsapp","to":"15550001111","type":"text"}';
+
+    return "POST /v25.0/$phone/$edge HTTP/1.1\r\nHost: a\r\n"
+        . "Authorization: Bearer $token\r\nX-Mock: $mock\r\n"
+        . "X-Message: $message\r\nContent-Type: application/json\r\n"
+        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
+}
+
+sub request {
+    my ($self, $kind, $phone, $token, $mock, $message) = @_;
+
+    my $got = $self->exchange(request_text($kind, $phone, $token, $mock,
+        $message // 'm'));
+
+    $self->{prints}{$token} = $got->{print} if length $got->{print};
+    return $got;
+}
+
+sub api {
+    my ($self, $method, $path, $body) = @_;
+
+    # the API works in steps, with pauses between them
+    return $self->exchange("$method /api/zones/z/$path HTTP/1.1\r\nHost: a\r\n"
+        . "Content-Type: application/json\r\nContent-Length: "
+        . length($body // '') . "\r\n\r\n" . ($body // ''),
+        $method eq 'POST' ? undef : sub { $self->pass(10) });
+}
+
+# by one of a few connections, which belong to different workers
+sub exchange {
+    my ($self, $text, $tick) = @_;
+
+    my $slot = int rand 12;
+
+    for (1, 2) {
+        my $socket = $self->{pool}[$slot] //= $self->connected;
+
+        syswrite $socket, $text;
+        my $got = answer_of($socket, $tick);
+
+        return $got if $got->{status};
+        delete $self->{pool}[$slot];
+    }
+
+    die "no answer\n";
+}
+
+sub answer_of {
+    my ($socket, $tick) = @_;
+
+    my ($text, $end) = ('', -1);
+    my $read = '';
+
+    vec($read, fileno $socket, 1) = 1;
+
+    while ($tick && !select my $ready = $read, undef, undef, 0.005) {
+        $tick->();
+    }
+
+    local $SIG{ALRM} = sub { die "no answer in 60 seconds\n" };
+    alarm 60;
+
+    while (($end = index $text, "\r\n\r\n") < 0) {
+        sysread $socket, $text, 65536, length $text or last;
+    }
+
+    my $length = $text =~ /^Content-Length: (\d+)/mi ? $1 : undef;
+
+    if (!defined $length && $text =~ /^Transfer-Encoding: chunked/mi) {
+        while ($text !~ /\r\n0\r\n\r\n\z/) {
+            sysread $socket, $text, 65536, length $text or last;
+        }
+    }
+
+    while (length $text < $end + 4 + ($length // 0)) {
+        sysread $socket, $text, 65536, length $text or last;
+    }
+
+    alarm 0;
+
+    my ($status) = $text =~ m{^HTTP/1.1 (\d+)};
+    my ($policy) = $text =~ /^X-Graph-Policy: (\S+)/mi;
+    my ($reason) = $text =~ /^X-Graph-Error-Reason: (\S+)/mi;
+    my ($print)  = $text =~ /^X-Cred: (\S+)/mi;
+
+    return { status => $status // 0, policy => $policy // 'passed',
+        reason => $reason // '', print => $print // '',
+        body => $end < 0 ? '' : substr($text, $end + 4) };
+}
+
+1;
