@@ -238,7 +238,14 @@ ngx_http_graph_policy_heartbeat_write(u_char *p,
     p = ngx_http_graph_policy_record_number(p, heartbeat->cut);
     *p++ = ' ';
 
-    return ngx_http_graph_policy_record_hex(p, heartbeat->digest);
+    p = ngx_http_graph_policy_record_hex(p, heartbeat->digest);
+
+    if (heartbeat->shares) {
+        *p++ = ' ';
+        p = ngx_http_graph_policy_record_hex(p, heartbeat->conversations);
+    }
+
+    return p;
 }
 
 
@@ -259,6 +266,16 @@ ngx_http_graph_policy_heartbeat_read(ngx_str_t *body,
 
     if (p != NULL) {
         p = ngx_http_graph_policy_entry_hex(p, last, &heartbeat->digest);
+    }
+
+    heartbeat->conversations = 0;
+    heartbeat->shares = (p != NULL && p < last);
+
+    if (heartbeat->shares) {
+        p = (*p == ' ')
+            ? ngx_http_graph_policy_entry_hex(p + 1, last,
+                                              &heartbeat->conversations)
+            : NULL;
     }
 
     return (p == last) ? NGX_OK : NGX_DECLINED;

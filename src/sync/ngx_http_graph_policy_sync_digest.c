@@ -64,15 +64,16 @@ ngx_http_graph_policy_sync_sum(ngx_http_graph_policy_sync_run_t *run)
 
         ngx_memzero(&run->sum_cursor, sizeof(ngx_http_graph_policy_cursor_t));
 
+        ngx_memzero(&run->sum, sizeof(ngx_http_graph_policy_heartbeat_t));
+
         run->sum.cut = cut;
-        run->sum.digest = 0;
         run->summing = 1;
     }
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SYNC_BATCHES; i++) {
 
         ngx_http_graph_policy_fleet_digest(run->zone, &run->sum_cursor,
-                                           run->sum.cut, &run->sum.digest);
+                                           &run->sum);
 
         if (!run->sum_cursor.done) {
             continue;
@@ -137,7 +138,12 @@ ngx_http_graph_policy_sync_judge(ngx_http_graph_policy_sync_run_t *run,
         return;
     }
 
-    if (round->told.digest == run->own.digest) {
+    /* what a host doesn't share it needn't know */
+
+    if (round->told.digest == run->own.digest
+        && (!round->told.shares || !run->own.shares
+            || round->told.conversations == run->own.conversations))
+    {
         round->differs = 0;
         run->quiet = NGX_HTTP_GRAPH_POLICY_SYNC_QUIET;
         return;

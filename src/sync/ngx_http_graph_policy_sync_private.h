@@ -132,7 +132,7 @@ struct ngx_http_graph_policy_sync_conn_s {
 typedef struct {
     uint64_t                             hash;
     uint32_t                             reason;
-    uint32_t                             link;
+    uint32_t                             what;      /* mark_e */
     ngx_msec_t                           due;
 } ngx_http_graph_policy_sync_repair_t;
 

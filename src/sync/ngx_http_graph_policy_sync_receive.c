@@ -220,7 +220,8 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
                                              run->arena, record)
            != NGX_OK
         || (record->type != NGX_HTTP_GRAPH_POLICY_RECORD_STATE
-            && record->type != NGX_HTTP_GRAPH_POLICY_RECORD_LINK))
+            && record->type != NGX_HTTP_GRAPH_POLICY_RECORD_LINK
+            && record->type != NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION))
     {
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
     }
@@ -229,7 +230,9 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
 
     if (key != 0) {
 
-        if (record->credential != 0) {
+        if (record->credential != 0 || record->pair != 0
+            || record->conversation != 0)
+        {
             return NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
         }
 
@@ -286,16 +289,31 @@ static void
 ngx_http_graph_policy_sync_mend(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_record_t *record, ngx_uint_t older)
 {
-    ngx_uint_t                            i, link;
+    ngx_uint_t                            i, what, reason;
     ngx_http_graph_policy_sync_repair_t  *repair;
 
-    link = (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK);
+    what = NGX_HTTP_GRAPH_POLICY_MARK_STATE;
+    reason = 0;
+
+    switch (record->type) {
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_LINK:
+        what = NGX_HTTP_GRAPH_POLICY_MARK_LINK;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        what = NGX_HTTP_GRAPH_POLICY_MARK_CONVERSATION;
+        break;
+
+    default:
+        reason = record->reason;
+    }
 
     for (i = 0; i < run->nrepairs; i++) {
         repair = &run->repairs[i];
 
-        if (repair->hash == record->hash && repair->link == link
-            && (link || repair->reason == record->reason))
+        if (repair->hash == record->hash && repair->what == what
+            && repair->reason == reason)
         {
             if (!older) {
                 *repair = run->repairs[--run->nrepairs];
@@ -318,8 +336,8 @@ ngx_http_graph_policy_sync_mend(ngx_http_graph_policy_sync_run_t *run,
     repair = &run->repairs[run->nrepairs++];
 
     repair->hash = record->hash;
-    repair->reason = (uint32_t) record->reason;
-    repair->link = (uint32_t) link;
+    repair->reason = (uint32_t) reason;
+    repair->what = (uint32_t) what;
     repair->due = ngx_current_msec + NGX_HTTP_GRAPH_POLICY_SYNC_REPAIR
                   + (ngx_msec_t) ngx_random()
                     % NGX_HTTP_GRAPH_POLICY_SYNC_SPREAD;
@@ -341,7 +359,7 @@ ngx_http_graph_policy_sync_repair(ngx_http_graph_policy_sync_run_t *run)
         }
 
         ngx_http_graph_policy_fleet_tell(run->zone, repair->hash,
-                                         repair->reason, repair->link);
+                                         repair->reason, repair->what);
 
         *repair = run->repairs[--run->nrepairs];
     }

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_engine_clock.h"
+#include "ngx_http_graph_policy_entry.h"
 #include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_zone.h"
@@ -82,15 +83,22 @@ struct ngx_http_graph_policy_share_s {
     ngx_fd_t                         notify;    /* -1: look from time to time */
     unsigned                         marked:1;  /* since the lock */
     unsigned                         applying:1;    /* isn't to be told */
+    unsigned                         conversations:1;   /* are shared */
 };
 
 
-/* A mark is of a change: of a state, or of the link of a phone. */
+/* A mark is of a change: of a state, a phone's link, or a conversation. */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_MARK_STATE = 0,
+    NGX_HTTP_GRAPH_POLICY_MARK_LINK,
+    NGX_HTTP_GRAPH_POLICY_MARK_CONVERSATION
+} ngx_http_graph_policy_mark_e;
 
 typedef struct {
     uint64_t                         hash;
     uint32_t                         reason;    /* a state's */
-    uint32_t                         link;      /* 1: a link */
+    uint32_t                         what;      /* mark_e */
 } ngx_http_graph_policy_mark_t;
 
 
@@ -140,6 +148,8 @@ typedef struct {
     /* under the mutex */
     ngx_atomic_t                     walk;      /* all is to be told */
     ngx_atomic_t                     scan;      /* all is to be read */
+    time_t                           second;    /* of which these are */
+    ngx_uint_t                       limits;    /* conversations marked */
     ngx_atomic_t                     head;      /* in the ring: never wraps */
     ngx_atomic_t                     tail;
     ngx_uint_t                       size;      /* a power of 2 */
@@ -181,19 +191,20 @@ ngx_int_t ngx_http_graph_policy_fleet_next(ngx_http_graph_policy_zone_t *zone,
 void ngx_http_graph_policy_fleet_told(ngx_http_graph_policy_zone_t *zone,
     uint64_t pos);
 
-/* Marks a state, or the link of a phone, to be told once more. */
+/* Marks a state, a phone's link or a conversation, to be told once more. */
 void ngx_http_graph_policy_fleet_tell(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t reason, ngx_uint_t link);
+    uint64_t hash, ngx_uint_t reason, ngx_http_graph_policy_mark_e what);
 
 /*
  * Copies what is behind the cursor, under the mutex once, moves it, and
  * returns how many records that are, at most NGX_HTTP_GRAPH_POLICY_BATCH;
- * states that ended are among them.  cursor->tree is set for links, which
- * come last.  NGX_ERROR if the zone has lost its states.
+ * states that ended are among them.  cursor->tree is 1 for links, which come
+ * behind states, and 2 for "conversations", which come last, if at all.
+ * NGX_ERROR if the zone has lost its states.
  */
 ngx_int_t ngx_http_graph_policy_record_batch(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_cursor_t *cursor, ngx_uint_t conversations,
     ngx_http_graph_policy_record_t *records);
 
 /*
@@ -215,10 +226,12 @@ ngx_uint_t ngx_http_graph_policy_fleet_is_over(
 
 /*
  * Sums up, a batch at a time, the digests of armed states that weren't changed
- * after "cut", which is of the engine's clock.
+ * after sum->cut, which is of the engine's clock; behind them those of
+ * conversations, where they are shared.
  */
 void ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor, uint64_t cut, uint64_t *digest);
+    ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_heartbeat_t *sum);
 
 
 /* as users know the enumerations above */

@@ -62,6 +62,11 @@ ngx_http_graph_policy_fleet_apply(ngx_http_graph_policy_zone_t *zone,
                                                      view);
         break;
 
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        received = ngx_http_graph_policy_apply_conversation(zone, record, now,
+                                                            changes, view);
+        break;
+
     case NGX_HTTP_GRAPH_POLICY_RECORD_LINK:
         received = ngx_http_graph_policy_apply_link(zone, record, now, changes);
         break;
@@ -92,6 +97,12 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
 
     if (record->changed > now + NGX_HTTP_GRAPH_POLICY_FLEET_AHEAD) {
         return received;
+    }
+
+    if (record->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION
+        && !zone->share->conversations)
+    {
+        return NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
     }
 
     record->since = ngx_min(record->since, record->changed);
@@ -165,7 +176,7 @@ ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
     ngx_int_t                       rc;
     ngx_http_graph_policy_record_t  own;
 
-    (void) ngx_http_graph_policy_record_state(zone->sh, state, &own);
+    ngx_http_graph_policy_record_state(zone->sh, state, &own);
 
     rc = ngx_http_graph_policy_merge_compare(record, &own);
 

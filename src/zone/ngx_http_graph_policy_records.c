@@ -55,12 +55,13 @@ static void ngx_http_graph_policy_restore_breaker(
 
 ngx_int_t
 ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_cursor_t *cursor, ngx_uint_t conversations,
     ngx_http_graph_policy_record_t *records)
 {
-    ngx_uint_t                     n, i;
-    ngx_rbtree_node_t             *node;
-    ngx_http_graph_policy_tree_t  *tree;
+    ngx_uint_t                      n, i;
+    ngx_rbtree_node_t              *node;
+    ngx_http_graph_policy_tree_t   *tree;
+    ngx_http_graph_policy_state_t  *state;
 
     n = 0;
 
@@ -71,7 +72,10 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
         return NGX_ERROR;
     }
 
-    tree = cursor->tree ? &zone->sh->links : &zone->sh->states;
+    tree = (cursor->tree == 0) ? &zone->sh->states
+           : (cursor->tree == 1) ? &zone->sh->links
+                                 : &zone->sh->conversations;
+
     node = ngx_http_graph_policy_list_behind(tree, cursor);
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
@@ -79,14 +83,29 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
         cursor->begun = 1;
         cursor->hash = node->key;
 
-        if (cursor->tree) {
+        switch (cursor->tree) {
+
+        case 0:
+            state = (ngx_http_graph_policy_state_t *) node;
+            cursor->reason = state->reason;
+
+            if (conversations
+                || state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
+            {
+                ngx_http_graph_policy_record_state(zone->sh, state,
+                                                   &records[n++]);
+            }
+
+            break;
+
+        case 1:
             ngx_http_graph_policy_record_link(
                         (ngx_http_graph_policy_link_t *) node, &records[n++]);
+            break;
 
-        } else {
-            cursor->reason = ((ngx_http_graph_policy_state_t *) node)->reason;
-            n += ngx_http_graph_policy_record_state(zone->sh,
-                         (ngx_http_graph_policy_state_t *) node, &records[n]);
+        default:
+            ngx_http_graph_policy_record_conversation(zone->sh,
+                (ngx_http_graph_policy_conversation_t *) node, &records[n++]);
         }
 
         node = ngx_rbtree_next(&tree->tree, node);
@@ -94,7 +113,11 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node == NULL) {
+    if (node == NULL && cursor->tree == 1 && conversations) {
+        ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
+        cursor->tree = 2;
+
+    } else if (node == NULL) {
         ngx_http_graph_policy_list_end(cursor);
     }
 
@@ -102,12 +125,9 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/*
- * Fills in the record of a state; returns 0 if it isn't saved.  Conversations
- * aren't.  A lease isn't either, as the request that holds it doesn't survive.
- */
+/* A lease isn't saved, as the request that holds it doesn't survive. */
 
-ngx_uint_t
+void
 ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record)
@@ -116,15 +136,13 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     ngx_time_t                         *tp;
     ngx_http_graph_policy_node_name_t  *name;
 
-    if (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
-        return 0;
-    }
-
     ngx_http_graph_policy_record_init(record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_STATE);
 
     record->hash = state->node.key;
     record->kind = state->kind;
+    record->pair = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
+                   ? state->node.key : 0;
     record->category = state->category;
     record->reason = state->reason;
     record->source = state->source;
@@ -176,8 +194,6 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
         ngx_http_graph_policy_record_copy(&record->node, name->data,
                                           name->len);
     }
-
-    return 1;
 }
 
 
@@ -308,6 +324,17 @@ ngx_http_graph_policy_record_place(ngx_http_graph_policy_shctx_t *sh,
 {
     ngx_http_graph_policy_identity_t  id;
 
+    /* of a conversation just its place is told */
+
+    if (record->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
+        ngx_str_set(&place->key, "");
+        place->kind = record->kind;
+        place->credential = 0;
+        place->hash = record->pair;
+
+        return NGX_OK;
+    }
+
     ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
 
     if (record->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT) {
@@ -377,8 +404,8 @@ ngx_http_graph_policy_record_fill(ngx_http_graph_policy_zone_t *zone,
     if (record->node.len != 0
         || (zone->share != NULL && zone->share->applying))
     {
-        ngx_http_graph_policy_mark_node(zone, state, record->node.data,
-                                        record->node.len);
+        ngx_http_graph_policy_mark_node(zone, &state->node_name,
+                                        record->node.data, record->node.len);
     }
 }
 

@@ -32,7 +32,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   12
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   13
 
 /*
  * A zone that another version of the module has made must not be walked.  The
