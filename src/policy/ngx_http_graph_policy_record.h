@@ -74,6 +74,7 @@ typedef struct {
     /* A zone that makes a record of a state or a link adds where it lies. */
     uint64_t      hash;
     uint64_t      lease_until;      /* a probe's; 0: none.  In no line */
+    ngx_uint_t    stale;            /* it is frozen, and was told long ago */
 
     /* Fields of a head. */
     uint64_t      version;
@@ -107,6 +108,7 @@ typedef struct {
     uint64_t      status;
     uint64_t      armed;            /* 0 or 1, as the next ones */
     uint64_t      dry_run;
+    uint64_t      frozen;           /* it is, or was */
     int64_t       code;             /* -1: none, as the next one */
     int64_t       subcode;
     ngx_http_graph_policy_record_text_t  key;   /* a link has its phone here */

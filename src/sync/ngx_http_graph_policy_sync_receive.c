@@ -37,6 +37,10 @@ static ngx_http_graph_policy_received_e ngx_http_graph_policy_sync_apply(
     ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_entry_t *entry, ngx_uint_t key,
     ngx_uint_t in_hash, ngx_uint_t *over);
+static uint64_t ngx_http_graph_policy_sync_age(
+    ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_entry_t *entry);
 static void ngx_http_graph_policy_sync_mend(
     ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_record_t *record, ngx_uint_t older);
@@ -205,7 +209,7 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_entry_t *entry, ngx_uint_t key, ngx_uint_t in_hash,
     ngx_uint_t *over)
 {
-    uint64_t                               now;
+    uint64_t                               now, age;
     ngx_http_graph_policy_view_t           view;
     ngx_http_graph_policy_record_t        *record;
     ngx_http_graph_policy_received_e       received;
@@ -257,6 +261,10 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
         *over = 1;
     }
 
+    age = ngx_http_graph_policy_sync_age(run, record, entry);
+
+    record->stale = (age > NGX_HTTP_GRAPH_POLICY_FLEET_BELIEVED);
+
     received = ngx_http_graph_policy_fleet_apply(run->zone, record, now,
                                                  &run->changes, &view);
 
@@ -268,6 +276,9 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
         *over = 0;
         ngx_http_graph_policy_sync_mend(run, record, 1);
 
+    } else if (in_hash && age > NGX_HTTP_GRAPH_POLICY_FLEET_RENEWED) {
+        ngx_http_graph_policy_sync_mend(run, record, 1);
+
     } else if (!in_hash) {
         ngx_http_graph_policy_sync_mend(run, record, 0);
     }
@@ -277,6 +288,28 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
     }
 
     return received;
+}
+
+
+/*
+ * Whoever can write to the engine can put there again what was told once.  The
+ * end of a hold bounds what comes of it; a frozen state has none, so it counts
+ * when it was told.
+ */
+
+static uint64_t
+ngx_http_graph_policy_sync_age(ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_entry_t *entry)
+{
+    uint64_t  now;
+
+    now = ngx_http_graph_policy_sync_now(run);
+
+    return (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_STATE
+            && record->armed && record->until == NGX_HTTP_GRAPH_POLICY_NEVER
+            && now > entry->sent)
+           ? now - entry->sent : 0;
 }
 
 

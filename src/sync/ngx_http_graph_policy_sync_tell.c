@@ -65,13 +65,7 @@ ngx_http_graph_policy_sync_beat(ngx_http_graph_policy_sync_run_t *run)
         ngx_http_graph_policy_sync_expire(run);
     }
 
-    if (run->begun && !run->scanning && !run->scan_failed
-        && !run->sweep_waits)
-    {
-        run->sweep_waits = 1;
-        ngx_http_graph_policy_sync_scan(run, NGX_HTTP_GRAPH_POLICY_ASKED_SWEEP,
-                                        &run->sweep);
-    }
+    run->sweep_more = (run->begun != 0);
 }
 
 

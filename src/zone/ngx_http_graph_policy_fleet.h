@@ -31,6 +31,14 @@
 /* milliseconds: who is silent for longer isn't counted, or has lost its job */
 #define NGX_HTTP_GRAPH_POLICY_NODE_HEARD  5000
 
+/*
+ * A frozen state has no end, so what was told of it is believed for just so
+ * long, in milliseconds; its end is remembered for longer (FROZEN, breaker.h),
+ * and what is to be told of it is told anew well before.
+ */
+#define NGX_HTTP_GRAPH_POLICY_FLEET_BELIEVED    86400000
+#define NGX_HTTP_GRAPH_POLICY_FLEET_RENEWED     21600000
+
 /* how far ahead of the clock a change may be, in milliseconds */
 #define NGX_HTTP_GRAPH_POLICY_FLEET_AHEAD       60000
 

@@ -131,6 +131,9 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
     if (state != NULL) {
         received = ngx_http_graph_policy_apply_to(zone, state, record, now);
 
+    } else if (record->stale) {
+        received = NGX_HTTP_GRAPH_POLICY_RECEIVED_OLDER;
+
     } else if (ngx_http_graph_policy_record_is_over(zone, record, now)) {
         received = NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
 
@@ -180,7 +183,7 @@ ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
 
     rc = ngx_http_graph_policy_merge_compare(record, &own);
 
-    if (rc < 0) {
+    if (rc < 0 || (rc > 0 && record->stale)) {
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_OLDER;
     }
 
