@@ -237,6 +237,8 @@ ngx_http_graph_policy_heartbeat_write(u_char *p,
     *p++ = ' ';
     p = ngx_http_graph_policy_record_number(p, heartbeat->cut);
     *p++ = ' ';
+    p = ngx_http_graph_policy_record_number(p, heartbeat->round);
+    *p++ = ' ';
 
     p = ngx_http_graph_policy_record_hex(p, heartbeat->digest);
 
@@ -263,6 +265,10 @@ ngx_http_graph_policy_heartbeat_read(ngx_str_t *body,
     }
 
     p = ngx_http_graph_policy_entry_number(p + 2, last, &heartbeat->cut);
+
+    if (p != NULL) {
+        p = ngx_http_graph_policy_entry_number(p, last, &heartbeat->round);
+    }
 
     if (p != NULL) {
         p = ngx_http_graph_policy_entry_hex(p, last, &heartbeat->digest);

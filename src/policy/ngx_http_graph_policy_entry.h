@@ -26,7 +26,7 @@
  * how many milliseconds a probe's lease lasted from then on.  MAC is the first
  * half of HMAC-SHA256 over the stream's name, LF, all before MAC, LF and BODY,
  * hexadecimal.  BODY is a line of a state file without its LF, or of a
- * heartbeat "h CUT DIGEST [DIGEST]".
+ * heartbeat "h CUT ROUND DIGEST [DIGEST]".
  *
  * Times are milliseconds of the engine's clock.
  */
@@ -63,6 +63,7 @@ typedef struct {
 
 typedef struct {
     uint64_t      cut;              /* no state changed since counts */
+    uint64_t      round;            /* milliseconds that summing up takes */
     uint64_t      digest;
     uint64_t      conversations;
     ngx_uint_t    shares;           /* 1: "conversations" is told */

@@ -207,6 +207,8 @@ struct ngx_http_graph_policy_sync_run_s {
     /* digests, to be compared */
     ngx_http_graph_policy_heartbeat_t    sum;       /* being made */
     ngx_http_graph_policy_cursor_t       sum_cursor;
+    ngx_uint_t                           summed;    /* states so far */
+    uint64_t                             round;     /* what that takes, ms */
     ngx_http_graph_policy_heartbeat_t    own;       /* the last one */
     unsigned                             summing:1;
     ngx_msec_t                           quiet;     /* after a difference */

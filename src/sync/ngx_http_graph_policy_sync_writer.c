@@ -202,6 +202,12 @@ ngx_http_graph_policy_sync_writer_answered(
             run->scanning = 0;
         }
 
+        /* others work while the engine does */
+
+        if (run->scanning) {
+            ngx_http_graph_policy_sync_write(run);
+        }
+
         break;
 
     case NGX_HTTP_GRAPH_POLICY_ASKED_SWEEP:

@@ -248,7 +248,7 @@ ngx_http_graph_policy_fleet_is_over(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-void
+ngx_uint_t
 ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor,
     ngx_http_graph_policy_heartbeat_t *sum)
@@ -284,16 +284,14 @@ ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node != NULL) {
-        return;
-    }
-
-    if (sum->shares) {
+    if (node == NULL && sum->shares) {
         ngx_http_graph_policy_list_end(cursor);
 
-    } else {
+    } else if (node == NULL) {
         cursor->done = 1;
     }
+
+    return i;
 }
 
 
