@@ -25,8 +25,10 @@ my @missing;
 
 push @missing, $ENV{CHROMIUM} unless -x $ENV{CHROMIUM};
 push @missing, 'node' if system('node --version >/dev/null 2>&1');
-push @missing, "playwright-core in $ENV{BROWSER_MODULES}"
-    unless -e "$ENV{BROWSER_MODULES}/node_modules/playwright-core";
+for my $package (qw(playwright-core axe-core)) {
+    push @missing, "$package in $ENV{BROWSER_MODULES}"
+        unless -e "$ENV{BROWSER_MODULES}/node_modules/$package";
+}
 
 if (@missing) {
     my $why = 'the dashboard needs ' . join ', ', @missing;
@@ -47,6 +49,11 @@ server {
     }
     location /look/ {
         graph_policy_api;
+    }
+    location /again/ {
+        graph_policy       zone=graph;
+        graph_policy_retry attempts=2 base=10ms;
+        proxy_pass         http://127.0.0.1:%GRAPH%;
     }
     location / {
         graph_policy              zone=graph;

@@ -52,7 +52,6 @@ static void ngx_http_graph_policy_sync_conn_await(
     ngx_http_graph_policy_sync_conn_t *conn);
 
 
-
 void
 ngx_http_graph_policy_sync_conn_init(ngx_http_graph_policy_sync_conn_t *conn,
     ngx_http_graph_policy_sync_run_t *run,
@@ -102,7 +101,7 @@ ngx_http_graph_policy_sync_conn_connect(
     ngx_connection_t                     *c;
     ngx_http_graph_policy_sync_server_t  *server;
 
-    server = ngx_http_graph_policy_sync_conn_server(conn);
+    server = ngx_http_graph_policy_sync_server(conn->run);
 
     conn->resp = ngx_http_graph_policy_resp_create(
                                  ngx_http_graph_policy_sync_conn_value, conn);
@@ -240,7 +239,7 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
 {
     u_char                        *p, db[NGX_INT_T_LEN];
     ngx_str_t                      args[3];
-    ngx_uint_t                     n;
+    ngx_uint_t                     n, find;
     ngx_connection_t              *c;
     ngx_http_graph_policy_sync_t  *sync;
 
@@ -253,9 +252,11 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
 
     conn->connected = 1;
 
+    find = (conn->use == &ngx_http_graph_policy_sync_finding);
+
     /* a server without a password takes none, a cluster no other database */
 
-    if (sync->password.len != 0) {
+    if (sync->password.len != 0 && (!find || conn->run->sentinel_auth)) {
         n = 1;
         ngx_str_set(&args[0], "AUTH");
 
@@ -270,7 +271,7 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
                                                    0, args, n);
     }
 
-    if (sync->db != 0) {
+    if (sync->db != 0 && !find) {
         p = ngx_sprintf(db, "%ui", sync->db);
         ngx_str_set(&args[0], "SELECT");
         args[1].data = db;
@@ -449,11 +450,19 @@ ngx_http_graph_policy_sync_conn_take(ngx_http_graph_policy_sync_conn_t *conn,
     u_char *data, size_t len)
 {
     ngx_int_t          rc;
+    ngx_uint_t         asked;
     ngx_connection_t  *c;
 
     c = conn->peer.connection;
 
     rc = ngx_http_graph_policy_resp_feed(conn->resp, data, len);
+
+    /*
+     * What is asked on account of an answer can't have been answered before:
+     * an engine that does would keep the worker asking without an end.
+     */
+
+    asked = conn->nasked;
 
     while (rc == NGX_OK) {
 
@@ -463,7 +472,7 @@ ngx_http_graph_policy_sync_conn_take(ngx_http_graph_policy_sync_conn_t *conn,
             break;
         }
 
-        if (conn->nasked == 0) {
+        if (asked-- == 0) {
             rc = NGX_ERROR;
             break;
         }

@@ -57,6 +57,7 @@ typedef struct ngx_http_graph_policy_sync_conn_s
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_ASKED_AUTH = 0,
     NGX_HTTP_GRAPH_POLICY_ASKED_SELECT,
+    NGX_HTTP_GRAPH_POLICY_ASKED_MASTER,     /* a Sentinel, for the primary */
     NGX_HTTP_GRAPH_POLICY_ASKED_TIME,
     NGX_HTTP_GRAPH_POLICY_ASKED_HSET,
     NGX_HTTP_GRAPH_POLICY_ASKED_COUNT,
@@ -154,8 +155,22 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_event_t                          step;      /* for scans and walks */
     ngx_connection_t                    *wake;
     ngx_uint_t                           server;
+    ngx_atomic_uint_t                    start;     /* its number */
     unsigned                             owner:1;
     unsigned                             leaving:1;
+
+    /* where the engine is, if that isn't a server of the configuration */
+    unsigned                             is_found:1;
+    unsigned                             moved:1;   /* since it last worked */
+    unsigned                             sentinel_auth:1;   /* it wants that */
+    ngx_http_graph_policy_sync_server_t  found;
+    ngx_sockaddr_t                       found_addr;
+    u_char                               found_text[
+                                           NGX_HTTP_GRAPH_POLICY_SERVER_LEN];
+    u_char                               found_host[256];
+    ngx_str_t                            told_host; /* a Sentinel's answer */
+    u_char                               told_text[256];
+    ngx_uint_t                           told_port;
 
     ngx_http_graph_policy_sync_conn_t    writer;
     ngx_http_graph_policy_sync_conn_t    reader;
@@ -225,11 +240,6 @@ struct ngx_http_graph_policy_sync_run_s {
 };
 
 
-#define ngx_http_graph_policy_sync_conn_server(conn)                          \
-    ((ngx_http_graph_policy_sync_server_t *)                                  \
-     (conn)->run->sync->servers.elts + (conn)->run->server)
-
-
 /* connections */
 
 void ngx_http_graph_policy_sync_conn_init(
@@ -271,8 +281,9 @@ void ngx_http_graph_policy_sync_conn_send(
     ngx_http_graph_policy_sync_conn_t *conn);
 
 
-/* the two uses of connections */
+/* the uses of connections: the writer's first may be to find the engine */
 
+extern ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_finding;
 extern ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_writing;
 extern ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_reading;
 
@@ -301,6 +312,23 @@ void ngx_http_graph_policy_sync_swept(ngx_http_graph_policy_sync_run_t *run);
 void ngx_http_graph_policy_sync_scanned(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_asked_t *asked,
     ngx_http_graph_policy_resp_value_t *value);
+
+/* where both connections lead */
+ngx_http_graph_policy_sync_server_t *ngx_http_graph_policy_sync_server(
+    ngx_http_graph_policy_sync_run_t *run);
+/* The writer's connection has failed: the next one is to another server. */
+void ngx_http_graph_policy_sync_next_server(
+    ngx_http_graph_policy_sync_run_t *run);
+/*
+ * The engine answered a command of the writer's with an error.  NGX_OK: it told
+ * who has the keys, both connections are closed, and the writer connects there;
+ * NGX_DECLINED: it is another error, or nobody can go there.
+ */
+ngx_int_t ngx_http_graph_policy_sync_move(
+    ngx_http_graph_policy_sync_run_t *run, ngx_str_t *error);
+/* What the writer has asked won't be answered: it is to be told anew. */
+void ngx_http_graph_policy_sync_forget_asked(
+    ngx_http_graph_policy_sync_run_t *run);
 
 /* Tells marks, heartbeats, and what of a walk or a scan is due. */
 void ngx_http_graph_policy_sync_write(ngx_http_graph_policy_sync_run_t *run);

@@ -82,7 +82,8 @@ ngx_http_graph_policy_sync_writer_ready(
         ngx_memzero(&run->walk, sizeof(ngx_http_graph_policy_cursor_t));
     }
 
-    fleet->server = run->server;
+    ngx_http_graph_policy_fleet_server(run->zone,
+                                &ngx_http_graph_policy_sync_server(run)->text);
 
     ngx_memzero(&run->best, sizeof(ngx_http_graph_policy_engine_clock_t));
     ngx_http_graph_policy_sync_time(run);
@@ -174,6 +175,8 @@ ngx_http_graph_policy_sync_writer_answered(
 
         ngx_http_graph_policy_sync_conn_works(conn);
 
+        run->moved = 0;
+
         if (run->told_seq <= run->heard_seq) {
             run->unheard = ngx_current_msec;
         }
@@ -246,6 +249,10 @@ ngx_http_graph_policy_sync_writer_refused(
 
     run = conn->run;
 
+    if (ngx_http_graph_policy_sync_move(run, error) == NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /*
      * Somebody wrote the largest id there is, behind which the stream takes no
      * other for ever.  PEXPIRE deletes it, as DEL may be denied.
@@ -308,16 +315,19 @@ ngx_http_graph_policy_sync_writer_closed(
             &fleet->received[NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD], 1);
     }
 
-    conn->nasked = 0;
+    ngx_http_graph_policy_sync_forget_asked(run);
+    ngx_http_graph_policy_sync_next_server(run);
+}
+
+
+void
+ngx_http_graph_policy_sync_forget_asked(ngx_http_graph_policy_sync_run_t *run)
+{
+    run->writer.nasked = 0;
 
     /* entries told anew bear the numbers that nobody may have seen */
 
-    fleet->seq = run->told_seq;
-
-    if (run->sync->servers.nelts > 1) {
-        run->server = (run->server + 1) % run->sync->servers.nelts;
-        ngx_http_graph_policy_sync_conn_close(&run->reader);
-    }
+    ngx_http_graph_policy_zone_fleet(run->zone)->seq = run->told_seq;
 }
 
 

@@ -101,11 +101,11 @@ void ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict);
 
-/* Counts an error, and keeps it if it is the gravest so far. */
+/* Counts "n" equal errors, and keeps the first if it is the gravest so far. */
 void ngx_http_graph_policy_note_error(
     ngx_http_graph_policy_webhook_result_t *result,
     ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict);
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t n);
 
 /* Returns 1 if an event of that second is within FRESH of "now". */
 ngx_uint_t ngx_http_graph_policy_is_recent(time_t time, uint64_t now);
