@@ -245,8 +245,8 @@ ngx_uint_t ngx_http_graph_policy_fleet_is_over(
  * after sum->cut, which is of the engine's clock; behind them those of
  * conversations, where they are shared.  Returns how many it looked at.
  */
-ngx_uint_t ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor,
+ngx_uint_t ngx_http_graph_policy_fleet_digest(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_cursor_t *cursor,
     ngx_http_graph_policy_heartbeat_t *sum);
 
 
