@@ -59,6 +59,37 @@ is(pack_it("$dir/$root", "$dir/three.tar.gz"), 0,
 ok(slurp("$dir/one.tar.gz") eq slurp("$dir/three.tar.gz"),
     'and is what it was');
 
+
+# -- its signature ------------------------------------------------------------
+
+my ($signs)    = slurp("$top/docs/contributing.md") =~ /^   (gpg .*)$/m;
+my ($verifies) = slurp("$top/docs/deploying.md") =~ /^(gpg --verify .*)$/m;
+
+SKIP: {
+    skip 'there is no gpg', 4 if system('gpg --version >/dev/null 2>&1');
+
+    # a key of the test's own
+    local $ENV{GNUPGHOME} = "$dir/gnupg";
+    mkdir $ENV{GNUPGHOME}, 0700 or die "mkdir: $!";
+    system("gpg --batch --quiet --passphrase '' --quick-gen-key"
+        . ' test@example.org default sign 1d >/dev/null 2>&1') == 0
+        or skip 'gpg makes no key here', 4;
+
+    is(pack_it($top, "$dir/$root.tar.gz"), 0, 'an archive by its own name');
+    is(system("cd '$dir' && $signs >/dev/null 2>&1"), 0,
+        'is signed as docs/contributing.md says');
+    is(system("cd '$dir' && $verifies >/dev/null 2>&1"), 0,
+        'and verified as docs/deploying.md says');
+
+    open my $sum, '>>', "$dir/$root.tar.gz.sha256" or die "open: $!";
+    print $sum "\n";
+    close $sum;
+    isnt(system("cd '$dir' && $verifies >/dev/null 2>&1"), 0,
+        'a checksum that somebody has changed is refused');
+
+    system('gpgconf --kill gpg-agent >/dev/null 2>&1');
+}
+
 done_testing;
 
 

@@ -223,7 +223,7 @@ sub local_names {
 
     $code =~ s{(?<=[\s'"=>])/(?=(?:etc|var|usr/local)/)}{$dir/}g;
     $code =~ s{127\.0\.0\.1:8080}{127.0.0.1:$proxy}g;
-    $code =~ s{(127\.0\.0\.1|\$host):8081}{$1:$api}g;
+    $code =~ s{(127\.0\.0\.1|\$host):808[12]}{$1:$api}g;
     $code =~ s{127\.0\.0\.1:8090}{127.0.0.1:$demo}g;
     $code =~ s{192\.0\.2\.1[12]}{127.0.0.1}g;
     $code =~ s{https://proxy\.example\.com}{'http://127.0.0.1:' . $nginx->port}ge;
@@ -282,7 +282,7 @@ my @output = (
     ['promtool check rules', qr/SUCCESS.*SUCCESS/s],
     ['GRAPH_REQUEST_ID', qr/^-s WhatsApp: billing oncall\@example\.com\ntext\n/],
     ['# the phones that are paused', qr/^106540352242922\n.*^\w{18} is cleared/ms],
-    ['.source == "api"', qr/^\{"scope":"phone","key":"106540352242922",/],
+    ['.source == "api"', qr/^\{"scope":"phone","key":"106540352242922",/m],
 );
 my (%used, $ran);
 

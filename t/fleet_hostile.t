@@ -189,7 +189,7 @@ cmp_ok(scalar(() = ($fleet->node(0)->log =~ /out of touch/g)), '<', 3 * @lies,
 
 my $asks = GraphPolicy::Fleet->start(nodes => 1, alone => 1, graph =>
     $fleet->graph, hold => '1h max=1h', server => "server=127.0.0.1:$port",
-    sync => 'timeout=300ms master=m');
+    sync => 'master=m timeout=' . slow() . 's');
 my $ask = 'SENTINEL';
 my $host = sub {
     my ($host, $port) = @_;

@@ -185,8 +185,8 @@ my %allowed = map { uc substr($_, 1) => 1 } $rules =~ /(\+[a-z]+)/g;
 my %given = map { uc $_ => 1 } $dump =~ /^\+[0-9.]+ \[\d+ [^\]]+\] "([^"]+)"/mg;
 delete @given{qw(AUTH FLUSHALL HLEN)};
 
-# what is over is deleted a minute later, or a day
-is_deeply([sort keys %given], [grep { $_ ne 'HDEL' } sort keys %allowed],
+# what is over is deleted a minute later, or a day, and so maybe not in this run
+is_deeply([sort keys %{ { %given, HDEL => 1 } }], [sort keys %allowed],
     'the commands that were given are those that docs/fleet.md allows');
 is_deeply($redis->command('ACL', 'LOG'), [], 'and none was denied');
 

@@ -130,10 +130,13 @@ ngx_http_graph_policy_sync_start(ngx_cycle_t *cycle,
     run->step.log = cycle->log;
     run->step.cancelable = 1;
 
+    run->writing = &ngx_http_graph_policy_sync_writing;
+    run->finding = (sync->master.len != 0)
+                   ? &ngx_http_graph_policy_sync_finding : NULL;
+
     ngx_http_graph_policy_sync_conn_init(&run->writer, run,
-                                         (sync->master.len != 0)
-                                         ? &ngx_http_graph_policy_sync_finding
-                                         : &ngx_http_graph_policy_sync_writing);
+                                         (run->finding != NULL)
+                                         ? run->finding : run->writing);
     ngx_http_graph_policy_sync_conn_init(&run->reader, run,
                                          &ngx_http_graph_policy_sync_reading);
 
@@ -219,7 +222,7 @@ ngx_http_graph_policy_sync_own(ngx_http_graph_policy_sync_run_t *run)
     fleet = ngx_http_graph_policy_zone_fleet(run->zone);
     owner = fleet->owner;
 
-    /* the one that talks may have been taken for dead, and is one of two then */
+    /* the one that talks may have been taken for dead, and is one of two */
 
     if (fleet->starts > run->start
         || (run->owner && owner != 0 && owner != (ngx_atomic_uint_t) ngx_pid))

@@ -239,7 +239,7 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
 {
     u_char                        *p, db[NGX_INT_T_LEN];
     ngx_str_t                      args[3];
-    ngx_uint_t                     n, find;
+    ngx_uint_t                     n;
     ngx_connection_t              *c;
     ngx_http_graph_policy_sync_t  *sync;
 
@@ -252,11 +252,11 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
 
     conn->connected = 1;
 
-    find = (conn->use == &ngx_http_graph_policy_sync_finding);
-
     /* a server without a password takes none, a cluster no other database */
 
-    if (sync->password.len != 0 && (!find || conn->run->sentinel_auth)) {
+    if (sync->password.len != 0 && (!conn->use->sentinel
+                                    || conn->run->sentinel_auth))
+    {
         n = 1;
         ngx_str_set(&args[0], "AUTH");
 
@@ -271,7 +271,7 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
                                                    0, args, n);
     }
 
-    if (sync->db != 0 && !find) {
+    if (sync->db != 0 && !conn->use->sentinel) {
         p = ngx_sprintf(db, "%ui", sync->db);
         ngx_str_set(&args[0], "SELECT");
         args[1].data = db;

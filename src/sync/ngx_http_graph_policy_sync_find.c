@@ -44,20 +44,9 @@ ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_finding = {
     ngx_http_graph_policy_sync_finder_ready,
     ngx_http_graph_policy_sync_finder_value,
     ngx_http_graph_policy_sync_finder_answered,
-    ngx_http_graph_policy_sync_finder_closed
+    ngx_http_graph_policy_sync_finder_closed,
+    1
 };
-
-
-ngx_http_graph_policy_sync_server_t *
-ngx_http_graph_policy_sync_server(ngx_http_graph_policy_sync_run_t *run)
-{
-    if (run->is_found) {
-        return &run->found;
-    }
-
-    return (ngx_http_graph_policy_sync_server_t *) run->sync->servers.elts
-           + run->server;
-}
 
 
 void
@@ -65,6 +54,7 @@ ngx_http_graph_policy_sync_next_server(ngx_http_graph_policy_sync_run_t *run)
 {
     run->times = 0;
     run->moved = 0;
+    run->sentinel_auth = 0;
 
     if (run->sync->servers.nelts == 1 && !run->is_found) {
         return;
@@ -73,8 +63,8 @@ ngx_http_graph_policy_sync_next_server(ngx_http_graph_policy_sync_run_t *run)
     run->server = (run->server + 1) % run->sync->servers.nelts;
     run->is_found = 0;
 
-    if (run->sync->master.len != 0) {
-        run->writer.use = &ngx_http_graph_policy_sync_finding;
+    if (run->finding != NULL) {
+        run->writer.use = run->finding;
     }
 
     ngx_http_graph_policy_sync_conn_close(&run->reader);
@@ -106,6 +96,17 @@ ngx_http_graph_policy_sync_move(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_sync_conn_open(&run->writer, 0);
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_graph_policy_sync_forget_asked(ngx_http_graph_policy_sync_run_t *run)
+{
+    run->writer.nasked = 0;
+
+    /* entries told anew bear the numbers that nobody may have seen */
+
+    ngx_http_graph_policy_zone_fleet(run->zone)->seq = run->told_seq;
 }
 
 
@@ -172,7 +173,7 @@ ngx_http_graph_policy_sync_finder_answered(
 
     if (error != NULL) {
 
-        /* a Sentinel of itself wants no password, this one does */
+        /* most Sentinels want no password, and refuse any: this one wants it */
 
         if (!run->sentinel_auth && run->sync->password.len != 0
             && error->len >= 6 && ngx_strncmp(error->data, "NOAUTH", 6) == 0)
@@ -208,7 +209,7 @@ ngx_http_graph_policy_sync_finder_answered(
     }
 
     ngx_http_graph_policy_sync_conn_close(conn);
-    conn->use = &ngx_http_graph_policy_sync_writing;
+    conn->use = run->writing;
     ngx_http_graph_policy_sync_conn_open(conn, 0);
 }
 

@@ -92,6 +92,7 @@ typedef struct {
                ngx_http_graph_policy_asked_t *asked, ngx_str_t *error);
     void  (*closed)(ngx_http_graph_policy_sync_conn_t *conn,
                ngx_http_graph_policy_sync_failure_e why, ngx_uint_t large);
+    ngx_uint_t  sentinel;           /* that is whom it leads to */
 } ngx_http_graph_policy_sync_use_t;
 
 
@@ -158,6 +159,9 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_atomic_uint_t                    start;     /* its number */
     unsigned                             owner:1;
     unsigned                             leaving:1;
+
+    ngx_http_graph_policy_sync_use_t    *finding;   /* NULL: no Sentinels */
+    ngx_http_graph_policy_sync_use_t    *writing;
 
     /* where the engine is, if that isn't a server of the configuration */
     unsigned                             is_found:1;
@@ -240,6 +244,15 @@ struct ngx_http_graph_policy_sync_run_s {
 };
 
 
+/* where both connections lead */
+
+#define ngx_http_graph_policy_sync_server(run)                                \
+    ((run)->is_found                                                          \
+     ? &(run)->found                                                          \
+     : (ngx_http_graph_policy_sync_server_t *) (run)->sync->servers.elts      \
+       + (run)->server)
+
+
 /* connections */
 
 void ngx_http_graph_policy_sync_conn_init(
@@ -313,9 +326,6 @@ void ngx_http_graph_policy_sync_scanned(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_asked_t *asked,
     ngx_http_graph_policy_resp_value_t *value);
 
-/* where both connections lead */
-ngx_http_graph_policy_sync_server_t *ngx_http_graph_policy_sync_server(
-    ngx_http_graph_policy_sync_run_t *run);
 /* The writer's connection has failed: the next one is to another server. */
 void ngx_http_graph_policy_sync_next_server(
     ngx_http_graph_policy_sync_run_t *run);

@@ -44,7 +44,8 @@ ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_reading = {
     ngx_http_graph_policy_sync_reader_ready,
     ngx_http_graph_policy_sync_reader_value,
     ngx_http_graph_policy_sync_reader_answered,
-    ngx_http_graph_policy_sync_reader_closed
+    ngx_http_graph_policy_sync_reader_closed,
+    0
 };
 
 

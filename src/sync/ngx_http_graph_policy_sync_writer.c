@@ -57,7 +57,8 @@ ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_writing = {
     ngx_http_graph_policy_sync_writer_ready,
     ngx_http_graph_policy_sync_writer_value,
     ngx_http_graph_policy_sync_writer_answered,
-    ngx_http_graph_policy_sync_writer_closed
+    ngx_http_graph_policy_sync_writer_closed,
+    0
 };
 
 
@@ -317,17 +318,6 @@ ngx_http_graph_policy_sync_writer_closed(
 
     ngx_http_graph_policy_sync_forget_asked(run);
     ngx_http_graph_policy_sync_next_server(run);
-}
-
-
-void
-ngx_http_graph_policy_sync_forget_asked(ngx_http_graph_policy_sync_run_t *run)
-{
-    run->writer.nasked = 0;
-
-    /* entries told anew bear the numbers that nobody may have seen */
-
-    ngx_http_graph_policy_zone_fleet(run->zone)->seq = run->told_seq;
 }
 
 

@@ -1,8 +1,8 @@
 // The dashboard in headless Chromium: what an operator sees and can do.
 //
 //   node t/browser/dashboard.mjs                 print TAP
-//   node t/browser/dashboard.mjs --pictures DIR  take pictures instead; the
-//                                                one in docs is light.png
+//   node t/browser/dashboard.mjs --pictures DIR  take those of the
+//                                                documentation instead
 //
 // Environment:
 //   BROWSER_MODULES       the folder that playwright-core is installed in
@@ -19,8 +19,9 @@ import { Mock, REASONS, START } from './mock.mjs';
 import { scene } from './scene.mjs';
 import { test_alert, test_axe, test_elsewhere, test_keyboard, test_sizes }
     from './eyes.mjs';
+import { test_fleet } from './fleet.mjs';
 import { test_by_hand, test_figures_more, test_find, test_halt, test_hosts,
-    test_open, test_questions, test_refusals, test_stall, test_undo }
+    test_many_talks, test_open, test_questions, test_refusals, test_stall, test_undo }
     from './hands.mjs';
 import { PHONE, REAL, TOKEN, RECIPIENT, ZONE, becomes, browser, call, cell,
     content, focused, guarded, halt, headline, look, ok, open, send, shown, tap,
@@ -377,6 +378,103 @@ async function test_hostile() {
 }
 
 
+// Every string that the API answers, but "next" and what "kept" names, and
+// every member's name that isn't known.
+
+async function test_evil() {
+    const evil = name => `<img src=x onerror="document.title='owned'">`
+        + `<script>document.title='owned'</script>{{${name}}}"'&lt;`;
+
+    for (const [what, kept] of [
+        ['but what the page tells states by', ['name', 'scope', 'category',
+            'source', 'since', 'until', 'key', 'id', 'reason']],
+        ['with zones, keys and reasons', ['name', 'scope', 'category', 'since',
+            'until', 'id']],
+        ['without any exception', []] ])
+    {
+        const { mock, url, close } = await world();
+        const zone = mock.zones[0];
+
+        if (what.startsWith('with zones')) zone.name = evil('zone');
+        zone.history.reasons[evil('reason')] = Array(60).fill(1);
+        zone.counters.dry_run_blocks = { [evil('dry')]: { accepted: 1,
+            refused: 2 } };
+        zone.counters.lost = 1;
+        zone.sync = { connected: false, server: 'a', lag_ms: 1, heard_ms: 5,
+            nodes: 2, queue: 0, node: 'b' };
+        mock.zone('eu');
+        mock.state(zone.name, 'phone-disconnected', { node: 'a', trace: 'b',
+            credential: 'c' });
+        mock.state(zone.name, 'window-expired', { scope: 'conversation',
+            key: null, category: 'context-limited' });
+        mock.lookup.reason = 'a';
+        mock.lookup.until = 'b';
+        mock.lookup.free_form = false;
+        mock.explanation.trace = 'c';
+        mock.replace = (name, value) => typeof value === 'string'
+            && name !== 'next' && !kept.includes(name) ? evil(name) : value;
+
+        const page = await open(url);
+        const clean = async where => {
+            ok(await page.locator('img, main script, dialog script').count()
+                === 0 && !(await page.title()).startsWith('owned'),
+                `hostile strings ${what}: ${where}`, await page.title());
+        };
+
+        await becomes(headline(page), kept.length ? '1 phone is paused'
+            : /^(1 phone is paused|All sends pass)/, `hostile strings ${what}`);
+        await page.locator('summary').click();
+        await page.clock.runFor(3000);
+        await becomes(() => page.locator('#one:visible').count(), 0, 'a list');
+        await clean('lists');
+
+        await page.locator('#may').getByLabel('Phone-number id').fill('1');
+        await page.locator('#may').getByLabel('Customer').fill('1');
+        await page.locator('#may').getByRole('button').click();
+        await page.locator('#explain').getByLabel('Its body').fill('1');
+        await page.locator('#explain').getByRole('button').click();
+        await becomes(() => page.locator('#explain-said dl').count(), 1,
+            'an explanation');
+        await becomes(() => page.locator('#may-said b').count(), 1,
+            'an answer');
+        await clean('answers');
+
+        const [first] = mock.states;
+
+        // a zone by another name than its own has no states
+        if (!kept.length) {
+            content(page, url);
+            await page.context().close();
+            close();
+            continue;
+        }
+        await page.getByRole('searchbox').fill('106540352242922');
+        await page.clock.runFor(300);
+        await becomes(() => page.locator('#found tbody tr').count(), 1,
+            'a search');
+        await page.locator('#found tbody button').first().click();
+        await becomes(() => page.locator('#one').isVisible(), true, 'a state');
+        Object.assign(first, { holds: 9, reason: 'billing', source: 'webhook' });
+        await page.clock.runFor(3000);
+        await clean('a state');
+        await page.keyboard.press('Escape');
+        await page.getByRole('button', { name: 'Stop sends by hand' }).click();
+        await becomes(() => page.locator('#halting').isVisible(), true,
+            'a form');
+        await clean('a form');
+        await page.keyboard.press('Escape');
+        mock.status = 503;
+        await page.clock.runFor(3000);
+        await becomes(headline(page), 'The proxy answers with status 503',
+            'an error');
+        await clean('errors');
+        content(page, url, /status of (503|404)/);
+        await page.context().close();
+        close();
+    }
+}
+
+
 // -- what has many pages
 
 async function test_many() {
@@ -522,37 +620,41 @@ async function test_figures() {
 }
 
 
-// -- pictures
+// -- pictures, which are the same whenever they are taken
 
 async function pictures(dir) {
     const { mock, url, close } = await world();
 
     mock.zones = [];
     scene(mock);
-    for (const [name, options] of [
-        ['light', { colorScheme: 'light' }],
-        ['dark', { colorScheme: 'dark' }],
-        ['phone', { viewport: { width: 360, height: 740 } }] ])
+
+    for (const [name, height, act] of [
+        ['dashboard', 900, async () => {}],
+        ['state', 760, async page => {
+            await page.getByRole('button', { name: /^Account \d+$/ }).click();
+            await page.locator('#one').waitFor();
+            await page.locator('#one-title').evaluate(node => node.blur());
+        }] ])
     {
-        const page = await open(url, options);
+        const page = await open(url, { viewport: { width: 960, height } });
 
         await page.getByText('Paused now').waitFor();
-        await page.clock.pauseAt(START + 2000);
-
-        // the light one is for the documentation, and ends with the charts
-        const { y, height } = await page.locator('#why').boundingBox();
-        const part = { x: 0, y: 0, width: 1200, height: y + height + 32 };
-
-        await page.screenshot({ path: `${dir}/${name}.png`, fullPage: true,
-            ...(name === 'light' && { clip: part }) });
+        await act(page);
+        await page.clock.pauseAt(START + 60000);
+        await page.getByText('Live', { exact: true }).waitFor();
+        await page.locator('#host').evaluate(node => {
+            node.textContent = 'graph.example.com';
+        });
+        await page.screenshot({ path: `${dir}/${name}.png` });
         await page.context().close();
     }
     close();
 }
 
 
-const tests = REAL ? [test_life, test_sends, test_by_hand, test_alert]
-    : [test_life, test_states, test_hostile, test_many, test_figures,
+const tests = ONLY === 'test_many_talks' ? [test_many_talks]
+    : process.env.GRAPH_POLICY_PEER ? [test_fleet] : REAL ? [test_life, test_sends, test_by_hand, test_alert]
+    : [test_life, test_states, test_hostile, test_evil, test_many, test_figures,
        test_find, test_open, test_undo, test_halt, test_questions,
        test_figures_more, test_refusals, test_hosts, test_stall,
        test_axe, test_sizes, test_keyboard, test_elsewhere]

@@ -143,8 +143,10 @@ export async function call(method, path, body) {
 
 // a send of which the Graph API is to make what mock says; what became of it
 
-export async function send(phone, mock = '200', token = TOKEN, at = 'v25.0') {
-    const answer = await fetch(new URL(`/${at}/${phone}/messages`, REAL), {
+export async function send(phone, mock = '200', token = TOKEN, at = 'v25.0',
+    host = REAL)
+{
+    const answer = await fetch(new URL(`/${at}/${phone}/messages`, host), {
         method: 'POST', headers: { 'Authorization': `Bearer ${token}`,
             'Content-Type': 'application/json', 'X-Mock': mock },
         body: JSON.stringify({ messaging_product: 'whatsapp', to: RECIPIENT,

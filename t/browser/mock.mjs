@@ -55,6 +55,7 @@ export class Mock {
     status = 0;                 // not 0: the status of every answer
     page = null;                // a page that is sent instead, with that status
     posted = [];                // bodies
+    replace = null;             // of what is answered, as JSON.stringify does
     lookup = { free_form: true, template: true, reason: null, until: null };
     explanation = { category: 'fatal', code: 131042, subcode: null,
         reason: 'billing', scope: 'account', title: REASONS.billing[0],
@@ -197,8 +198,8 @@ export class Mock {
                     'Content-Security-Policy': policy(body) }) });
             answer.end(body);
         };
-        const json = (status, body) =>
-            send(status, 'application/json', JSON.stringify(body));
+        const json = (status, body) => send(status, 'application/json',
+            JSON.stringify(body, this.replace ?? undefined));
         const error = (code, message) => json(code, { error: { code, message }
         });
 
