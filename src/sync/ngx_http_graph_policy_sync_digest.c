@@ -11,8 +11,8 @@
  * without its help.
  *
  * All begin to sum up at the same times, by the engine's clock.  Many states
- * take longer than a round has, so each tells how long its own is, and all go by
- * the longest.
+ * take longer than a round has, so each tells how long its own is, and all go
+ * by the longest.
  *
  * Digests differ for a while where much changes, and for good where a zone is
  * full; so what follows from a difference is done ever more rarely.
