@@ -219,7 +219,8 @@ ngx_http_graph_policy_fleet_link(ngx_http_graph_policy_shctx_t *sh,
     uint64_t hash)
 {
     return (ngx_http_graph_policy_link_t *)
-               ngx_http_graph_policy_tree_find(&sh->links, hash);
+               ngx_http_graph_policy_index_find(&sh->index,
+                                    NGX_HTTP_GRAPH_POLICY_INDEXED_LINK, hash);
 }
 
 
@@ -274,41 +275,42 @@ ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor,
     ngx_http_graph_policy_heartbeat_t *sum)
 {
-    ngx_uint_t                     i;
-    ngx_rbtree_node_t             *node;
-    ngx_http_graph_policy_tree_t  *tree;
+    ngx_int_t                         rc;
+    ngx_uint_t                        i, looked;
+    ngx_http_graph_policy_indexed_t  *node;
 
+    rc = NGX_OK;
+    looked = 0;
     sum->shares = zone->share->conversations;
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    tree = cursor->tree ? &zone->sh->conversations : &zone->sh->states;
-    node = ngx_http_graph_policy_list_behind(tree, cursor);
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
-
-        cursor->begun = 1;
-        cursor->hash = node->key;
+        rc = ngx_http_graph_policy_index_next(&zone->sh->index,
+                     cursor->tree ? NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION
+                                  : NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                                              cursor, &looked, &node);
+        if (rc != NGX_OK) {
+            break;
+        }
 
         if (cursor->tree) {
             ngx_http_graph_policy_digest_conversation(zone->sh,
                           (ngx_http_graph_policy_conversation_t *) node, sum);
 
         } else {
-            cursor->reason = ((ngx_http_graph_policy_state_t *) node)->reason;
             ngx_http_graph_policy_digest_state(zone->sh,
                                  (ngx_http_graph_policy_state_t *) node, sum);
         }
-
-        node = ngx_rbtree_next(&tree->tree, node);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node == NULL && sum->shares) {
+    if (rc == NGX_DONE && sum->shares) {
         ngx_http_graph_policy_list_end(cursor);
 
-    } else if (node == NULL) {
+    } else if (rc == NGX_DONE) {
         cursor->done = 1;
     }
 

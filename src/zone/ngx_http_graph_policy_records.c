@@ -58,12 +58,20 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor, ngx_uint_t conversations,
     ngx_http_graph_policy_record_t *records)
 {
-    ngx_uint_t                      n, i;
-    ngx_rbtree_node_t              *node;
-    ngx_http_graph_policy_tree_t   *tree;
-    ngx_http_graph_policy_state_t  *state;
+    ngx_int_t                         rc;
+    ngx_uint_t                        n, i, looked;
+    ngx_http_graph_policy_state_t    *state;
+    ngx_http_graph_policy_indexed_t  *node;
+
+    static ngx_http_graph_policy_indexed_e  kinds[] = {
+        NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+        NGX_HTTP_GRAPH_POLICY_INDEXED_LINK,
+        NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION
+    };
 
     n = 0;
+    rc = NGX_OK;
+    looked = 0;
 
     ngx_http_graph_policy_zone_lock(zone);
 
@@ -72,22 +80,19 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
         return NGX_ERROR;
     }
 
-    tree = (cursor->tree == 0) ? &zone->sh->states
-           : (cursor->tree == 1) ? &zone->sh->links
-                                 : &zone->sh->conversations;
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
 
-    node = ngx_http_graph_policy_list_behind(tree, cursor);
-
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
-
-        cursor->begun = 1;
-        cursor->hash = node->key;
+        rc = ngx_http_graph_policy_index_next(&zone->sh->index,
+                                              kinds[cursor->tree], cursor,
+                                              &looked, &node);
+        if (rc != NGX_OK) {
+            break;
+        }
 
         switch (cursor->tree) {
 
         case 0:
             state = (ngx_http_graph_policy_state_t *) node;
-            cursor->reason = state->reason;
 
             if (conversations
                 || state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
@@ -107,17 +112,15 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
             ngx_http_graph_policy_record_conversation(zone->sh,
                 (ngx_http_graph_policy_conversation_t *) node, &records[n++]);
         }
-
-        node = ngx_rbtree_next(&tree->tree, node);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node == NULL && cursor->tree == 1 && conversations) {
+    if (rc == NGX_DONE && cursor->tree == 1 && conversations) {
         ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
         cursor->tree = 2;
 
-    } else if (node == NULL) {
+    } else if (rc == NGX_DONE) {
         ngx_http_graph_policy_list_end(cursor);
     }
 
