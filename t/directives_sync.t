@@ -59,6 +59,7 @@ for my $more ('', 'server=unix:/tmp/x.sock', 'server=[::1]:6379',
     'server=localhost:6379', "password_file=$dir/password",
     "user=a password_file=$dir/password", 'db=0 prefix= timeout=10ms',
     'db=15 prefix=a:b timeout=60s length=1000', 'length=10000000',
+    'conversations=on', 'conversations=off',
     'master=graph', 'master=' . 'm' x 128,
     "server=unix:/tmp/s.sock master=a.b-c_1 user=a"
         . " password_file=$dir/password")
@@ -101,6 +102,9 @@ my @wrong = (
         'timeout=', 'timeout=9ms', 'timeout=61s', 'timeout=x'),
     map({ ["$good $_;", qr/^invalid value "\Q$_\E" $of, it must be "length=NUMBER" from 1000 to 10000000 entries$/] }
         'length=', 'length=999', 'length=10000001', 'length=1k'),
+    map({ ["$good $_;", qr/^invalid value "\Q$_\E" $of, it must be "conversations=on\|off"$/] }
+        'conversations=', 'conversations=yes', 'conversations=onn'),
+    ["$good conversations=on conversations=on;", qr/^duplicate parameter "conversations=on" $of$/],
     map({ ["$good '$_';", qr/$of, it must be "prefix=STRING" of at most 128/] }
         'prefix=a{b', "prefix=\x{1}", 'prefix=' . 'x' x 129),
     map({ ["$good '$_' password_file=$dir/password;",

@@ -1,9 +1,9 @@
 #!/usr/bin/perl
 
-# A walk at random: states are set, ended and set again on any host, while the
-# engine and the hosts get into trouble.  After each round all hosts, and one
-# that starts then, know the same.  FLEET_ROUNDS and FLEET_SEED say how far it
-# goes, and where.
+# A walk at random: states are set, ended, frozen and set again on any host, of
+# conversations, too, while the engine and the hosts get into trouble.  After
+# each round all hosts, and one that starts then, know the same.  FLEET_ROUNDS
+# and FLEET_SEED say how far it goes, and where.
 
 use strict;
 use warnings;
@@ -21,10 +21,15 @@ my $rounds = $ENV{FLEET_ROUNDS} || 12;
 my $seed   = $ENV{FLEET_SEED} // 20260;
 srand $seed;
 
+# an engine and its replica; hosts know both
 my $redis = GraphPolicy::Redis->start(appendonly => 'yes',
     appendfsync => 'always');
+my $copy = GraphPolicy::Redis->start(appendonly => 'yes',
+    appendfsync => 'always', replicaof => '127.0.0.1 ' . $redis->port);
 my $fleet = GraphPolicy::Fleet->start(nodes => 3, redis => $redis,
-    hold => '200ms max=1s');
+    hold => '200ms max=1s', sync => 'conversations=on',
+    server => join(' ', map { 'server=127.0.0.1:' . $_->port } $redis, $copy),
+    location => 'graph_policy_conversation on; graph_policy_cooldown on;');
 my $log = 'graph_policy:{z}:log';
 
 my @troubles = (
@@ -51,6 +56,17 @@ my @troubles = (
     ['hash deleted', sub {
         $redis->command('DEL', 'graph_policy:{z}:states');
     }],
+    ['replica promoted', sub {
+        $copy->command('REPLICAOF', 'NO', 'ONE');
+        act(5);
+        $redis->end;
+        delete $copy->{set}{replicaof};
+        $redis->{set}{replicaof} = '127.0.0.1 ' . $copy->port;
+        act(5);
+        $redis->run;
+        ($redis, $copy) = ($copy, $redis);
+        $fleet->{redis} = $redis;
+    }],
     ['worker killed', sub {
         my $i = int rand 3;
         my ($worker) = $fleet->node($i)->workers;
@@ -71,8 +87,14 @@ sub act {
         my $path = '/' . (int rand 12) . '/messages';
         my $dice = rand;
 
-        if ($dice < 0.5) {
+        if ($dice < 0.4) {
             $fleet->send($i, $path, ('400 133010', '400 131042')[rand 2]);
+
+        } elsif ($dice < 0.5) {
+            $fleet->node($i)->request(path => $path, token => 'tok',
+                mock => ('400 131047', '400 131026', '400 131056')[rand 3],
+                headers => ['Content-Type' => 'application/json'],
+                body => '{"to":"1555000' . (1000 + int rand 5) . '"}');
 
         } elsif ($dice < 0.8) {
             $fleet->send($i, $path, '200');

@@ -82,6 +82,9 @@ static char *ngx_http_graph_policy_sync_set_timeout(ngx_conf_t *cf,
 static char *ngx_http_graph_policy_sync_set_length(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *value, ngx_str_t *rest,
     ngx_http_graph_policy_sync_t *sync);
+static char *ngx_http_graph_policy_sync_set_conversations(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *value, ngx_str_t *rest,
+    ngx_http_graph_policy_sync_t *sync);
 static ngx_uint_t ngx_http_graph_policy_sync_is_printable(ngx_str_t *s,
     size_t max);
 
@@ -109,6 +112,8 @@ static ngx_http_graph_policy_sync_parameter_t
       ngx_http_graph_policy_sync_set_timeout },
     { ngx_string("length="), NGX_HTTP_GRAPH_POLICY_GIVEN_LENGTH,
       ngx_http_graph_policy_sync_set_length },
+    { ngx_string("conversations="), NGX_HTTP_GRAPH_POLICY_GIVEN_CONVERSATIONS,
+      ngx_http_graph_policy_sync_set_conversations },
     { ngx_null_string, 0, NULL }
 };
 
@@ -134,7 +139,8 @@ ngx_http_graph_policy_sync_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
         return ngx_http_graph_policy_invalid(cf, cmd, value,
                    "\"zone=\", \"server=\", \"master=\", \"key_file=\", "
                    "\"user=\", \"password_file=\", \"db=\", \"prefix=\", "
-                   "\"timeout=\", or \"length=\"");
+                   "\"timeout=\", \"length=\", "
+                   "or \"conversations=\"");
     }
 
     if (*given & parameter->bit) {
@@ -510,6 +516,25 @@ ngx_http_graph_policy_sync_set_length(ngx_conf_t *cf, ngx_command_t *cmd,
     sync->length = n;
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_graph_policy_sync_set_conversations(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *value, ngx_str_t *rest,
+    ngx_http_graph_policy_sync_t *sync)
+{
+    if (rest->len == 2 && ngx_strncmp(rest->data, "on", 2) == 0) {
+        sync->share.conversations = 1;
+        return NGX_CONF_OK;
+    }
+
+    if (rest->len == 3 && ngx_strncmp(rest->data, "off", 3) == 0) {
+        return NGX_CONF_OK;
+    }
+
+    return ngx_http_graph_policy_invalid(cf, cmd, value,
+                                         "\"conversations=on|off\"");
 }
 
 

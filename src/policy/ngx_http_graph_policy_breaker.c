@@ -354,6 +354,7 @@ ngx_http_graph_policy_breaker_put(ngx_http_graph_policy_breaker_t *b,
 
     if (frozen) {
         b->until = NGX_HTTP_GRAPH_POLICY_NEVER;
+        b->was_frozen = 1;
     }
 
     return transition;

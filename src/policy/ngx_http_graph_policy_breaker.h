@@ -19,6 +19,8 @@
 #define NGX_HTTP_GRAPH_POLICY_RETRY_HOLD   5000       /* after INCONCLUSIVE */
 #define NGX_HTTP_GRAPH_POLICY_MEMORY       60000      /* a cleared state's */
 #define NGX_HTTP_GRAPH_POLICY_ABANDONED    86400000   /* fatal, not probed */
+#define NGX_HTTP_GRAPH_POLICY_FROZEN       90000000   /* a frozen one's end is
+                                                         remembered */
 #define NGX_HTTP_GRAPH_POLICY_COOLED       600000     /* temporary, unprobed */
 
 /* the end of a frozen hold, which lasts until somebody ends it by hand */
@@ -77,6 +79,7 @@ typedef struct {
                                        stays at the largest number */
     unsigned      armed:1;
     unsigned      confirming:1;     /* the lease waits for a status */
+    unsigned      was_frozen:1;     /* it is, or was */
 } ngx_http_graph_policy_breaker_t;
 
 

@@ -51,13 +51,26 @@ uint64_t
 ngx_http_graph_policy_breaker_order_key(ngx_http_graph_policy_breaker_t *b,
     uint32_t memory, uint64_t now)
 {
+    uint64_t  end;
+
     if (b->confirming) {
         return ngx_http_graph_policy_breaker_leased_until(b, now);
     }
 
-    /* An event may come late, and must find the change that is newer. */
+    if (b->armed) {
+        return b->until;
+    }
 
-    return b->armed ? b->until : ngx_max(b->until, b->changed + memory);
+    /*
+     * An event may come late, and must find the change that is newer.  So must
+     * what another host has told of the state, as long as that is believed:
+     * until its hold is over, with its jitter, or for a day if it was frozen.
+     */
+
+    end = b->was_frozen ? NGX_HTTP_GRAPH_POLICY_FROZEN
+                        : b->hold + b->hold / 10;
+
+    return ngx_max(b->until, b->changed + ngx_max(end, memory));
 }
 
 

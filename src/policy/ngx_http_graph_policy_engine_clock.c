@@ -100,6 +100,17 @@ ngx_http_graph_policy_engine_clock_record(
 
     offset = to ? clock->offset : -clock->offset;
 
+    /*
+     * The causes of conversations are compared with events, which bear Meta's
+     * time, so they are told as they are.
+     */
+
+    if (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION) {
+        record->until = ngx_http_graph_policy_engine_clock_add(record->until,
+                                                               offset);
+        return;
+    }
+
     record->since = ngx_http_graph_policy_engine_clock_add(record->since,
                                                            offset);
     record->changed = ngx_http_graph_policy_engine_clock_add(record->changed,

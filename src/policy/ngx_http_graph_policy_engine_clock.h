@@ -49,7 +49,10 @@ uint64_t ngx_http_graph_policy_engine_clock_to(
 uint64_t ngx_http_graph_policy_engine_clock_from(
     ngx_http_graph_policy_engine_clock_t *clock, uint64_t time);
 
-/* all times of a record, into the engine's clock if "to", else from it */
+/*
+ * The times of a record, into the engine's clock if "to", else from it; of a
+ * conversation just its end.
+ */
 void ngx_http_graph_policy_engine_clock_record(
     ngx_http_graph_policy_engine_clock_t *clock,
     ngx_http_graph_policy_record_t *record, ngx_uint_t to);

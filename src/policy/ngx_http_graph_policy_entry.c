@@ -237,8 +237,17 @@ ngx_http_graph_policy_heartbeat_write(u_char *p,
     *p++ = ' ';
     p = ngx_http_graph_policy_record_number(p, heartbeat->cut);
     *p++ = ' ';
+    p = ngx_http_graph_policy_record_number(p, heartbeat->round);
+    *p++ = ' ';
 
-    return ngx_http_graph_policy_record_hex(p, heartbeat->digest);
+    p = ngx_http_graph_policy_record_hex(p, heartbeat->digest);
+
+    if (heartbeat->shares) {
+        *p++ = ' ';
+        p = ngx_http_graph_policy_record_hex(p, heartbeat->conversations);
+    }
+
+    return p;
 }
 
 
@@ -258,7 +267,21 @@ ngx_http_graph_policy_heartbeat_read(ngx_str_t *body,
     p = ngx_http_graph_policy_entry_number(p + 2, last, &heartbeat->cut);
 
     if (p != NULL) {
+        p = ngx_http_graph_policy_entry_number(p, last, &heartbeat->round);
+    }
+
+    if (p != NULL) {
         p = ngx_http_graph_policy_entry_hex(p, last, &heartbeat->digest);
+    }
+
+    heartbeat->conversations = 0;
+    heartbeat->shares = (p != NULL && p < last);
+
+    if (heartbeat->shares) {
+        p = (*p == ' ')
+            ? ngx_http_graph_policy_entry_hex(p + 1, last,
+                                              &heartbeat->conversations)
+            : NULL;
     }
 
     return (p == last) ? NGX_OK : NGX_DECLINED;

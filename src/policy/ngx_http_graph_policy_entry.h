@@ -26,7 +26,7 @@
  * how many milliseconds a probe's lease lasted from then on.  MAC is the first
  * half of HMAC-SHA256 over the stream's name, LF, all before MAC, LF and BODY,
  * hexadecimal.  BODY is a line of a state file without its LF, or of a
- * heartbeat "h CUT DIGEST".
+ * heartbeat "h CUT ROUND DIGEST [DIGEST]".
  *
  * Times are milliseconds of the engine's clock.
  */
@@ -56,11 +56,17 @@ typedef struct {
 } ngx_http_graph_policy_entry_t;
 
 
-/* A heartbeat sums up the states that its node holds. */
+/*
+ * A heartbeat sums up the states that its node holds and, where it shares them,
+ * its conversations.
+ */
 
 typedef struct {
     uint64_t      cut;              /* no state changed since counts */
+    uint64_t      round;            /* milliseconds that summing up takes */
     uint64_t      digest;
+    uint64_t      conversations;
+    ngx_uint_t    shares;           /* 1: "conversations" is told */
 } ngx_http_graph_policy_heartbeat_t;
 
 

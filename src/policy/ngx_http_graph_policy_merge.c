@@ -18,10 +18,13 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_merge.h"
+#include "ngx_http_graph_policy_outcome.h"
 
 
 static ngx_int_t ngx_http_graph_policy_merge_content(
     ngx_http_graph_policy_record_t *one, ngx_http_graph_policy_record_t *two);
+static uint64_t ngx_http_graph_policy_merge_moment(
+    ngx_http_graph_policy_record_t *record);
 static ngx_int_t ngx_http_graph_policy_merge_text(
     ngx_http_graph_policy_record_text_t *one,
     ngx_http_graph_policy_record_text_t *two);
@@ -91,6 +94,45 @@ ngx_http_graph_policy_merge_compare_links(ngx_http_graph_policy_record_t *one,
     ngx_http_graph_policy_merge_by(one->number, two->number);
 
     return ngx_http_graph_policy_merge_text(&one->account, &two->account);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_merge_compare_conversations(
+    ngx_http_graph_policy_record_t *one, ngx_http_graph_policy_record_t *two)
+{
+    ngx_http_graph_policy_merge_by(one->changed / 1000, two->changed / 1000);
+    ngx_http_graph_policy_merge_by(ngx_http_graph_policy_merge_moment(one),
+                                   ngx_http_graph_policy_merge_moment(two));
+    ngx_http_graph_policy_merge_by(two->inbound, one->inbound);
+    ngx_http_graph_policy_merge_by(two->armed, one->armed);
+    ngx_http_graph_policy_merge_by(one->changed, two->changed);
+    ngx_http_graph_policy_merge_by(one->hold, two->hold);
+    ngx_http_graph_policy_merge_by(one->fixed, two->fixed);
+    ngx_http_graph_policy_merge_by(two->since, one->since);
+    ngx_http_graph_policy_merge_by(one->reason, two->reason);
+    ngx_http_graph_policy_merge_by(one->source, two->source);
+    ngx_http_graph_policy_merge_by(one->code, two->code);
+    ngx_http_graph_policy_merge_by(one->subcode, two->subcode);
+    ngx_http_graph_policy_merge_by(one->status, two->status);
+    ngx_http_graph_policy_merge_by(one->dry_run, two->dry_run);
+
+    return ngx_http_graph_policy_merge_text(&one->node, &two->node);
+}
+
+
+/* when, within its second, a cause counts */
+
+static uint64_t
+ngx_http_graph_policy_merge_moment(ngx_http_graph_policy_record_t *record)
+{
+    if (record->inbound) {
+        return record->since;
+    }
+
+    return (record->armed
+            && record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER)
+           ? 0 : record->changed;
 }
 
 

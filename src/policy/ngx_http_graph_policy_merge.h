@@ -33,6 +33,16 @@ ngx_int_t ngx_http_graph_policy_merge_compare_links(
     ngx_http_graph_policy_record_t *one, ngx_http_graph_policy_record_t *two);
 
 /*
+ * Two records of one conversation.  Their causes are compared as limit.h has
+ * it: by the second, as events bear no more; within one, what an event refuses
+ * is the oldest, an inbound message counts from when it came, answers and ends
+ * from when their message was sent.  After that an end stands before a limit,
+ * then whatever tells the two apart.  Not compared: until.
+ */
+ngx_int_t ngx_http_graph_policy_merge_compare_conversations(
+    ngx_http_graph_policy_record_t *one, ngx_http_graph_policy_record_t *two);
+
+/*
  * The end of a hold on this host, from the record of another one.  Where
  * record->until is that of a plain hold it gets a jitter of this host's own,
  * so that one of them probes first; else a probe came back without an outcome,

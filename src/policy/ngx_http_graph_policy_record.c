@@ -37,7 +37,8 @@ static ngx_str_t  ngx_http_graph_policy_record_kinds[] = {
     ngx_string("credential"),
     ngx_string("account"),
     ngx_string("account-phone"),
-    ngx_string("phone")
+    ngx_string("phone"),
+    ngx_string("conversation")
 };
 
 
@@ -50,9 +51,23 @@ static ngx_str_t  ngx_http_graph_policy_record_sources[] = {
 };
 
 
+#define NGX_HTTP_GRAPH_POLICY_OF_HEAD                                         \
+    (1 << NGX_HTTP_GRAPH_POLICY_RECORD_HEAD)
+#define NGX_HTTP_GRAPH_POLICY_OF_STATE                                        \
+    (1 << NGX_HTTP_GRAPH_POLICY_RECORD_STATE)
+#define NGX_HTTP_GRAPH_POLICY_OF_LINK                                         \
+    (1 << NGX_HTTP_GRAPH_POLICY_RECORD_LINK)
+#define NGX_HTTP_GRAPH_POLICY_OF_CONVERSATION                                 \
+    (1 << NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION)
+#define NGX_HTTP_GRAPH_POLICY_OF_END                                          \
+    (1 << NGX_HTTP_GRAPH_POLICY_RECORD_END)
+#define NGX_HTTP_GRAPH_POLICY_OF_BOTH                                         \
+    (NGX_HTTP_GRAPH_POLICY_OF_STATE | NGX_HTTP_GRAPH_POLICY_OF_CONVERSATION)
+
+
 #define ngx_http_graph_policy_member(name, type, value, first, required,      \
                                      field, max, words)                       \
-    { ngx_string(name), NGX_HTTP_GRAPH_POLICY_RECORD_##type,                  \
+    { ngx_string(name), NGX_HTTP_GRAPH_POLICY_OF_##type,                      \
       NGX_HTTP_GRAPH_POLICY_VALUE_##value, first, required,                   \
       offsetof(ngx_http_graph_policy_record_t, field), max, words }
 
@@ -78,8 +93,11 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_number("lease", HEAD, 0, lease,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_MAX),
 
-    ngx_http_graph_policy_member("state", STATE, WORD, 1, 1, kind, 4,
+    ngx_http_graph_policy_member("state", STATE, WORD, 1, 1, kind, 5,
                                  ngx_http_graph_policy_record_kinds),
+    ngx_http_graph_policy_member("conversation", CONVERSATION, HEX, 1, 1,
+                                 conversation, 0, NULL),
+    ngx_http_graph_policy_member("pair", STATE, HEX, 0, 0, pair, 0, NULL),
     ngx_http_graph_policy_member("key", STATE, TEXT, 0, 0, key, 0, NULL),
     ngx_http_graph_policy_member("credential", STATE, HEX, 0, 0, credential, 0,
                                  NULL),
@@ -87,25 +105,25 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_member("category", STATE, WORD, 0, 1, category,
                                  NGX_HTTP_GRAPH_POLICY_TEMPORARY + 1,
                                  ngx_http_graph_policy_categories),
-    ngx_http_graph_policy_member("reason", STATE, REASON, 0, 1, reason, 0,
+    ngx_http_graph_policy_member("reason", BOTH, REASON, 0, 1, reason, 0,
                                  NULL),
-    ngx_http_graph_policy_member("code", STATE, CODE, 0, 0, code, 0, NULL),
-    ngx_http_graph_policy_member("subcode", STATE, CODE, 0, 0, subcode, 0,
+    ngx_http_graph_policy_member("code", BOTH, CODE, 0, 0, code, 0, NULL),
+    ngx_http_graph_policy_member("subcode", BOTH, CODE, 0, 0, subcode, 0,
                                  NULL),
-    ngx_http_graph_policy_number("status", STATE, 0, status, 999),
+    ngx_http_graph_policy_number("status", BOTH, 0, status, 999),
     ngx_http_graph_policy_member("trace", STATE, TEXT, 0, 0, trace, 0, NULL),
-    ngx_http_graph_policy_member("source", STATE, WORD, 0, 1, source, 3,
+    ngx_http_graph_policy_member("source", BOTH, WORD, 0, 1, source, 3,
                                  ngx_http_graph_policy_record_sources),
-    ngx_http_graph_policy_member("armed", STATE, FLAG, 0, 0, armed, 0, NULL),
-    ngx_http_graph_policy_member("dry_run", STATE, FLAG, 0, 0, dry_run, 0,
+    ngx_http_graph_policy_member("armed", BOTH, FLAG, 0, 0, armed, 0, NULL),
+    ngx_http_graph_policy_member("dry_run", BOTH, FLAG, 0, 0, dry_run, 0,
                                  NULL),
-    ngx_http_graph_policy_number("since", STATE, 0, since,
+    ngx_http_graph_policy_number("since", BOTH, 0, since,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_MAX),
-    ngx_http_graph_policy_number("until", STATE, 0, until,
+    ngx_http_graph_policy_number("until", BOTH, 0, until,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_MAX),
-    ngx_http_graph_policy_number("changed", STATE, 0, changed,
+    ngx_http_graph_policy_number("changed", BOTH, 0, changed,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_MAX),
-    ngx_http_graph_policy_number("hold", STATE, 0, hold,
+    ngx_http_graph_policy_number("hold", BOTH, 0, hold,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_number("max", STATE, 0, max,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
@@ -115,12 +133,17 @@ ngx_http_graph_policy_member_t
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_number("blocked", STATE, 0, blocked,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
+    ngx_http_graph_policy_member("frozen", STATE, FLAG, 0, 0, frozen, 0, NULL),
     ngx_http_graph_policy_member("group", STATE, HEX, 0, 0, group, 0, NULL),
     ngx_http_graph_policy_member("setter_leased", STATE, FLAG, 0, 0,
                                  setter_leased, 0, NULL),
     ngx_http_graph_policy_member("message", STATE, HEX, 0, 0, message, 0,
                                  NULL),
-    ngx_http_graph_policy_member("node", STATE, TEXT, 0, 0, node, 0, NULL),
+    ngx_http_graph_policy_member("fixed", CONVERSATION, FLAG, 0, 0, fixed, 0,
+                                 NULL),
+    ngx_http_graph_policy_member("inbound", CONVERSATION, FLAG, 0, 0, inbound,
+                                 0, NULL),
+    ngx_http_graph_policy_member("node", BOTH, TEXT, 0, 0, node, 0, NULL),
 
     ngx_http_graph_policy_member("link", LINK, DIGITS, 1, 1, key, 0, NULL),
     ngx_http_graph_policy_member("account", LINK, TEXT, 0, 1, account, 0,
@@ -165,7 +188,7 @@ ngx_http_graph_policy_record_write(u_char *p,
         member = &ngx_http_graph_policy_members[i];
         field = ngx_http_graph_policy_field(record, member);
 
-        if (member->type != record->type
+        if (!ngx_http_graph_policy_member_is_of(member, record->type)
             || ngx_http_graph_policy_record_is_left_out(member, field))
         {
             continue;

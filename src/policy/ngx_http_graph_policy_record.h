@@ -24,6 +24,12 @@
  *      "confirmed":MS}
  *     {"lines":N}
  *
+ * Hosts of a fleet tell each other such lines, too, and of conversations, which
+ * no file has:
+ *
+ *     {"conversation":"(16 hex)","reason":"window-expired",...}
+ *     {"state":"conversation","pair":"(16 hex)",...}
+ *
  * Unknown members are ignored, so that a newer version may add some.  Members
  * of another type of line, and unknown values, make the line invalid.
  */
@@ -45,6 +51,7 @@ typedef enum {
     NGX_HTTP_GRAPH_POLICY_RECORD_HEAD = 0,
     NGX_HTTP_GRAPH_POLICY_RECORD_STATE,
     NGX_HTTP_GRAPH_POLICY_RECORD_LINK,
+    NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION,
     NGX_HTTP_GRAPH_POLICY_RECORD_END,
     NGX_HTTP_GRAPH_POLICY_RECORD_NTYPES
 } ngx_http_graph_policy_record_e;
@@ -67,6 +74,7 @@ typedef struct {
     /* A zone that makes a record of a state or a link adds where it lies. */
     uint64_t      hash;
     uint64_t      lease_until;      /* a probe's; 0: none.  In no line */
+    ngx_uint_t    stale;            /* it is frozen, and was told long ago */
 
     /* Fields of a head. */
     uint64_t      version;
@@ -80,6 +88,7 @@ typedef struct {
      * Fields of a state; kind and source are in the order of the zone's enums.
      */
     uint64_t      kind;             /* never KEY_LIMITED */
+    uint64_t      pair;             /* KEY_CONVERSATION's place, or 0 */
     uint64_t      category;         /* fatal or temporary */
     uint64_t      reason;
     uint64_t      source;
@@ -99,6 +108,7 @@ typedef struct {
     uint64_t      status;
     uint64_t      armed;            /* 0 or 1, as the next ones */
     uint64_t      dry_run;
+    uint64_t      frozen;           /* it is, or was */
     int64_t       code;             /* -1: none, as the next one */
     int64_t       subcode;
     ngx_http_graph_policy_record_text_t  key;   /* a link has its phone here */
@@ -110,6 +120,15 @@ typedef struct {
     uint64_t      confirmed;
     uint64_t      number;           /* fingerprint of its digits, 0: none */
     ngx_http_graph_policy_record_text_t  account;
+
+    /*
+     * Fields of a conversation, besides those that a state has, too: reason,
+     * source, since, until, changed, hold, armed (it is limited), dry_run,
+     * status, codes, node.
+     */
+    uint64_t      conversation;     /* its place, never 0 */
+    uint64_t      fixed;            /* the hold is a rule's; 0 or 1 */
+    uint64_t      inbound;          /* the customer wrote; 0 or 1 */
 
     /* Field of an end. */
     uint64_t      lines;

@@ -44,7 +44,7 @@ typedef enum {
 
 typedef struct {
     ngx_str_t     name;
-    uint8_t       type;             /* the record with this member */
+    uint8_t       types;            /* bits: the records with this member */
     uint8_t       value;
     unsigned      first:1;          /* its name tells the record's type */
     unsigned      required:1;
@@ -54,11 +54,14 @@ typedef struct {
 } ngx_http_graph_policy_member_t;
 
 
-#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  36
+#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  41
 
 extern ngx_http_graph_policy_member_t
     ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS];
 
+
+#define ngx_http_graph_policy_member_is_of(member, type)                      \
+    (((member)->types >> (type)) & 1)
 
 #define ngx_http_graph_policy_field(record, member)                           \
     ((void *) ((u_char *) (record) + (member)->offset))

@@ -42,6 +42,8 @@ static int ngx_http_graph_policy_record_got_string(void *data,
 static int ngx_http_graph_policy_record_start_map(void *data);
 static int ngx_http_graph_policy_record_map_key(void *data,
     const unsigned char *text, size_t len);
+static ngx_uint_t ngx_http_graph_policy_record_type(
+    ngx_http_graph_policy_member_t *member);
 static int ngx_http_graph_policy_record_end_map(void *data);
 static int ngx_http_graph_policy_record_array(void *data);
 
@@ -257,13 +259,28 @@ ngx_http_graph_policy_record_map_key(void *data, const unsigned char *text,
 
     if (member->first) {
         ctx->typed = 1;
-        ctx->record->type = member->type;
+        ctx->record->type = ngx_http_graph_policy_record_type(member);
     }
 
     ctx->seen |= 1ULL << i;
     ctx->member = i;
 
     return 1;
+}
+
+
+/* a member that tells the type is of one alone */
+
+static ngx_uint_t
+ngx_http_graph_policy_record_type(ngx_http_graph_policy_member_t *member)
+{
+    ngx_uint_t  type;
+
+    for (type = 0; !ngx_http_graph_policy_member_is_of(member, type); type++) {
+        /* void */
+    }
+
+    return type;
 }
 
 
@@ -422,7 +439,7 @@ ngx_http_graph_policy_record_unhex(u_char *text, size_t len, uint64_t *n,
 static ngx_int_t
 ngx_http_graph_policy_record_check(ngx_http_graph_policy_record_ctx_t *ctx)
 {
-    ngx_uint_t                       i, seen;
+    ngx_uint_t                       i, seen, is_of;
     ngx_http_graph_policy_member_t  *member;
     ngx_http_graph_policy_record_t  *record;
 
@@ -436,15 +453,14 @@ ngx_http_graph_policy_record_check(ngx_http_graph_policy_record_ctx_t *ctx)
         member = &ngx_http_graph_policy_members[i];
 
         seen = ((ctx->seen & (1ULL << i)) != 0);
+        is_of = ngx_http_graph_policy_member_is_of(member, record->type);
 
         /*
          * Members of another type are refused, as they may share a field with
          * one of this type.
          */
 
-        if (seen ? member->type != record->type
-                 : member->type == record->type && member->required)
-        {
+        if (seen ? !is_of : is_of && member->required) {
             return NGX_DECLINED;
         }
     }
@@ -458,6 +474,9 @@ ngx_http_graph_policy_record_check(ngx_http_graph_policy_record_ctx_t *ctx)
 
     case NGX_HTTP_GRAPH_POLICY_RECORD_STATE:
         return ngx_http_graph_policy_record_check_state(record);
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        return (record->conversation != 0) ? NGX_OK : NGX_DECLINED;
 
     default:
         return NGX_OK;
@@ -479,7 +498,15 @@ ngx_http_graph_policy_record_check_state(
 
     key = &record->key;
 
+    if ((record->pair != 0) != (record->kind == 4)) {
+        return NGX_DECLINED;
+    }
+
     switch (record->kind) {
+
+    case 4: /* conversation, everyone's */
+        return (key->len == 0 && record->credential == 0) ? NGX_OK
+                                                          : NGX_DECLINED;
 
     case 0: /* credential */
         return (key->len == 0 && record->credential != 0) ? NGX_OK

@@ -322,7 +322,14 @@ ngx_http_graph_policy_load_record(ngx_http_graph_policy_state_file_t *file,
         load->ended = 1;
         return (record->lines == load->line - 1) ? NGX_OK : NGX_DECLINED;
 
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        return NGX_DECLINED;
+
     default:
+
+        if (record->pair != 0) {
+            return NGX_DECLINED;
+        }
 
         /* what is bound to a credential would match none, or another one */
 

@@ -250,7 +250,7 @@ ngx_http_graph_policy_save_step(ngx_http_graph_policy_state_file_t *file)
 
     save = file->save;
 
-    n = ngx_http_graph_policy_record_batch(file->zone, &save->cursor,
+    n = ngx_http_graph_policy_record_batch(file->zone, &save->cursor, 0,
                                            save->records);
 
     if (n == NGX_ERROR) {

@@ -10,6 +10,10 @@
  * was told old records anew, by whoever can write to the engine, is found out
  * without its help.
  *
+ * All begin to sum up at the same times, by the engine's clock.  Many states
+ * take longer than a round has, so each tells how long its own is, and all go
+ * by the longest.
+ *
  * Digests differ for a while where much changes, and for good where a zone is
  * full; so what follows from a difference is done ever more rarely.
  *
@@ -31,10 +35,18 @@
 #define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_QUIET 3600000
 
 
-/* batches of a call: a thousand states take about 0.1 ms */
-#define NGX_HTTP_GRAPH_POLICY_SYNC_BATCHES   64
+#define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_ROUND 160000
+
+/*
+ * Batches of a call, and states a second, of twice as many that this makes: a
+ * thousand states take about 0.1 ms.
+ */
+#define NGX_HTTP_GRAPH_POLICY_SYNC_BATCHES   256
+#define NGX_HTTP_GRAPH_POLICY_SYNC_SUMMED    20
 
 
+static uint64_t ngx_http_graph_policy_sync_cut(
+    ngx_http_graph_policy_sync_run_t *run);
 static void ngx_http_graph_policy_sync_judge(
     ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_sync_round_t *round);
@@ -48,36 +60,40 @@ ngx_http_graph_policy_sync_sum(ngx_http_graph_policy_sync_run_t *run)
 
     if (!run->summing) {
 
-        cut = ngx_http_graph_policy_sync_now(run)
-              / NGX_HTTP_GRAPH_POLICY_SYNC_ROUND
-              * NGX_HTTP_GRAPH_POLICY_SYNC_ROUND;
+        cut = ngx_http_graph_policy_sync_cut(run);
 
-        if (cut <= NGX_HTTP_GRAPH_POLICY_SYNC_ROUND) {
-            return;
-        }
-
-        cut -= NGX_HTTP_GRAPH_POLICY_SYNC_ROUND;
-
-        if (run->own.cut == cut) {
+        if (cut == 0 || run->own.cut == cut) {
             return;
         }
 
         ngx_memzero(&run->sum_cursor, sizeof(ngx_http_graph_policy_cursor_t));
 
+        ngx_memzero(&run->sum, sizeof(ngx_http_graph_policy_heartbeat_t));
+
         run->sum.cut = cut;
-        run->sum.digest = 0;
+        run->summed = 0;
         run->summing = 1;
     }
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_SYNC_BATCHES; i++) {
 
-        ngx_http_graph_policy_fleet_digest(run->zone, &run->sum_cursor,
-                                           run->sum.cut, &run->sum.digest);
+        run->summed += ngx_http_graph_policy_fleet_digest(run->zone,
+                                                          &run->sum_cursor,
+                                                          &run->sum);
 
         if (!run->sum_cursor.done) {
             continue;
         }
 
+        run->round = NGX_HTTP_GRAPH_POLICY_SYNC_ROUND;
+
+        while (run->summed / NGX_HTTP_GRAPH_POLICY_SYNC_SUMMED > run->round
+               && run->round < NGX_HTTP_GRAPH_POLICY_SYNC_MAX_ROUND)
+        {
+            run->round *= 2;
+        }
+
+        run->sum.round = run->round;
         run->own = run->sum;
         run->summing = 0;
 
@@ -87,6 +103,39 @@ ngx_http_graph_policy_sync_sum(ngx_http_graph_policy_sync_run_t *run)
 
         return;
     }
+}
+
+
+/* the beginning of a round that is over, 0 if none is */
+
+static uint64_t
+ngx_http_graph_policy_sync_cut(ngx_http_graph_policy_sync_run_t *run)
+{
+    uint64_t                             now, length;
+    ngx_uint_t                           i;
+    ngx_http_graph_policy_sync_round_t  *round;
+
+    now = ngx_http_graph_policy_sync_now(run);
+    length = ngx_max(run->round, NGX_HTTP_GRAPH_POLICY_SYNC_ROUND);
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_NODES; i++) {
+        round = &run->rounds[i];
+
+        /* who is gone keeps nobody waiting; nor does a length that is none */
+
+        if (round->node != 0 && round->told.round > length
+            && round->told.round % NGX_HTTP_GRAPH_POLICY_SYNC_ROUND == 0
+            && round->told.round <= NGX_HTTP_GRAPH_POLICY_SYNC_MAX_ROUND
+            && now - round->told.cut < 4 * round->told.round)
+        {
+            length = round->told.round;
+        }
+    }
+
+    now = now / length * length;
+
+    return (now > NGX_HTTP_GRAPH_POLICY_SYNC_ROUND)
+           ? now - NGX_HTTP_GRAPH_POLICY_SYNC_ROUND : 0;
 }
 
 
@@ -137,7 +186,12 @@ ngx_http_graph_policy_sync_judge(ngx_http_graph_policy_sync_run_t *run,
         return;
     }
 
-    if (round->told.digest == run->own.digest) {
+    /* what a host doesn't share it needn't know */
+
+    if (round->told.digest == run->own.digest
+        && (!round->told.shares || !run->own.shares
+            || round->told.conversations == run->own.conversations))
+    {
         round->differs = 0;
         run->quiet = NGX_HTTP_GRAPH_POLICY_SYNC_QUIET;
         return;

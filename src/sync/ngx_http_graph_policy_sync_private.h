@@ -134,7 +134,7 @@ struct ngx_http_graph_policy_sync_conn_s {
 typedef struct {
     uint64_t                             hash;
     uint32_t                             reason;
-    uint32_t                             link;
+    uint32_t                             what;      /* mark_e */
     ngx_msec_t                           due;
 } ngx_http_graph_policy_sync_repair_t;
 
@@ -193,12 +193,14 @@ struct ngx_http_graph_policy_sync_run_s {
     unsigned                             scanning:1;
     unsigned                             scan_waits:1;  /* for an answer */
     unsigned                             sweep_waits:1;
+    unsigned                             sweep_more:1;
     unsigned                             scan_failed:1;
     ngx_http_graph_policy_cursor_t       walk;
     ngx_str_t                            scan;      /* HSCAN's cursor */
     u_char                               scan_text[NGX_INT64_LEN];
     ngx_str_t                            sweep;     /* HSCAN's, too */
     u_char                               sweep_text[NGX_INT64_LEN];
+    ngx_uint_t                           swept[2];  /* fields; dropped ones */
     ngx_str_t                            field;     /* its value comes next */
     u_char                               field_text[32];
     ngx_str_t                            xadd;      /* the id of the last */
@@ -224,6 +226,8 @@ struct ngx_http_graph_policy_sync_run_s {
     /* digests, to be compared */
     ngx_http_graph_policy_heartbeat_t    sum;       /* being made */
     ngx_http_graph_policy_cursor_t       sum_cursor;
+    ngx_uint_t                           summed;    /* states so far */
+    uint64_t                             round;     /* what that takes, ms */
     ngx_http_graph_policy_heartbeat_t    own;       /* the last one */
     unsigned                             summing:1;
     ngx_msec_t                           quiet;     /* after a difference */
@@ -316,6 +320,8 @@ void ngx_http_graph_policy_sync_walk(ngx_http_graph_policy_sync_run_t *run);
 /* Asks for fields of the hash, behind the cursor; takes what is answered. */
 void ngx_http_graph_policy_sync_scan(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_asked_e what, ngx_str_t *cursor);
+void ngx_http_graph_policy_sync_sweep(ngx_http_graph_policy_sync_run_t *run);
+void ngx_http_graph_policy_sync_swept(ngx_http_graph_policy_sync_run_t *run);
 void ngx_http_graph_policy_sync_scanned(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_asked_t *asked,
     ngx_http_graph_policy_resp_value_t *value);

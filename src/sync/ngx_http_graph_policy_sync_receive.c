@@ -37,6 +37,10 @@ static ngx_http_graph_policy_received_e ngx_http_graph_policy_sync_apply(
     ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_entry_t *entry, ngx_uint_t key,
     ngx_uint_t in_hash, ngx_uint_t *over);
+static uint64_t ngx_http_graph_policy_sync_age(
+    ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_entry_t *entry);
 static void ngx_http_graph_policy_sync_mend(
     ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_record_t *record, ngx_uint_t older);
@@ -205,7 +209,7 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_entry_t *entry, ngx_uint_t key, ngx_uint_t in_hash,
     ngx_uint_t *over)
 {
-    uint64_t                               now;
+    uint64_t                               now, age;
     ngx_http_graph_policy_view_t           view;
     ngx_http_graph_policy_record_t        *record;
     ngx_http_graph_policy_received_e       received;
@@ -220,7 +224,8 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
                                              run->arena, record)
            != NGX_OK
         || (record->type != NGX_HTTP_GRAPH_POLICY_RECORD_STATE
-            && record->type != NGX_HTTP_GRAPH_POLICY_RECORD_LINK))
+            && record->type != NGX_HTTP_GRAPH_POLICY_RECORD_LINK
+            && record->type != NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION))
     {
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
     }
@@ -229,7 +234,9 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
 
     if (key != 0) {
 
-        if (record->credential != 0) {
+        if (record->credential != 0 || record->pair != 0
+            || record->conversation != 0)
+        {
             return NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD;
         }
 
@@ -254,6 +261,10 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
         *over = 1;
     }
 
+    age = ngx_http_graph_policy_sync_age(run, record, entry);
+
+    record->stale = (age > NGX_HTTP_GRAPH_POLICY_FLEET_BELIEVED);
+
     received = ngx_http_graph_policy_fleet_apply(run->zone, record, now,
                                                  &run->changes, &view);
 
@@ -263,6 +274,9 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
 
     if (received == NGX_HTTP_GRAPH_POLICY_RECEIVED_OLDER) {
         *over = 0;
+        ngx_http_graph_policy_sync_mend(run, record, 1);
+
+    } else if (in_hash && age > NGX_HTTP_GRAPH_POLICY_FLEET_RENEWED) {
         ngx_http_graph_policy_sync_mend(run, record, 1);
 
     } else if (!in_hash) {
@@ -278,6 +292,28 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
 
 
 /*
+ * Whoever can write to the engine can put there again what was told once.  The
+ * end of a hold bounds what comes of it; a frozen state has none, so it counts
+ * when it was told.
+ */
+
+static uint64_t
+ngx_http_graph_policy_sync_age(ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_record_t *record,
+    ngx_http_graph_policy_entry_t *entry)
+{
+    uint64_t  now;
+
+    now = ngx_http_graph_policy_sync_now(run);
+
+    return (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_STATE
+            && record->armed && record->until == NGX_HTTP_GRAPH_POLICY_NEVER
+            && now > entry->sent)
+           ? now - entry->sent : 0;
+}
+
+
+/*
  * Somebody who told an older version, or put it into the hash, knows less: the
  * state is told anew in a moment, unless another host does that first.
  */
@@ -286,16 +322,31 @@ static void
 ngx_http_graph_policy_sync_mend(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_record_t *record, ngx_uint_t older)
 {
-    ngx_uint_t                            i, link;
+    ngx_uint_t                            i, what, reason;
     ngx_http_graph_policy_sync_repair_t  *repair;
 
-    link = (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK);
+    what = NGX_HTTP_GRAPH_POLICY_MARK_STATE;
+    reason = 0;
+
+    switch (record->type) {
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_LINK:
+        what = NGX_HTTP_GRAPH_POLICY_MARK_LINK;
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        what = NGX_HTTP_GRAPH_POLICY_MARK_CONVERSATION;
+        break;
+
+    default:
+        reason = record->reason;
+    }
 
     for (i = 0; i < run->nrepairs; i++) {
         repair = &run->repairs[i];
 
-        if (repair->hash == record->hash && repair->link == link
-            && (link || repair->reason == record->reason))
+        if (repair->hash == record->hash && repair->what == what
+            && repair->reason == reason)
         {
             if (!older) {
                 *repair = run->repairs[--run->nrepairs];
@@ -318,8 +369,8 @@ ngx_http_graph_policy_sync_mend(ngx_http_graph_policy_sync_run_t *run,
     repair = &run->repairs[run->nrepairs++];
 
     repair->hash = record->hash;
-    repair->reason = (uint32_t) record->reason;
-    repair->link = (uint32_t) link;
+    repair->reason = (uint32_t) reason;
+    repair->what = (uint32_t) what;
     repair->due = ngx_current_msec + NGX_HTTP_GRAPH_POLICY_SYNC_REPAIR
                   + (ngx_msec_t) ngx_random()
                     % NGX_HTTP_GRAPH_POLICY_SYNC_SPREAD;
@@ -341,7 +392,7 @@ ngx_http_graph_policy_sync_repair(ngx_http_graph_policy_sync_run_t *run)
         }
 
         ngx_http_graph_policy_fleet_tell(run->zone, repair->hash,
-                                         repair->reason, repair->link);
+                                         repair->reason, repair->what);
 
         *repair = run->repairs[--run->nrepairs];
     }

@@ -20,6 +20,9 @@
 /* fields a step, about */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_COUNT   "64"
 
+/* the part that may be dropped of a step, without another one at once */
+#define NGX_HTTP_GRAPH_POLICY_SYNC_MUCH    4
+
 
 static void ngx_http_graph_policy_sync_forget(
     ngx_http_graph_policy_sync_run_t *run, ngx_str_t *field);
@@ -38,6 +41,8 @@ ngx_http_graph_policy_sync_scan(ngx_http_graph_policy_sync_run_t *run,
     ngx_str_set(&args[4], NGX_HTTP_GRAPH_POLICY_SYNC_COUNT);
 
     run->field.len = 0;
+    run->swept[0] = 0;
+    run->swept[1] = 0;
 
     if (ngx_http_graph_policy_sync_conn_ask(&run->writer, what, 0, args, 5)
         != NGX_OK)
@@ -45,6 +50,35 @@ ngx_http_graph_policy_sync_scan(ngx_http_graph_policy_sync_run_t *run,
         run->scan_waits = 0;
         run->sweep_waits = 0;
     }
+}
+
+
+/* each second, and on at once where much of what comes isn't needed */
+
+void
+ngx_http_graph_policy_sync_sweep(ngx_http_graph_policy_sync_run_t *run)
+{
+    if (!run->sweep_more || run->sweep_waits || run->scanning
+        || run->scan_failed)
+    {
+        return;
+    }
+
+    run->sweep_more = 0;
+    run->sweep_waits = 1;
+
+    ngx_http_graph_policy_sync_scan(run, NGX_HTTP_GRAPH_POLICY_ASKED_SWEEP,
+                                    &run->sweep);
+}
+
+
+void
+ngx_http_graph_policy_sync_swept(ngx_http_graph_policy_sync_run_t *run)
+{
+    run->sweep_waits = 0;
+    run->sweep_more = (run->swept[1] != 0
+                       && run->swept[1] >= run->swept[0]
+                                           / NGX_HTTP_GRAPH_POLICY_SYNC_MUCH);
 }
 
 
@@ -85,9 +119,12 @@ ngx_http_graph_policy_sync_scanned(ngx_http_graph_policy_sync_run_t *run,
         return;
     }
 
+    run->swept[0]++;
+
     if (ngx_http_graph_policy_sync_receive(run, &value->text, &run->field)
         == NGX_DONE)
     {
+        run->swept[1]++;
         ngx_http_graph_policy_sync_forget(run, &run->field);
     }
 }

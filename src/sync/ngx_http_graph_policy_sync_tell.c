@@ -65,13 +65,7 @@ ngx_http_graph_policy_sync_beat(ngx_http_graph_policy_sync_run_t *run)
         ngx_http_graph_policy_sync_expire(run);
     }
 
-    if (run->begun && !run->scanning && !run->scan_failed
-        && !run->sweep_waits)
-    {
-        run->sweep_waits = 1;
-        ngx_http_graph_policy_sync_scan(run, NGX_HTTP_GRAPH_POLICY_ASKED_SWEEP,
-                                        &run->sweep);
-    }
+    run->sweep_more = (run->begun != 0);
 }
 
 
@@ -111,9 +105,19 @@ ngx_http_graph_policy_sync_record(ngx_http_graph_policy_sync_run_t *run,
 
     lease = (record->lease_until > now) ? record->lease_until - now : 0;
 
-    p = (record->type == NGX_HTTP_GRAPH_POLICY_RECORD_LINK)
-        ? ngx_sprintf(id, "l%016xL", record->hash)
-        : ngx_sprintf(id, "%016xL%02xL", record->hash, record->reason);
+    switch (record->type) {
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_LINK:
+        p = ngx_sprintf(id, "l%016xL", record->hash);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        p = ngx_sprintf(id, "c%016xL", record->hash);
+        break;
+
+    default:
+        p = ngx_sprintf(id, "%016xL%02xL", record->hash, record->reason);
+    }
 
     ngx_str_set(&args[0], "HSET");
     args[1] = run->sync->states;
@@ -234,6 +238,7 @@ ngx_http_graph_policy_sync_walk(ngx_http_graph_policy_sync_run_t *run)
     }
 
     n = ngx_http_graph_policy_record_batch(run->zone, &run->walk,
+                                           run->sync->share.conversations,
                                            run->records);
 
     for (i = 0; i < n; i++) {

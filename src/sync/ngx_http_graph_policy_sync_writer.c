@@ -206,10 +206,16 @@ ngx_http_graph_policy_sync_writer_answered(
             run->scanning = 0;
         }
 
+        /* others work while the engine does */
+
+        if (run->scanning) {
+            ngx_http_graph_policy_sync_write(run);
+        }
+
         break;
 
     case NGX_HTTP_GRAPH_POLICY_ASKED_SWEEP:
-        run->sweep_waits = 0;
+        ngx_http_graph_policy_sync_swept(run);
         break;
 
     default:
@@ -223,7 +229,7 @@ ngx_http_graph_policy_sync_writer_answered(
     }
 
     if (run->walking || (run->scanning && !run->scan_waits)
-        || run->pos != fleet->head)
+        || run->sweep_more || run->pos != fleet->head)
     {
         if (!run->step.timer_set) {
             ngx_add_timer(&run->step, NGX_HTTP_GRAPH_POLICY_SYNC_PAUSE);
@@ -429,6 +435,8 @@ ngx_http_graph_policy_sync_write(ngx_http_graph_policy_sync_run_t *run)
         ngx_http_graph_policy_sync_scan(run, NGX_HTTP_GRAPH_POLICY_ASKED_SCAN,
                                         &run->scan);
     }
+
+    ngx_http_graph_policy_sync_sweep(run);
 
     ngx_http_graph_policy_sync_conn_send(&run->writer);
 }

@@ -83,7 +83,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
         && ngx_http_graph_policy_breaker_weigh(&scales, end, limit->dry_run))
     {
         shown = NULL;
-        ngx_http_graph_policy_conversation_view(limit, end, view);
+        ngx_http_graph_policy_conversation_view(zone->sh, limit, end, view);
     }
 
     admission = ngx_http_graph_policy_breaker_admit(&scales);
@@ -174,7 +174,8 @@ ngx_http_graph_policy_take_lease(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_terms(state, &terms);
     ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,
                                         now);
-    ngx_http_graph_policy_mark(zone, state->node.key, state->reason, 0);
+    ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
+                               NGX_HTTP_GRAPH_POLICY_MARK_STATE);
 }
 
 

@@ -82,6 +82,19 @@ ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
 
     sh->editing = 1;
 
+    /* other hosts needn't know of each message that a customer writes */
+
+    if (zone->share != NULL && !zone->share->applying
+        && (limit->live || conversation->limit.live))
+    {
+        ngx_http_graph_policy_mark_node(zone, &conversation->node_name,
+                                        zone->share->name.data,
+                                        zone->share->name.len);
+        ngx_http_graph_policy_mark_limit(zone, conversation->node.key, 0,
+                                      NGX_HTTP_GRAPH_POLICY_MARK_CONVERSATION,
+                                         !limit->live);
+    }
+
     ngx_rbtree_delete(&sh->conversation_order[conversation->limit.live].tree,
                       &conversation->order);
 
@@ -133,6 +146,8 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
                       &conversation->order);
     ngx_http_graph_policy_index_remove(&sh->index, &conversation->node);
 
+    ngx_http_graph_policy_mark_node(zone, &conversation->node_name, NULL, 0);
+
     ngx_slab_free_locked(zone->shpool, conversation);
 }
 
@@ -163,10 +178,12 @@ ngx_http_graph_policy_conversation_limits(ngx_http_graph_policy_shctx_t *sh,
 
 
 void
-ngx_http_graph_policy_conversation_view(
+ngx_http_graph_policy_conversation_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_view_t *view)
 {
+    ngx_http_graph_policy_node_name_t  *name;
+
     ngx_memzero(view, sizeof(ngx_http_graph_policy_view_t));
 
     view->hash = conversation->node.key;
@@ -184,11 +201,17 @@ ngx_http_graph_policy_conversation_view(
     view->kind = NGX_HTTP_GRAPH_POLICY_KEY_LIMITED;
     view->stored_reason = conversation->limit.reason;
     view->reason = conversation->limit.reason;
+
+    if (conversation->node_name != 0) {
+        name = &sh->fleet->names[conversation->node_name - 1];
+        view->node_len = (uint8_t) name->len;
+        ngx_memcpy(view->node, name->data, name->len);
+    }
 }
 
 
 void
-ngx_http_graph_policy_conversation_note(
+ngx_http_graph_policy_conversation_note(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_transition_e transition,
     ngx_http_graph_policy_changes_t *changes)
@@ -198,7 +221,7 @@ ngx_http_graph_policy_conversation_note(
     view = ngx_http_graph_policy_change(changes);
 
     if (view != NULL) {
-        ngx_http_graph_policy_conversation_view(conversation, end, view);
+        ngx_http_graph_policy_conversation_view(sh, conversation, end, view);
         view->transition = transition;
     }
 }

@@ -18,6 +18,17 @@
 #include "ngx_http_graph_policy_state.h"
 
 
+/* milliseconds; a limit that ends by then isn't compared */
+#define NGX_HTTP_GRAPH_POLICY_ENDING  120000
+
+
+static void ngx_http_graph_policy_digest_state(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_heartbeat_t *sum);
+static void ngx_http_graph_policy_digest_conversation(
+    ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_heartbeat_t *sum);
 static ngx_http_graph_policy_link_t *ngx_http_graph_policy_fleet_link(
     ngx_http_graph_policy_shctx_t *sh, uint64_t hash);
 
@@ -129,11 +140,12 @@ ngx_int_t
 ngx_http_graph_policy_fleet_next(ngx_http_graph_policy_zone_t *zone,
     uint64_t *pos, ngx_http_graph_policy_record_t *record)
 {
-    ngx_int_t                       rc;
-    ngx_http_graph_policy_mark_t   *mark;
-    ngx_http_graph_policy_link_t   *link;
-    ngx_http_graph_policy_state_t  *state;
-    ngx_http_graph_policy_fleet_t  *fleet;
+    ngx_int_t                              rc;
+    ngx_http_graph_policy_mark_t          *mark;
+    ngx_http_graph_policy_link_t          *link;
+    ngx_http_graph_policy_state_t         *state;
+    ngx_http_graph_policy_fleet_t         *fleet;
+    ngx_http_graph_policy_conversation_t  *conversation;
 
     fleet = zone->sh->fleet;
     rc = NGX_DECLINED;
@@ -158,7 +170,9 @@ ngx_http_graph_policy_fleet_next(ngx_http_graph_policy_zone_t *zone,
     mark = &fleet->ring[*pos & (fleet->size - 1)];
     (*pos)++;
 
-    if (mark->link) {
+    switch (mark->what) {
+
+    case NGX_HTTP_GRAPH_POLICY_MARK_LINK:
         link = ngx_http_graph_policy_fleet_link(zone->sh, mark->hash);
 
         if (link != NULL) {
@@ -166,16 +180,30 @@ ngx_http_graph_policy_fleet_next(ngx_http_graph_policy_zone_t *zone,
             rc = NGX_OK;
         }
 
-        goto done;
-    }
+        break;
 
-    state = ngx_http_graph_policy_state_find(zone->sh, mark->hash,
-                                             mark->reason);
+    case NGX_HTTP_GRAPH_POLICY_MARK_CONVERSATION:
+        conversation = ngx_http_graph_policy_conversation_find(zone->sh,
+                                                               mark->hash);
+        if (conversation != NULL) {
+            ngx_http_graph_policy_record_conversation(zone->sh, conversation,
+                                                      record);
+            rc = NGX_OK;
+        }
 
-    if (state != NULL
-        && ngx_http_graph_policy_record_state(zone->sh, state, record))
-    {
-        rc = NGX_OK;
+        break;
+
+    default:
+        state = ngx_http_graph_policy_state_find(zone->sh, mark->hash,
+                                                 mark->reason);
+
+        if (state != NULL
+            && (zone->share->conversations
+                || state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION))
+        {
+            ngx_http_graph_policy_record_state(zone->sh, state, record);
+            rc = NGX_OK;
+        }
     }
 
 done:
@@ -216,10 +244,10 @@ ngx_http_graph_policy_fleet_told(ngx_http_graph_policy_zone_t *zone,
 
 void
 ngx_http_graph_policy_fleet_tell(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t reason, ngx_uint_t link)
+    uint64_t hash, ngx_uint_t reason, ngx_http_graph_policy_mark_e what)
 {
     ngx_http_graph_policy_zone_lock(zone);
-    ngx_http_graph_policy_mark(zone, hash, reason, link);
+    ngx_http_graph_policy_mark(zone, hash, reason, what);
     ngx_http_graph_policy_zone_unlock(zone);
 }
 
@@ -228,51 +256,113 @@ ngx_uint_t
 ngx_http_graph_policy_fleet_is_over(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    return record->type == NGX_HTTP_GRAPH_POLICY_RECORD_STATE
-           && ngx_http_graph_policy_record_is_over(zone, record, now);
+    switch (record->type) {
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_STATE:
+        return ngx_http_graph_policy_record_is_over(zone, record, now);
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        return record->until <= now;
+
+    default:
+        return 0;
+    }
 }
 
 
-void
+ngx_uint_t
 ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor, uint64_t cut, uint64_t *digest)
+    ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_heartbeat_t *sum)
 {
-    uint64_t                          changed;
     ngx_int_t                         rc;
     ngx_uint_t                        i, looked;
-    ngx_http_graph_policy_state_t    *state;
     ngx_http_graph_policy_indexed_t  *node;
 
     rc = NGX_OK;
     looked = 0;
+    sum->shares = zone->share->conversations;
 
     ngx_http_graph_policy_zone_lock(zone);
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
 
         rc = ngx_http_graph_policy_index_next(&zone->sh->index,
-                                          NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                     cursor->tree ? NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION
+                                  : NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
                                               cursor, &looked, &node);
         if (rc != NGX_OK) {
             break;
         }
 
-        state = (ngx_http_graph_policy_state_t *) node;
+        if (cursor->tree) {
+            ngx_http_graph_policy_digest_conversation(zone->sh,
+                          (ngx_http_graph_policy_conversation_t *) node, sum);
 
-        changed = ngx_http_graph_policy_engine_clock_to(
-                                                   &zone->sh->fleet->clock,
-                                                   state->breaker.changed);
-
-        if (state->breaker.armed && changed <= cut
-            && state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
-        {
-            *digest += ngx_http_graph_policy_merge_digest(node->key,
-                                                          state->reason,
-                                                          changed);
+        } else {
+            ngx_http_graph_policy_digest_state(zone->sh,
+                                 (ngx_http_graph_policy_state_t *) node, sum);
         }
     }
 
-    cursor->done = (rc == NGX_DONE);
-
     ngx_http_graph_policy_zone_unlock(zone);
+
+    if (rc == NGX_DONE && sum->shares) {
+        ngx_http_graph_policy_list_end(cursor);
+
+    } else if (rc == NGX_DONE) {
+        cursor->done = 1;
+    }
+
+    return i;
+}
+
+
+static void
+ngx_http_graph_policy_digest_state(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_heartbeat_t *sum)
+{
+    uint64_t  changed, digest;
+
+    changed = ngx_http_graph_policy_engine_clock_to(&sh->fleet->clock,
+                                                    state->breaker.changed);
+
+    if (!state->breaker.armed || changed > sum->cut) {
+        return;
+    }
+
+    digest = ngx_http_graph_policy_merge_digest(state->node.key, state->reason,
+                                                changed);
+
+    if (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
+        sum->conversations += digest;
+
+    } else {
+        sum->digest += digest;
+    }
+}
+
+
+/* the time of a cause is told as it is, and an end may be near */
+
+static void
+ngx_http_graph_policy_digest_conversation(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_heartbeat_t *sum)
+{
+    uint64_t                       until;
+    ngx_http_graph_policy_limit_t  *limit;
+
+    limit = &conversation->limit;
+    until = ngx_http_graph_policy_engine_clock_to(&sh->fleet->clock,
+                                                  conversation->order.key);
+
+    if (limit->live && limit->changed <= sum->cut
+        && until > sum->cut + NGX_HTTP_GRAPH_POLICY_ENDING)
+    {
+        sum->conversations +=
+            ngx_http_graph_policy_merge_digest(conversation->node.key,
+                                               limit->reason, limit->changed);
+    }
 }

@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_engine_clock.h"
+#include "ngx_http_graph_policy_entry.h"
 #include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_zone.h"
@@ -32,6 +33,14 @@
 
 /* milliseconds: who is silent for longer isn't counted, or has lost its job */
 #define NGX_HTTP_GRAPH_POLICY_NODE_HEARD  5000
+
+/*
+ * A frozen state has no end, so what was told of it is believed for just so
+ * long, in milliseconds; its end is remembered for longer (FROZEN, breaker.h),
+ * and what is to be told of it is told anew well before.
+ */
+#define NGX_HTTP_GRAPH_POLICY_FLEET_BELIEVED    86400000
+#define NGX_HTTP_GRAPH_POLICY_FLEET_RENEWED     21600000
 
 /* how far ahead of the clock a change may be, in milliseconds */
 #define NGX_HTTP_GRAPH_POLICY_FLEET_AHEAD       60000
@@ -84,15 +93,22 @@ struct ngx_http_graph_policy_share_s {
     ngx_fd_t                         notify;    /* -1: look from time to time */
     unsigned                         marked:1;  /* since the lock */
     unsigned                         applying:1;    /* isn't to be told */
+    unsigned                         conversations:1;   /* are shared */
 };
 
 
-/* A mark is of a change: of a state, or of the link of a phone. */
+/* A mark is of a change: of a state, a phone's link, or a conversation. */
+
+typedef enum {
+    NGX_HTTP_GRAPH_POLICY_MARK_STATE = 0,
+    NGX_HTTP_GRAPH_POLICY_MARK_LINK,
+    NGX_HTTP_GRAPH_POLICY_MARK_CONVERSATION
+} ngx_http_graph_policy_mark_e;
 
 typedef struct {
     uint64_t                         hash;
     uint32_t                         reason;    /* a state's */
-    uint32_t                         link;      /* 1: a link */
+    uint32_t                         what;      /* mark_e */
 } ngx_http_graph_policy_mark_t;
 
 
@@ -143,6 +159,8 @@ typedef struct {
     u_char                           server[NGX_HTTP_GRAPH_POLICY_SERVER_LEN];
     ngx_atomic_t                     walk;      /* all is to be told */
     ngx_atomic_t                     scan;      /* all is to be read */
+    time_t                           second;    /* of which these are */
+    ngx_uint_t                       limits;    /* conversations marked */
     ngx_atomic_t                     head;      /* in the ring: never wraps */
     ngx_atomic_t                     tail;
     ngx_uint_t                       size;      /* a power of 2 */
@@ -189,19 +207,20 @@ ngx_int_t ngx_http_graph_policy_fleet_next(ngx_http_graph_policy_zone_t *zone,
 void ngx_http_graph_policy_fleet_told(ngx_http_graph_policy_zone_t *zone,
     uint64_t pos);
 
-/* Marks a state, or the link of a phone, to be told once more. */
+/* Marks a state, a phone's link or a conversation, to be told once more. */
 void ngx_http_graph_policy_fleet_tell(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t reason, ngx_uint_t link);
+    uint64_t hash, ngx_uint_t reason, ngx_http_graph_policy_mark_e what);
 
 /*
  * Copies what is behind the cursor, under the mutex once, moves it, and
  * returns how many records that are, at most NGX_HTTP_GRAPH_POLICY_BATCH;
- * states that ended are among them.  cursor->tree is set for links, which
- * come last.  NGX_ERROR if the zone has lost its states.
+ * states that ended are among them.  cursor->tree is 1 for links, which come
+ * behind states, and 2 for "conversations", which come last, if at all.
+ * NGX_ERROR if the zone has lost its states.
  */
 ngx_int_t ngx_http_graph_policy_record_batch(
     ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_cursor_t *cursor, ngx_uint_t conversations,
     ngx_http_graph_policy_record_t *records);
 
 /*
@@ -223,10 +242,12 @@ ngx_uint_t ngx_http_graph_policy_fleet_is_over(
 
 /*
  * Sums up, a batch at a time, the digests of armed states that weren't changed
- * after "cut", which is of the engine's clock.
+ * after sum->cut, which is of the engine's clock; behind them those of
+ * conversations, where they are shared.  Returns how many it looked at.
  */
-void ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor, uint64_t cut, uint64_t *digest);
+ngx_uint_t ngx_http_graph_policy_fleet_digest(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_heartbeat_t *sum);
 
 
 /* as users know the enumerations above */

@@ -62,6 +62,11 @@ ngx_http_graph_policy_fleet_apply(ngx_http_graph_policy_zone_t *zone,
                                                      view);
         break;
 
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        received = ngx_http_graph_policy_apply_conversation(zone, record, now,
+                                                            changes, view);
+        break;
+
     case NGX_HTTP_GRAPH_POLICY_RECORD_LINK:
         received = ngx_http_graph_policy_apply_link(zone, record, now, changes);
         break;
@@ -94,6 +99,12 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
         return received;
     }
 
+    if (record->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION
+        && !zone->share->conversations)
+    {
+        return NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
+    }
+
     record->since = ngx_min(record->since, record->changed);
     record->blocked = 0;
 
@@ -119,6 +130,9 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
 
     if (state != NULL) {
         received = ngx_http_graph_policy_apply_to(zone, state, record, now);
+
+    } else if (record->stale) {
+        received = NGX_HTTP_GRAPH_POLICY_RECEIVED_OLDER;
 
     } else if (ngx_http_graph_policy_record_is_over(zone, record, now)) {
         received = NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
@@ -165,11 +179,11 @@ ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
     ngx_int_t                       rc;
     ngx_http_graph_policy_record_t  own;
 
-    (void) ngx_http_graph_policy_record_state(zone->sh, state, &own);
+    ngx_http_graph_policy_record_state(zone->sh, state, &own);
 
     rc = ngx_http_graph_policy_merge_compare(record, &own);
 
-    if (rc < 0) {
+    if (rc < 0 || (rc > 0 && record->stale)) {
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_OLDER;
     }
 

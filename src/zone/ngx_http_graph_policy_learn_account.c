@@ -113,7 +113,8 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
         || now >= link->confirmed + NGX_HTTP_GRAPH_POLICY_FRESH
         || (id->number != 0 && id->number != link->number))
     {
-        ngx_http_graph_policy_mark(zone, link->node.key, 0, 1);
+        ngx_http_graph_policy_mark(zone, link->node.key, 0,
+                                   NGX_HTTP_GRAPH_POLICY_MARK_LINK);
     }
 
     if (id->number != 0) {

@@ -88,7 +88,8 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_update(zone, conversation, &limit,
                                               until);
 
-    ngx_http_graph_policy_conversation_view(conversation, until, view);
+    ngx_http_graph_policy_conversation_view(zone->sh, conversation, until,
+                                            view);
     view->transition = transition;
 
     ngx_http_graph_policy_view_note(view, changes);
@@ -155,10 +156,14 @@ ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
     if (ngx_http_graph_policy_limit_is_live(&limit, conversation->order.key,
                                             now))
     {
-        ngx_http_graph_policy_conversation_note(conversation,
+        ngx_http_graph_policy_conversation_note(zone->sh, conversation,
                                                 conversation->order.key,
                                                 NGX_HTTP_GRAPH_POLICY_CLEARED,
                                                 changes);
+
+        /* a host that tells the limit once more must find its end */
+
+        until = ngx_max(until, conversation->order.key);
     }
 
     ngx_http_graph_policy_limit_open(&limit, when, now);
@@ -193,7 +198,7 @@ ngx_http_graph_policy_conversation_clear(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
-    ngx_http_graph_policy_conversation_note(conversation, until,
+    ngx_http_graph_policy_conversation_note(zone->sh, conversation, until,
                                             NGX_HTTP_GRAPH_POLICY_CLEARED,
                                             changes);
 

@@ -100,7 +100,7 @@ ngx_http_graph_policy_list_node(ngx_http_graph_policy_shctx_t *sh,
             return 0;
         }
 
-        ngx_http_graph_policy_conversation_view(conversation,
+        ngx_http_graph_policy_conversation_view(sh, conversation,
                                                 conversation->order.key, view);
         return 1;
     }

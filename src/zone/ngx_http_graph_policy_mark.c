@@ -23,6 +23,9 @@
 #define NGX_HTTP_GRAPH_POLICY_MAX_MARKS   4096
 #define NGX_HTTP_GRAPH_POLICY_MARKS_PART  16
 
+/* limits of conversations that are marked in a second */
+#define NGX_HTTP_GRAPH_POLICY_MAX_LIMITS  1000
+
 
 ngx_int_t
 ngx_http_graph_policy_mark_init(ngx_http_graph_policy_zone_t *zone)
@@ -83,7 +86,7 @@ ngx_http_graph_policy_mark_recover(ngx_http_graph_policy_zone_t *zone,
 
 void
 ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone, uint64_t hash,
-    ngx_uint_t reason, ngx_uint_t link)
+    ngx_uint_t reason, ngx_http_graph_policy_mark_e what)
 {
     ngx_http_graph_policy_mark_t   *mark;
     ngx_http_graph_policy_fleet_t  *fleet;
@@ -107,15 +110,58 @@ ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone, uint64_t hash,
 
     mark->hash = hash;
     mark->reason = (uint32_t) reason;
-    mark->link = (uint32_t) link;
+    mark->what = (uint32_t) what;
 
     fleet->head++;
 }
 
 
+/*
+ * Limits may come by the thousand, so they get a part of the ring, and of a
+ * second: news of states must not wait for them.  What isn't marked others
+ * learn by themselves, or when they compare digests.  An end is what somebody
+ * may wait for.
+ */
+
+void
+ngx_http_graph_policy_mark_limit(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, ngx_http_graph_policy_mark_e what,
+    ngx_uint_t end)
+{
+    ngx_uint_t                      waiting;
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    fleet = zone->sh->fleet;
+
+    if (fleet == NULL || zone->share == NULL || !zone->share->conversations
+        || zone->share->applying)
+    {
+        return;
+    }
+
+    if (fleet->second != ngx_time()) {
+        fleet->second = ngx_time();
+        fleet->limits = 0;
+    }
+
+    waiting = fleet->head - fleet->tail;
+
+    if (end ? waiting >= fleet->size / 2
+            : waiting >= fleet->size / 4
+              || fleet->limits >= NGX_HTTP_GRAPH_POLICY_MAX_LIMITS)
+    {
+        return;
+    }
+
+    fleet->limits += !end;
+
+    ngx_http_graph_policy_mark(zone, hash, reason, what);
+}
+
+
 void
 ngx_http_graph_policy_mark_node(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state, u_char *name, size_t len)
+    uint8_t *place, u_char *name, size_t len)
 {
     ngx_uint_t                          i, free;
     ngx_http_graph_policy_node_name_t  *names;
@@ -126,9 +172,9 @@ ngx_http_graph_policy_mark_node(ngx_http_graph_policy_zone_t *zone,
 
     names = zone->sh->fleet->names;
 
-    if (state->node_name != 0) {
-        names[state->node_name - 1].states--;
-        state->node_name = 0;
+    if (*place != 0) {
+        names[*place - 1].states--;
+        *place = 0;
     }
 
     if (len == 0 || len > NGX_HTTP_GRAPH_POLICY_NODE_LEN) {
@@ -163,5 +209,5 @@ ngx_http_graph_policy_mark_node(ngx_http_graph_policy_zone_t *zone,
     }
 
     names[i].states++;
-    state->node_name = (uint8_t) (i + 1);
+    *place = (uint8_t) (i + 1);
 }

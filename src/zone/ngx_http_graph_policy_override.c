@@ -188,7 +188,8 @@ ngx_http_graph_policy_zone_lookup(ngx_http_graph_policy_zone_t *zone,
     if (limit != NULL && now < end && !limit->dry_run) {
 
         if (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE || view->until < end) {
-            ngx_http_graph_policy_conversation_view(limit, end, view);
+            ngx_http_graph_policy_conversation_view(zone->sh, limit, end,
+                                                    view);
         }
 
         may = (may == NGX_HTTP_GRAPH_POLICY_MAY_WRITE

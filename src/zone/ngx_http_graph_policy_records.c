@@ -55,12 +55,19 @@ static void ngx_http_graph_policy_restore_breaker(
 
 ngx_int_t
 ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_cursor_t *cursor,
+    ngx_http_graph_policy_cursor_t *cursor, ngx_uint_t conversations,
     ngx_http_graph_policy_record_t *records)
 {
     ngx_int_t                         rc;
     ngx_uint_t                        n, i, looked;
+    ngx_http_graph_policy_state_t    *state;
     ngx_http_graph_policy_indexed_t  *node;
+
+    static ngx_http_graph_policy_indexed_e  kinds[] = {
+        NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+        NGX_HTTP_GRAPH_POLICY_INDEXED_LINK,
+        NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION
+    };
 
     n = 0;
     rc = NGX_OK;
@@ -76,26 +83,44 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
 
         rc = ngx_http_graph_policy_index_next(&zone->sh->index,
-                             cursor->tree ? NGX_HTTP_GRAPH_POLICY_INDEXED_LINK
-                                          : NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
-                                              cursor, &looked, &node);
+                                              kinds[cursor->tree], cursor,
+                                              &looked, &node);
         if (rc != NGX_OK) {
             break;
         }
 
-        if (cursor->tree) {
+        switch (cursor->tree) {
+
+        case 0:
+            state = (ngx_http_graph_policy_state_t *) node;
+
+            if (conversations
+                || state->kind != NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
+            {
+                ngx_http_graph_policy_record_state(zone->sh, state,
+                                                   &records[n++]);
+            }
+
+            break;
+
+        case 1:
             ngx_http_graph_policy_record_link(
                         (ngx_http_graph_policy_link_t *) node, &records[n++]);
+            break;
 
-        } else {
-            n += ngx_http_graph_policy_record_state(zone->sh,
-                         (ngx_http_graph_policy_state_t *) node, &records[n]);
+        default:
+            ngx_http_graph_policy_record_conversation(zone->sh,
+                (ngx_http_graph_policy_conversation_t *) node, &records[n++]);
         }
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (rc == NGX_DONE) {
+    if (rc == NGX_DONE && cursor->tree == 1 && conversations) {
+        ngx_memzero(cursor, sizeof(ngx_http_graph_policy_cursor_t));
+        cursor->tree = 2;
+
+    } else if (rc == NGX_DONE) {
         ngx_http_graph_policy_list_end(cursor);
     }
 
@@ -103,12 +128,9 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/*
- * Fills in the record of a state; returns 0 if it isn't saved.  Conversations
- * aren't.  A lease isn't either, as the request that holds it doesn't survive.
- */
+/* A lease isn't saved, as the request that holds it doesn't survive. */
 
-ngx_uint_t
+void
 ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record)
@@ -117,15 +139,13 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     ngx_time_t                         *tp;
     ngx_http_graph_policy_node_name_t  *name;
 
-    if (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
-        return 0;
-    }
-
     ngx_http_graph_policy_record_init(record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_STATE);
 
     record->hash = state->node.key;
     record->kind = state->kind;
+    record->pair = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION)
+                   ? state->node.key : 0;
     record->category = state->category;
     record->reason = state->reason;
     record->source = state->source;
@@ -143,6 +163,7 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     record->status = state->status;
     record->armed = state->breaker.armed;
     record->dry_run = state->dry_run;
+    record->frozen = state->breaker.was_frozen;
     record->code = state->code;
     record->subcode = state->subcode;
 
@@ -177,8 +198,6 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
         ngx_http_graph_policy_record_copy(&record->node, name->data,
                                           name->len);
     }
-
-    return 1;
 }
 
 
@@ -309,6 +328,17 @@ ngx_http_graph_policy_record_place(ngx_http_graph_policy_shctx_t *sh,
 {
     ngx_http_graph_policy_identity_t  id;
 
+    /* of a conversation just its place is told */
+
+    if (record->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION) {
+        ngx_str_set(&place->key, "");
+        place->kind = record->kind;
+        place->credential = 0;
+        place->hash = record->pair;
+
+        return NGX_OK;
+    }
+
     ngx_memzero(&id, sizeof(ngx_http_graph_policy_identity_t));
 
     if (record->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT) {
@@ -378,8 +408,8 @@ ngx_http_graph_policy_record_fill(ngx_http_graph_policy_zone_t *zone,
     if (record->node.len != 0
         || (zone->share != NULL && zone->share->applying))
     {
-        ngx_http_graph_policy_mark_node(zone, state, record->node.data,
-                                        record->node.len);
+        ngx_http_graph_policy_mark_node(zone, &state->node_name,
+                                        record->node.data, record->node.len);
     }
 }
 
@@ -425,6 +455,8 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
     b->confirm = (uint32_t) record->confirm;
     b->holds = (uint16_t) ngx_min(record->holds, 0xffff);
     b->armed = (record->armed != 0);
+    b->was_frozen = (b->was_frozen || record->frozen != 0
+                     || record->until == NGX_HTTP_GRAPH_POLICY_NEVER);
 }
 
 

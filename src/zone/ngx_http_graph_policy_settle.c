@@ -346,7 +346,7 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
             ngx_http_graph_policy_breaker_renew(&state->breaker,
                                                 refs[i].lease, now);
             ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
-                                       0);
+                                       NGX_HTTP_GRAPH_POLICY_MARK_STATE);
         }
     }
 

@@ -247,9 +247,20 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     sh->changes++;
 
     if (zone->share != NULL && !zone->share->applying) {
-        ngx_http_graph_policy_mark(zone, state->node.key, state->reason, 0);
-        ngx_http_graph_policy_mark_node(zone, state, zone->share->name.data,
+        ngx_http_graph_policy_mark_node(zone, &state->node_name,
+                                        zone->share->name.data,
                                         zone->share->name.len);
+
+        if (conversation) {
+            ngx_http_graph_policy_mark_limit(zone, state->node.key,
+                                             state->reason,
+                                             NGX_HTTP_GRAPH_POLICY_MARK_STATE,
+                                             !armed);
+
+        } else {
+            ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
+                                       NGX_HTTP_GRAPH_POLICY_MARK_STATE);
+        }
     }
 
     /*
@@ -329,7 +340,7 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
                       &state->order);
     ngx_http_graph_policy_index_remove(&zone->sh->index, &state->node);
 
-    ngx_http_graph_policy_mark_node(zone, state, NULL, 0);
+    ngx_http_graph_policy_mark_node(zone, &state->node_name, NULL, 0);
 
     ngx_slab_free_locked(zone->shpool, state);
 }

@@ -105,6 +105,7 @@ typedef struct {
     uint16_t                         status;
     unsigned                         dry_run:1;
     unsigned                         source:2;
+    uint8_t                          node_name; /* its place, or 0 */
 } ngx_http_graph_policy_conversation_t;
 
 
@@ -276,16 +277,31 @@ ngx_int_t ngx_http_graph_policy_mark_init(ngx_http_graph_policy_zone_t *zone);
 void ngx_http_graph_policy_mark_recover(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fleet_t *before);
 void ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone,
-    uint64_t hash, ngx_uint_t reason, ngx_uint_t link);
+    uint64_t hash, ngx_uint_t reason, ngx_http_graph_policy_mark_e what);
+/* the same of a conversation's state, or of a conversation, with bounds */
+void ngx_http_graph_policy_mark_limit(ngx_http_graph_policy_zone_t *zone,
+    uint64_t hash, ngx_uint_t reason, ngx_http_graph_policy_mark_e what,
+    ngx_uint_t end);
+/* "place" is that of a state or a conversation; without a name it is freed */
 void ngx_http_graph_policy_mark_node(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state, u_char *name, size_t len);
+    uint8_t *place, u_char *name, size_t len);
 
-/* a state as a record; 0 if it is a conversation's, which has none */
-ngx_uint_t ngx_http_graph_policy_record_state(
+/* a state as a record; no file has a conversation's */
+void ngx_http_graph_policy_record_state(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record);
 void ngx_http_graph_policy_record_link(ngx_http_graph_policy_link_t *link,
     ngx_http_graph_policy_record_t *record);
+void ngx_http_graph_policy_record_conversation(
+    ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_conversation_t *conversation,
+    ngx_http_graph_policy_record_t *record);
+/* takes over what another host told of a conversation */
+ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_conversation(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_record_t *record, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes,
+    ngx_http_graph_policy_view_t *view);
 /* where the state of a record lies; NGX_DECLINED: nowhere */
 ngx_int_t ngx_http_graph_policy_record_place(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_record_t *record,
@@ -518,10 +534,12 @@ void ngx_http_graph_policy_conversation_clear(
     ngx_http_graph_policy_changes_t *changes);
 
 void ngx_http_graph_policy_conversation_view(
+    ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_view_t *view);
 /* Adds the conversation to the list, like state_note(). */
 void ngx_http_graph_policy_conversation_note(
+    ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_conversation_t *conversation, uint64_t end,
     ngx_http_graph_policy_transition_e transition,
     ngx_http_graph_policy_changes_t *changes);

@@ -33,7 +33,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   13
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   14
 
 /*
  * A zone that another version of the module has made must not be walked.  The

@@ -34,7 +34,9 @@ typedef struct {
     uint64_t                         hash;
     uint8_t                          reason;
     unsigned                         begun:1;
-    unsigned                         tree:1;        /* conversations */
+    unsigned                         tree:2;        /* the next tree: a list
+                                                       goes on with
+                                                       conversations */
     unsigned                         done:1;
 } ngx_http_graph_policy_cursor_t;
 

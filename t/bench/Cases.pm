@@ -24,7 +24,9 @@ my $token_state = [request('token', token => $other_token)];
 # ratio's, "more" that of instructions more than without, "cpu" of the ratio of
 # CPU times, measured where it is defined (0: without a limit); "random" says
 # which number is another one in each request of that.  "later" has names of
-# limits that don't fail yet.
+# limits that don't fail yet.  Functions that "aside" fits aren't counted, with
+# all that they call: what they cost is not of a request, but of each second.
+# "engine" has a redis-server run meanwhile.
 
 sub cases {
     my ($states) = @_;
@@ -61,6 +63,16 @@ sub sends {
 
         { title => "accepted send, another token's state live",
           first => $token_state,
+          request => request('accepted'), expect => [200, ''] },
+
+        { title => 'accepted send, shared with a fleet', limit => 1.005,
+          bare => 'policy', conf => 'fleet', engine => 1,
+          aside => qr/^ngx_http_graph_policy_sync_/,
+          request => request('accepted'), expect => [200, ''] },
+
+        { title => 'accepted send, shared, the engine dead', limit => 1.005,
+          bare => 'policy', conf => 'fleet-dead',
+          aside => qr/^ngx_http_graph_policy_sync_/,
           request => request('accepted'), expect => [200, ''] },
 
         { title => 'accepted send, conversations on', limit => 1.03,

@@ -10,12 +10,13 @@ use File::Basename;
 
 our @EXPORT_OK = qw(read_profile print_profile);
 
-# The totals, and by function what it cost itself and with all that it calls.
+# The totals, by function what it cost itself and with all that it calls, and
+# who calls it.
 
 sub read_profile {
     my ($file) = @_;
 
-    my (%names, %self, %whole, $fn, $object, $total, $call);
+    my (%names, %self, %whole, %callers, $fn, $object, $total, $call, $called);
     local $_;
 
     open my $f, '<', $file or die "Profile: callgrind left no $file\n";
@@ -38,15 +39,18 @@ sub read_profile {
 
         } elsif (/^ob=(.*)/) {
             $object = basename($name->('ob', $1));
+            $called = undef;
 
         } elsif (/^cob=(.*)/) {
-            $name->('ob', $1);
+            $called = basename($name->('ob', $1));
 
         } elsif (/^fn=(.*)/) {
             $fn = $name->('fn', $1) . " [$object]";
 
         } elsif (/^cfn=(.*)/) {
-            $name->('fn', $1);
+            push @{ $callers{ $name->('fn', $1) . ' ['
+                . ($called // $object) . ']' } }, $fn;
+            $called = undef;
 
         } elsif (/^totals: (\d+)/) {
             $total = $1;
@@ -55,7 +59,8 @@ sub read_profile {
 
     die "Profile: $file has no totals\n" if !$total;
 
-    return { total => $total, self => \%self, whole => \%whole };
+    return { total => $total, self => \%self, whole => \%whole,
+        callers => \%callers };
 }
 
 # Both are instructions per request, as read_profile() has them.

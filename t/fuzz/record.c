@@ -71,7 +71,8 @@ is_text(ngx_http_graph_policy_record_text_t *text, int digits)
 static void
 is_state(record_t *record)
 {
-    check(record->kind <= 3);
+    check(record->kind <= 4);
+    check((record->pair != 0) == (record->kind == 4));
     check(record->category <= NGX_HTTP_GRAPH_POLICY_TEMPORARY);
     check(record->reason < NGX_HTTP_GRAPH_POLICY_NREASONS);
     check(record->reason != NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED);
@@ -83,9 +84,9 @@ is_state(record_t *record)
     check(record->holds <= 0xffffffff && record->blocked <= 0xffffffff);
     check(record->kind != 0
           || (record->key.len == 0 && record->credential != 0));
-    check(record->kind == 0 || record->key.len != 0);
+    check(record->kind % 4 == 0 || record->key.len != 0);
 
-    is_text(&record->key, record->kind >= 2);
+    is_text(&record->key, record->kind == 2 || record->kind == 3);
     is_text(&record->trace, 0);
 }
 
@@ -116,6 +117,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(record.key.len != 0 && record.account.len != 0);
         is_text(&record.key, 1);
         is_text(&record.account, 0);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION:
+        check(record.conversation != 0);
+        check(record.reason < NGX_HTTP_GRAPH_POLICY_NREASONS);
+        check(record.source <= 2 && record.armed <= 1);
+        check(record.hold <= 0xffffffff);
         break;
 
     default:

@@ -1371,6 +1371,18 @@ test_rank(void)
     is_int(order_key(&b, 600000, T), T + 5 + 600000,
            "which is longer where late events come");
 
+    b.hold = 600000;
+    is_int(order_key(&b, 0, T), T + 5 + 660000,
+           "at least until what others were told of it is over");
+
+    memset(&b, 0, sizeof(b));
+    (void) ngx_http_graph_policy_breaker_put(&b, T, HOLD, MAX, 1);
+    clear(&b, T + 5, T + 5);
+    (void) ngx_http_graph_policy_breaker_end(&b, T + 5);
+    is_int(order_key(&b, 600000, T),
+           T + 5 + NGX_HTTP_GRAPH_POLICY_FROZEN,
+           "a frozen one's for longer than others believe it");
+
     {
         const ngx_http_graph_policy_rank_e  ranks[] = {
             rank(NGX_HTTP_GRAPH_POLICY_BOUND_ARMED, T, T),

@@ -156,20 +156,38 @@ test_heartbeat(void)
     ngx_http_graph_policy_heartbeat_t  told, heard;
 
     static const char  *wrong[] = {
-        "", "h", "h ", "h 1", "h 1 ", "h 1 00000000000000a",
-        "h 1 00000000000000aa ", "h  1 00000000000000aa",
-        "x 1 00000000000000aa", "h x 00000000000000aa"
+        "", "h", "h ", "h 1", "h 1 ", "h 1 5", "h 1 5 00000000000000a",
+        "h 1 5 00000000000000aa ", "h  1 5 00000000000000aa",
+        "h 1 00000000000000aa", "h 1 x 00000000000000aa",
+        "x 1 5 00000000000000aa", "h x 5 00000000000000aa",
+        "h 1 5 00000000000000aa 00000000000000a",
+        "h 1 5 00000000000000aa  00000000000000aa",
+        "h 1 5 00000000000000aa-00000000000000aa",
+        "h 1 5 00000000000000aa 00000000000000aa "
     };
 
+    memset(&told, 0, sizeof(told));
+
     told.cut = 1795936070000ULL;
+    told.round = 5000;
     told.digest = 0xfedcba9876543210ULL;
 
     body.data = buf;
     body.len = ngx_http_graph_policy_heartbeat_write(buf, &told) - buf;
 
     ok(ngx_http_graph_policy_heartbeat_read(&body, &heard) == NGX_OK
-       && heard.cut == told.cut && heard.digest == told.digest,
+       && heard.cut == told.cut && heard.round == told.round
+       && heard.digest == told.digest && !heard.shares,
        "a heartbeat is read as it was written");
+
+    told.shares = 1;
+    told.conversations = 0x0123456789abcdefULL;
+    body.len = ngx_http_graph_policy_heartbeat_write(buf, &told) - buf;
+
+    ok(ngx_http_graph_policy_heartbeat_read(&body, &heard) == NGX_OK
+       && heard.digest == told.digest && heard.shares
+       && heard.conversations == told.conversations,
+       "so is one of a host that shares conversations");
 
     for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         body.data = (u_char *) wrong[i];

@@ -16,12 +16,17 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_engine_clock.h"
 #include "ngx_http_graph_policy_merge.h"
+#include "ngx_http_graph_policy_outcome.h"
 #include "tap.h"
 
 
 typedef ngx_http_graph_policy_record_t  record_t;
 
-#define cmp  ngx_http_graph_policy_merge_compare
+#define cmp   ngx_http_graph_policy_merge_compare
+#define conv  ngx_http_graph_policy_merge_compare_conversations
+
+typedef ngx_int_t (*compare_pt)(record_t *one, record_t *two);
+typedef record_t (*any_pt)(void);
 
 
 static record_t
@@ -124,8 +129,106 @@ any(void)
 
 #define sign(n)  (((n) > 0) - ((n) < 0))
 
+static record_t
+limited(uint64_t changed, uint64_t source)
+{
+    record_t  r;
+
+    ngx_http_graph_policy_record_init(&r,
+                                   NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION);
+    r.conversation = 1;
+    r.changed = changed;
+    r.since = changed;
+    r.source = source;
+    r.armed = 1;
+    r.hold = 100;
+    r.until = changed + 100;
+
+    return r;
+}
+
+
+static record_t
+wrote(uint64_t changed, uint64_t since)
+{
+    record_t  r;
+
+    r = limited(changed, NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK);
+    r.armed = 0;
+    r.inbound = 1;
+    r.since = since;
+
+    return r;
+}
+
+
 static void
-test_order(void)
+test_conversations(void)
+{
+    record_t  answer, event, in, end;
+
+    answer = limited(5400, NGX_HTTP_GRAPH_POLICY_SOURCE_ANSWER);
+    event = limited(5000, NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK);
+
+    in = wrote(6000, 9000);
+    ok(conv(&in, &answer) > 0 && conv(&answer, &in) < 0,
+       "a customer's message of a later second ends a limit");
+
+    in = wrote(4000, 9000);
+    ok(conv(&in, &answer) < 0 && conv(&in, &event) < 0,
+       "one of an earlier second doesn't, whenever it was told");
+
+    in = wrote(5000, 5100);
+    ok(conv(&in, &event) > 0, "within a second it ends what an event limits");
+    ok(conv(&in, &answer) < 0,
+       "an answer to a message that was sent when it was known limits anew");
+
+    in = wrote(5000, 5500);
+    ok(conv(&in, &answer) > 0, "one to a message before that doesn't");
+
+    in = wrote(5000, 5400);
+    ok(conv(&in, &answer) < 0, "nor is a tie the customer's");
+
+    end = answer;
+    end.armed = 0;
+    ok(conv(&end, &answer) > 0 && conv(&end, &event) > 0,
+       "an accepted message ends a limit of its time");
+
+    end.changed = 5399;
+    ok(conv(&end, &answer) < 0, "but not a later one");
+
+    end = answer;
+    end.until = 1;
+    is_int(conv(&end, &answer), 0, "the end of a hold isn't compared");
+
+    end.since--;
+    ok(conv(&end, &answer) > 0, "an older beginning stands before a later one");
+}
+
+
+static record_t
+any_conversation(void)
+{
+    record_t  r;
+
+    r = limited(rand() % 2 * 1000 + rand() % 3, rand() % 2);
+
+    r.armed = rand() % 2;
+    r.inbound = !r.armed && rand() % 2;
+    r.since = rand() % 2 * 1000 + rand() % 3;
+    r.hold = rand() % 2;
+    r.fixed = rand() % 2;
+    r.reason = rand() % 2;
+    r.code = rand() % 2;
+    r.node.len = rand() % 2;
+    r.node.data[0] = 'a' + rand() % 2;
+
+    return r;
+}
+
+
+static void
+test_order(compare_pt compare, any_pt any, const char *what)
 {
     size_t    i, j, k, odd, loose;
     record_t  r[8], end[4];
@@ -139,13 +242,14 @@ test_order(void)
             r[j] = any();
         }
 
-        odd += (sign(cmp(&r[0], &r[1])) != -sign(cmp(&r[1], &r[0])));
-        loose += (cmp(&r[0], &r[1]) >= 0 && cmp(&r[1], &r[2]) >= 0
-                  && cmp(&r[0], &r[2]) < 0);
+        odd += (sign(compare(&r[0], &r[1])) != -sign(compare(&r[1], &r[0])));
+        loose += (compare(&r[0], &r[1]) >= 0 && compare(&r[1], &r[2]) >= 0
+                  && compare(&r[0], &r[2]) < 0);
     }
 
-    is_int(odd, 0, "two records stand to each other the same from both sides");
-    is_int(loose, 0, "who beats who beats a third beats that, too");
+    is_int(odd, 0, "%s: two stand to each other the same from both sides",
+           what);
+    is_int(loose, 0, "%s: who beats who beats a third beats that, too", what);
 
     odd = 0;
 
@@ -163,18 +267,18 @@ test_order(void)
             for (j = 0; j < 16; j++) {
                 record_t  *heard = &r[(j < 8) ? (size_t) rand() % 8 : j - 8];
 
-                if (cmp(heard, &end[k]) > 0) {
+                if (compare(heard, &end[k]) > 0) {
                     end[k] = *heard;
                 }
             }
         }
 
         for (k = 1; k < 4; k++) {
-            odd += (cmp(&end[0], &end[k]) != 0);
+            odd += (compare(&end[0], &end[k]) != 0);
         }
     }
 
-    is_int(odd, 0, "hosts that heard the same end alike");
+    is_int(odd, 0, "%s: hosts that heard the same end alike", what);
 }
 
 
@@ -295,6 +399,11 @@ test_clock(void)
        "a record's times are told in the engine's clock, but for no end");
     ngx_http_graph_policy_engine_clock_record(&clock, &r, 0);
     ok(r.changed == 9000 && r.since == 8000, "and taken back");
+
+    r = limited(9000, NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK);
+    ngx_http_graph_policy_engine_clock_record(&clock, &r, 1);
+    ok(r.changed == 9000 && r.since == 9000 && r.until == 4100,
+       "of a conversation only its end is, as its cause is of Meta's clock");
 }
 
 
@@ -304,7 +413,9 @@ main(void)
     srand(1);
 
     test_precedence();
-    test_order();
+    test_conversations();
+    test_order(cmp, any, "states");
+    test_order(conv, any_conversation, "conversations");
     test_until();
     test_links();
     test_digest();

@@ -24,6 +24,10 @@
                "\"holds\":6,\"blocked\":7}"
 #define NAMED  "{\"link\":\"1\",\"account\":\"2\",\"number\":"             \
                "\"0000000000abcdef\",\"confirmed\":3}"
+#define LIMIT  "{\"conversation\":\"0000000000abcdef\",\"reason\":"           \
+               "\"window-expired\",\"code\":131047,\"status\":400,"           \
+               "\"source\":\"answer\",\"armed\":true,\"since\":1,\"until\":2,"  \
+               "\"changed\":3,\"hold\":4,\"fixed\":true}"
 #define LINK   "{\"link\":\"1\",\"account\":\"2\",\"confirmed\":3}"
 
 
@@ -184,6 +188,39 @@ lines(void)
     is_line(&record, NAMED "\n", "a link with a number");
 
     ngx_http_graph_policy_record_init(&record,
+                                      NGX_HTTP_GRAPH_POLICY_RECORD_STATE);
+    record.kind = 4;
+    record.pair = 0xabcdef;
+    is_line(&record,
+            "{\"state\":\"conversation\",\"pair\":\"0000000000abcdef\","
+            "\"category\":\"fatal\",\"reason\":\"token-invalid\","
+            "\"status\":0,\"source\":\"answer\",\"since\":0,\"until\":0,"
+            "\"changed\":0,\"hold\":0,\"max\":0,\"holds\":0,\"blocked\":0}\n",
+            "a state of a pair");
+
+    ngx_http_graph_policy_record_init(&record,
+                                   NGX_HTTP_GRAPH_POLICY_RECORD_CONVERSATION);
+    record.conversation = 0xabcdef;
+    record.reason = NGX_HTTP_GRAPH_POLICY_WINDOW_EXPIRED;
+    record.code = 131047;
+    record.status = 400;
+    record.armed = 1;
+    record.since = 1;
+    record.until = 2;
+    record.changed = 3;
+    record.hold = 4;
+    record.fixed = 1;
+    is_line(&record, LIMIT "\n", "a conversation that is limited");
+
+    record.armed = 0;
+    record.inbound = 1;
+    record.dry_run = 1;
+    record.source = 1;
+    record.code = -1;
+    set_text(&record.node, "host-1");
+    is_line(&record, NULL, "one in which the customer wrote");
+
+    ngx_http_graph_policy_record_init(&record,
                                       NGX_HTTP_GRAPH_POLICY_RECORD_END);
     record.lines = 12345678901234;
     is_line(&record, "{\"lines\":12345678901234}\n", "an end");
@@ -319,6 +356,25 @@ accepted(void)
     record_t  record;
 
     without(STATE, "{", " { ", NGX_OK);
+
+    without(LIMIT, "0000000000abcdef", "0000000000000000", NGX_DECLINED);
+    without(LIMIT, "0000000000abcdef", "0000000000abcde", NGX_DECLINED);
+    without(LIMIT, ",\"hold\":4", "", NGX_DECLINED);
+    without(LIMIT, "\"hold\":4", "\"hold\":4294967296", NGX_DECLINED);
+    without(LIMIT, "\"hold\":4", "\"hold\":4,\"max\":5", NGX_DECLINED);
+    without(LIMIT, "\"hold\":4", "\"hold\":4,\"key\":\"1\"", NGX_DECLINED);
+    without(LIMIT, ",\"fixed\":true", "", NGX_OK);
+    without(LIMIT, "\"fixed\":true", "\"fixed\":1", NGX_DECLINED);
+    without(LIMIT, "\"armed\":true,", "\"inbound\":true,", NGX_OK);
+    without(STATE, "\"blocked\":7", "\"blocked\":7,\"fixed\":true",
+            NGX_DECLINED);
+    without(STATE, "\"blocked\":7",
+            "\"blocked\":7,\"pair\":\"0000000000abcdef\"", NGX_DECLINED);
+    without(STATE, "\"phone\",\"key\":\"1\"", "\"conversation\"", NGX_DECLINED);
+    without(STATE, "\"phone\",\"key\":\"1\"",
+            "\"conversation\",\"pair\":\"0000000000abcdef\"", NGX_OK);
+    without(STATE, "\"phone\"",
+            "\"conversation\",\"pair\":\"0000000000abcdef\"", NGX_DECLINED);
     without(STATE, "7}", "7 }\r", NGX_OK);
     without(STATE, "7}", "7,\"later\":1,\"more\":\"a\",\"x\":null}", NGX_OK);
     without(STATE, "\"armed\":true", "\"armed\":false", NGX_OK);

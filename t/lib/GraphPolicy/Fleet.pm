@@ -241,6 +241,7 @@ sub add {
     my $nginx = ($of{class} // 'GraphPolicy::Nginx')->start(
         graph => $self->{graph},
         workers => $of{workers} // $self->{workers} // 1,
+        log_level => $of{log_level} // $self->{log_level},
         main => $of{main} // $self->{main}, http => $self->conf(%of));
 
     push @{ $self->{node} }, $nginx;
