@@ -157,6 +157,7 @@ ngx_http_graph_policy_link_regroup(ngx_http_graph_policy_zone_t *zone,
 
     if (state != NULL && ngx_http_graph_policy_state_is_at(state, &place)) {
         zone->sh->editing = 1;
+        ngx_http_graph_policy_revise(zone->sh);
         ngx_http_graph_policy_group_join(zone->sh, state, id);
     }
 }

@@ -121,6 +121,8 @@ ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
 
     n = ngx_http_graph_policy_link_count(zone->sh, link->member.key);
 
+    ngx_http_graph_policy_revise(zone->sh);
+
     ngx_http_graph_policy_tree_insert(&zone->sh->links, &link->node,
                                       ngx_rbtree_insert_value);
     ngx_http_graph_policy_tree_insert(&zone->sh->link_members, &link->member,
@@ -142,6 +144,8 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t  n;
 
     zone->sh->editing = 1;
+
+    ngx_http_graph_policy_revise(zone->sh);
 
     /* ngx_rbtree_delete() zeroes the key, so it is read before. */
 

@@ -176,6 +176,8 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
+    ngx_http_graph_policy_revise(zone->sh);
+
     ngx_http_graph_policy_tree_insert(&zone->sh->states, &state->node,
                                       ngx_http_graph_policy_state_insert);
 
@@ -248,6 +250,8 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
 
     sh->editing = 1;
 
+    ngx_http_graph_policy_revise(sh);
+
     sh->changes++;
 
     if (zone->share != NULL && !zone->share->applying) {
@@ -319,6 +323,8 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state)
 {
     zone->sh->editing = 1;
+
+    ngx_http_graph_policy_revise(zone->sh);
 
     if (state->breaker.armed) {
         state->breaker.armed = 0;
