@@ -11,7 +11,8 @@
  * there spell the parent form of a user's id in different ways, so all of them
  * are known here.
  *
- * Pure: no lock, no memory but these tables, which nobody changes.
+ * Pure: no lock, no memory but these tables, of which only the indexes change,
+ * once.
  */
 
 
@@ -150,30 +151,30 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_error[] = {
 
 ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
 
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE },               /* NONE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT },               /* DOCUMENT */
-    { ngx_http_graph_policy_shape_root, 0 },               /* ROOT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY },              /* ENTRIES */
-    { ngx_http_graph_policy_shape_entry, 0 },              /* ENTRY */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE },             /* CHANGES */
-    { ngx_http_graph_policy_shape_change, 0 },             /* CHANGE */
-    { ngx_http_graph_policy_shape_value, 0 },              /* VALUE */
-    { ngx_http_graph_policy_shape_metadata, 0 },           /* METADATA */
-    { ngx_http_graph_policy_shape_ban, 0 },                /* BAN_INFO */
-    { ngx_http_graph_policy_shape_waba, 0 },               /* WABA_INFO */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR },              /* VALUE_ERRORS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE },            /* MESSAGES */
-    { ngx_http_graph_policy_shape_message, 0 },            /* MESSAGE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS },             /* STATUSES */
-    { ngx_http_graph_policy_shape_status, 0 },             /* STATUS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT },            /* CONTACTS */
-    { ngx_http_graph_policy_shape_contact, 0 },            /* CONTACT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL },               /* CALLS */
-    { ngx_http_graph_policy_shape_call, 0 },               /* CALL */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART },               /* HISTORY */
-    { ngx_http_graph_policy_shape_part, 0 },               /* PART */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR },              /* ERRORS */
-    { ngx_http_graph_policy_shape_error, 0 }               /* ERROR */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, 0, {0} },       /* NONE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, 0, {0} },       /* DOCUMENT */
+    { ngx_http_graph_policy_shape_root, 0, 0, {0} },       /* ROOT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, 0, {0} },      /* ENTRIES */
+    { ngx_http_graph_policy_shape_entry, 0, 0, {0} },      /* ENTRY */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, 0, {0} },     /* CHANGES */
+    { ngx_http_graph_policy_shape_change, 0, 0, {0} },     /* CHANGE */
+    { ngx_http_graph_policy_shape_value, 0, 0, {0} },      /* VALUE */
+    { ngx_http_graph_policy_shape_metadata, 0, 0, {0} },   /* METADATA */
+    { ngx_http_graph_policy_shape_ban, 0, 0, {0} },        /* BAN_INFO */
+    { ngx_http_graph_policy_shape_waba, 0, 0, {0} },       /* WABA_INFO */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, {0} },      /* VALUE_ERRORS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, 0, {0} },    /* MESSAGES */
+    { ngx_http_graph_policy_shape_message, 0, 0, {0} },    /* MESSAGE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, 0, {0} },     /* STATUSES */
+    { ngx_http_graph_policy_shape_status, 0, 0, {0} },     /* STATUS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, 0, {0} },    /* CONTACTS */
+    { ngx_http_graph_policy_shape_contact, 0, 0, {0} },    /* CONTACT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, 0, {0} },       /* CALLS */
+    { ngx_http_graph_policy_shape_call, 0, 0, {0} },       /* CALL */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, 0, {0} },       /* HISTORY */
+    { ngx_http_graph_policy_shape_part, 0, 0, {0} },       /* PART */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, {0} },      /* ERRORS */
+    { ngx_http_graph_policy_shape_error, 0, 0, {0} }       /* ERROR */
 };
 
 
@@ -227,6 +228,58 @@ ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[] = {
     { ngx_string("USER_INITIATED"), 0 },
     { ngx_null_string, 1 }
 };
+
+
+/* A text of no bytes is nobody's. */
+
+#define ngx_http_graph_policy_place(text, len)                                \
+    (((len) + 7 * (text)[0]) & (NGX_HTTP_GRAPH_POLICY_PLACES - 1))
+
+
+ngx_uint_t
+ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
+    const u_char *text, size_t len)
+{
+    u_char                        *place;
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_word_t  *words;
+
+    words = node->members;
+
+    if (!node->indexed) {
+
+        for (i = 0; words[i].name.len != 0; i++) {
+            place = &node->index[ngx_http_graph_policy_place(
+                                          words[i].name.data,
+                                          words[i].name.len)];
+
+            if (*place == 0) {
+                *place = (u_char) (i + 1);
+            }
+        }
+
+        node->indexed = 1;
+    }
+
+    if (len == 0) {
+        return NGX_HTTP_GRAPH_POLICY_WH_NONE;
+    }
+
+    i = node->index[ngx_http_graph_policy_place(text, len)];
+
+    if (i == 0) {
+        return NGX_HTTP_GRAPH_POLICY_WH_NONE;
+    }
+
+    words += i - 1;
+
+    if (words->name.len == len && ngx_memcmp(words->name.data, text, len) == 0)
+    {
+        return words->value;
+    }
+
+    return ngx_http_graph_policy_shape_word(words + 1, text, len);
+}
 
 
 ngx_uint_t

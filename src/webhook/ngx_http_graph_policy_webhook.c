@@ -221,7 +221,7 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
     case NGX_OK:
         ctx->verified = glcf->secrets;
         rc = ngx_http_graph_policy_webhook_read(r, ctx, glcf, &trust,
-                                                &body);
+                                                &body, &allocated);
         break;
 
     case NGX_DECLINED:

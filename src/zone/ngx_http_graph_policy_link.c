@@ -232,6 +232,8 @@ ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
+    ngx_http_graph_policy_revise(zone->sh);
+
     node = ngx_http_graph_policy_tree_find(numbers, key);
 
     if (node != NULL) {
