@@ -362,9 +362,9 @@ done_testing();
 
 # how many webhooks have been verified so far
 sub verified {
-    my $text = $nginx->request(method => 'GET', path => '/graph/metrics')
+    my $text = $nginx->request(method => 'GET', path => '/graph/zones/z')
         ->{body};
 
-    my ($n) = $text =~ /^graph_policy_webhook_events_total\S*kind="verified"\S* (\d+)/m;
+    my ($n) = $text =~ /"webhook_events":\{"verified":(\d+)/;
     return $n // die "no number of verified webhooks: $text";
 }

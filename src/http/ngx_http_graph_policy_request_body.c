@@ -10,7 +10,7 @@
  * upstream will get is read and dropped, where its client needs that.
  *
  * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
- * into one, which the caller frees; one that is dropped passes through a single
+ * into one, which the caller frees unless it is small; one that is dropped passes through a single
  * buffer of the request's pool.
  */
 
@@ -27,6 +27,8 @@
 /* The rest of a longer body isn't waited for, as anybody may send one. */
 #define NGX_HTTP_GRAPH_POLICY_MAX_DROPPED  65536
 
+#define NGX_HTTP_GRAPH_POLICY_PIECES       16384
+
 
 /* A request whose body is dropped; its cleanup does nothing but to find it. */
 
@@ -34,6 +36,10 @@ typedef struct {
     ngx_http_graph_policy_answer_pt   answer;
     void                             *data;
 } ngx_http_graph_policy_dropped_t;
+
+
+/* A small body that has come in pieces is put together here. */
+static u_char  ngx_http_graph_policy_pieces[NGX_HTTP_GRAPH_POLICY_PIECES];
 
 
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
@@ -346,12 +352,18 @@ ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
         return NGX_DECLINED;
     }
 
-    p = ngx_alloc(size + 1, r->connection->log);
-    if (p == NULL) {
-        return NGX_ERROR;
+    if (size <= (off_t) sizeof(ngx_http_graph_policy_pieces)) {
+        p = ngx_http_graph_policy_pieces;
+
+    } else {
+        p = ngx_alloc(size, r->connection->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        *allocated = p;
     }
 
-    *allocated = p;
     body->data = p;
     body->len = (size_t) size;
 

@@ -49,7 +49,8 @@ ngx_uint_t ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r);
 
 /*
  * Sets "body" to the body that was read, in one piece.  Unless it lies in one
- * piece it is copied to *allocated, which the caller frees; else that is NULL.
+ * piece it is copied: a small one to memory that the next call uses again, a
+ * larger one to *allocated, which the caller has set to NULL and frees.
  * Returns NGX_OK, NGX_DECLINED if the body is larger than "max" bytes, or
  * NGX_ERROR if there is no memory or the file can't be read.
  */

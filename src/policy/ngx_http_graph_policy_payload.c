@@ -136,6 +136,8 @@ ngx_http_graph_policy_payload_start_reading(
     ngx_http_graph_policy_payload_t      *payload;
     ngx_http_graph_policy_payload_ctx_t  *ctx;
 
+    ngx_http_graph_policy_shape_init();
+
     ctx = &reader->ctx;
     payload = ctx->payload;
 

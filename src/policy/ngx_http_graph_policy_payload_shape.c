@@ -151,30 +151,30 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_error[] = {
 
 ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
 
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, 0, {0} },       /* NONE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, 0, {0} },       /* DOCUMENT */
-    { ngx_http_graph_policy_shape_root, 0, 0, {0} },       /* ROOT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, 0, {0} },      /* ENTRIES */
-    { ngx_http_graph_policy_shape_entry, 0, 0, {0} },      /* ENTRY */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, 0, {0} },     /* CHANGES */
-    { ngx_http_graph_policy_shape_change, 0, 0, {0} },     /* CHANGE */
-    { ngx_http_graph_policy_shape_value, 0, 0, {0} },      /* VALUE */
-    { ngx_http_graph_policy_shape_metadata, 0, 0, {0} },   /* METADATA */
-    { ngx_http_graph_policy_shape_ban, 0, 0, {0} },        /* BAN_INFO */
-    { ngx_http_graph_policy_shape_waba, 0, 0, {0} },       /* WABA_INFO */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, {0} },      /* VALUE_ERRORS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, 0, {0} },    /* MESSAGES */
-    { ngx_http_graph_policy_shape_message, 0, 0, {0} },    /* MESSAGE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, 0, {0} },     /* STATUSES */
-    { ngx_http_graph_policy_shape_status, 0, 0, {0} },     /* STATUS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, 0, {0} },    /* CONTACTS */
-    { ngx_http_graph_policy_shape_contact, 0, 0, {0} },    /* CONTACT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, 0, {0} },       /* CALLS */
-    { ngx_http_graph_policy_shape_call, 0, 0, {0} },       /* CALL */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, 0, {0} },       /* HISTORY */
-    { ngx_http_graph_policy_shape_part, 0, 0, {0} },       /* PART */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, {0} },      /* ERRORS */
-    { ngx_http_graph_policy_shape_error, 0, 0, {0} }       /* ERROR */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, {0} },           /* NONE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, {0} },           /* DOCUMENT */
+    { ngx_http_graph_policy_shape_root, 0, {0} },           /* ROOT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, {0} },          /* ENTRIES */
+    { ngx_http_graph_policy_shape_entry, 0, {0} },          /* ENTRY */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, {0} },         /* CHANGES */
+    { ngx_http_graph_policy_shape_change, 0, {0} },         /* CHANGE */
+    { ngx_http_graph_policy_shape_value, 0, {0} },          /* VALUE */
+    { ngx_http_graph_policy_shape_metadata, 0, {0} },       /* METADATA */
+    { ngx_http_graph_policy_shape_ban, 0, {0} },            /* BAN_INFO */
+    { ngx_http_graph_policy_shape_waba, 0, {0} },           /* WABA_INFO */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, {0} },          /* VALUE_ERRORS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, {0} },        /* MESSAGES */
+    { ngx_http_graph_policy_shape_message, 0, {0} },        /* MESSAGE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, {0} },         /* STATUSES */
+    { ngx_http_graph_policy_shape_status, 0, {0} },         /* STATUS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, {0} },        /* CONTACTS */
+    { ngx_http_graph_policy_shape_contact, 0, {0} },        /* CONTACT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, {0} },           /* CALLS */
+    { ngx_http_graph_policy_shape_call, 0, {0} },           /* CALL */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, {0} },           /* HISTORY */
+    { ngx_http_graph_policy_shape_part, 0, {0} },           /* PART */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, {0} },          /* ERRORS */
+    { ngx_http_graph_policy_shape_error, 0, {0} }           /* ERROR */
 };
 
 
@@ -236,19 +236,25 @@ ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[] = {
     (((len) + 7 * (text)[0]) & (NGX_HTTP_GRAPH_POLICY_PLACES - 1))
 
 
-ngx_uint_t
-ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
-    const u_char *text, size_t len)
+void
+ngx_http_graph_policy_shape_init(void)
 {
     u_char                        *place;
-    ngx_uint_t                     i;
+    ngx_uint_t                     i, n;
     ngx_http_graph_policy_word_t  *words;
+    ngx_http_graph_policy_node_t  *node;
 
-    words = node->members;
+    static ngx_uint_t  done;
 
-    if (!node->indexed) {
+    if (done) {
+        return;
+    }
 
-        for (i = 0; words[i].name.len != 0; i++) {
+    for (n = 0; n < NGX_HTTP_GRAPH_POLICY_WH_SCALARS; n++) {
+        node = &ngx_http_graph_policy_shape[n];
+        words = node->members;
+
+        for (i = 0; words != NULL && words[i].name.len != 0; i++) {
             place = &node->index[ngx_http_graph_policy_place(
                                           words[i].name.data,
                                           words[i].name.len)];
@@ -257,9 +263,18 @@ ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
                 *place = (u_char) (i + 1);
             }
         }
-
-        node->indexed = 1;
     }
+
+    done = 1;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
+    const u_char *text, size_t len)
+{
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_word_t  *word;
 
     if (len == 0) {
         return NGX_HTTP_GRAPH_POLICY_WH_NONE;
@@ -271,14 +286,13 @@ ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
         return NGX_HTTP_GRAPH_POLICY_WH_NONE;
     }
 
-    words += i - 1;
+    word = &node->members[i - 1];
 
-    if (words->name.len == len && ngx_memcmp(words->name.data, text, len) == 0)
-    {
-        return words->value;
+    if (word->name.len == len && ngx_memcmp(word->name.data, text, len) == 0) {
+        return word->value;
     }
 
-    return ngx_http_graph_policy_shape_word(words + 1, text, len);
+    return ngx_http_graph_policy_shape_word(word + 1, text, len);
 }
 
 

@@ -99,9 +99,8 @@ typedef struct {
 
     /*
      * The words by their length and first character: 0 where there is none,
-     * else the number of the first one plus 1.  It is made at the first use.
+     * else the number of the first one plus 1.
      */
-    ngx_uint_t                     indexed;
     u_char                         index[NGX_HTTP_GRAPH_POLICY_PLACES];
 } ngx_http_graph_policy_node_t;
 
@@ -123,6 +122,9 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[];
 /* words for a call: 1 if it wasn't made by the customer, else 0 */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
 
+
+/* Makes the indexes; it has to be called first. */
+void ngx_http_graph_policy_shape_init(void);
 
 /* Returns the value (wh_e) of a member of an object's node. */
 ngx_uint_t ngx_http_graph_policy_shape_member(

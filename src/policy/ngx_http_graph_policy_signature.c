@@ -34,9 +34,6 @@
 /* SHA-256 hashes blocks of 64 bytes (FIPS 180-4, 1). */
 #define NGX_HTTP_GRAPH_POLICY_BLOCK_LEN   64
 
-/* A table's entry has this bit if its character is a hexadecimal digit. */
-#define NGX_HTTP_GRAPH_POLICY_HEX         0x10
-
 
 /*
  * HMAC (RFC 2104) hashes the key, padded to a block, ahead of the text and
@@ -58,29 +55,25 @@ static ngx_int_t ngx_http_graph_policy_signature_result(
     ngx_http_graph_policy_signature_t *sig, int rc);
 
 
-static u_char  ngx_http_graph_policy_hex[256] = {
-    ['0'] = NGX_HTTP_GRAPH_POLICY_HEX,
-    ['1'] = NGX_HTTP_GRAPH_POLICY_HEX + 1,
-    ['2'] = NGX_HTTP_GRAPH_POLICY_HEX + 2,
-    ['3'] = NGX_HTTP_GRAPH_POLICY_HEX + 3,
-    ['4'] = NGX_HTTP_GRAPH_POLICY_HEX + 4,
-    ['5'] = NGX_HTTP_GRAPH_POLICY_HEX + 5,
-    ['6'] = NGX_HTTP_GRAPH_POLICY_HEX + 6,
-    ['7'] = NGX_HTTP_GRAPH_POLICY_HEX + 7,
-    ['8'] = NGX_HTTP_GRAPH_POLICY_HEX + 8,
-    ['9'] = NGX_HTTP_GRAPH_POLICY_HEX + 9,
-    ['A'] = NGX_HTTP_GRAPH_POLICY_HEX + 10,
-    ['B'] = NGX_HTTP_GRAPH_POLICY_HEX + 11,
-    ['C'] = NGX_HTTP_GRAPH_POLICY_HEX + 12,
-    ['D'] = NGX_HTTP_GRAPH_POLICY_HEX + 13,
-    ['E'] = NGX_HTTP_GRAPH_POLICY_HEX + 14,
-    ['F'] = NGX_HTTP_GRAPH_POLICY_HEX + 15,
-    ['a'] = NGX_HTTP_GRAPH_POLICY_HEX + 10,
-    ['b'] = NGX_HTTP_GRAPH_POLICY_HEX + 11,
-    ['c'] = NGX_HTTP_GRAPH_POLICY_HEX + 12,
-    ['d'] = NGX_HTTP_GRAPH_POLICY_HEX + 13,
-    ['e'] = NGX_HTTP_GRAPH_POLICY_HEX + 14,
-    ['f'] = NGX_HTTP_GRAPH_POLICY_HEX + 15
+/* The values of hexadecimal digits; 255: it is none. */
+
+static const u_char  ngx_http_graph_policy_hex[256] = {
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+      0,   1,   2,   3,   4,   5,   6,   7,   8,   9, 255, 255, 255, 255, 255, 255,
+    255,  10,  11,  12,  13,  14,  15, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255,  10,  11,  12,  13,  14,  15, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255
 };
 
 
@@ -100,17 +93,17 @@ ngx_http_graph_policy_signature_parse(ngx_str_t *value, u_char *digest)
     }
 
     p = value->data + NGX_HTTP_GRAPH_POLICY_SCHEME_LEN;
-    all = NGX_HTTP_GRAPH_POLICY_HEX;
+    all = 0;
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_DIGEST_LEN; i++) {
         high = ngx_http_graph_policy_hex[*p++];
         low = ngx_http_graph_policy_hex[*p++];
 
-        all &= high & low;
-        digest[i] = (u_char) (high << 4 | (low & 0xf));
+        all |= high | low;
+        digest[i] = (u_char) (high << 4 | low);
     }
 
-    return (all != 0) ? NGX_OK : NGX_DECLINED;
+    return (all <= 0xf) ? NGX_OK : NGX_DECLINED;
 }
 
 

@@ -513,8 +513,23 @@ ngx_http_graph_policy_yajl_digits(const u_char *p, size_t len)
     }
 
     value = 0;
+    last = p + len;
 
-    for (last = p + len; p < last; p++) {
+    if (len <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
+
+        for ( /* void */ ; p < last; p++) {
+
+            if ((u_char) (*p - '0') > 9) {
+                return -1;
+            }
+
+            value = value * 10 + (*p - '0');
+        }
+
+        return value;
+    }
+
+    for ( /* void */ ; p < last; p++) {
 
         if (*p < '0' || *p > '9') {
             return -1;
