@@ -15,15 +15,21 @@ NGINX_BINARY ?= nginx
 NGX_SRC ?= /usr/share/nginx/src
 # test files to run, all by default: make test T=t/gate.t
 T ?=
+# the engine that hosts of a fleet share states through, in tests
+REDIS_SERVER ?= redis-server
 # test files at a time
 JOBS ?= 1
+# the revision of the package that "make deb" builds
+DEB_REVISION ?= 1
+# source trees of nginx for "make test-nginx-org"
+TREES ?=
 # put before the paths of "make install"
 DESTDIR ?=
 # where nginx looks for modules; asked of nginx by default
 MODULES_PATH ?=
 # seconds for each fuzz target
 FUZZ_SECONDS ?= 60
-# Debian suites of "make test-matrix"
+# Debian suites of "make test-matrix" and "make test-deb"
 SUITES ?= bookworm trixie sid
 
 BUILD := $(TOP)/.build
@@ -42,15 +48,16 @@ MODULE := $(OUT)/$(NAME).so
 NGX_INC := $(patsubst %,-I$(OUT).tree/src/%,core event event/modules \
 	event/quic os/unix) -I$(OUT)
 
-export CC NGINX_BINARY NGX_SRC
+export CC NGINX_BINARY NGX_SRC REDIS_SERVER DEB_REVISION
 
 # without a browser the test of the dashboard is skipped, and nothing else
 NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 	$(TOOLS)/need browser || true)
 
-.PHONY: help build compile_commands check-warnings test test-unit \
-	test-clients test-asan test-valgrind test-matrix install uninstall run \
-	bench fuzz clean
+.PHONY: help build compile_commands check-warnings test test-unit pictures \
+	test-clients test-asan test-valgrind test-matrix test-deb test-image \
+	test-kubernetes test-nginx-org install uninstall run deb dist bench \
+	fuzz clean
 
 
 ##@ Building
@@ -62,7 +69,7 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, SUITES'
+	    'FUZZ_SECONDS, SUITES, REDIS_SERVER, DEB_REVISION, TREES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -91,6 +98,10 @@ test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
 	@MODULE=$(MODULE) OUT=$(OUT) $(TOOLS)/suite unit
 
+pictures: ## take the pictures of the documentation anew
+	@$(TOOLS)/need browser
+	@node $(TOP)/t/browser/dashboard.mjs --pictures $(TOP)/docs/images
+
 test-clients: build ## drive published npm clients through the proxy
 	@$(TOOLS)/need test clients
 	@GRAPH_POLICY_NEED_CLIENTS=1 MODULE=$(MODULE) OUT=$(OUT) \
@@ -100,6 +111,7 @@ test-asan: ## the tests under AddressSanitizer and UBSan
 test-valgrind: ## the tests under valgrind
 test-asan test-valgrind: test-%:
 	@$(TOOLS)/need build test source $(filter valgrind,$*)
+	@$(NEED_BROWSER)
 	@KIND=$* OUT=$(BUILD)/$* $(TOOLS)/build-whole
 	@KIND=$* OUT=$(BUILD)/$* MODULE=$(BUILD)/$*/$(NAME).so \
 	    NGINX_BINARY=$(BUILD)/$*/nginx $(TOOLS)/suite $(T)
@@ -107,6 +119,22 @@ test-asan test-valgrind: test-%:
 test-matrix: ## the tests on three Debian suites (as root)
 	@$(TOOLS)/need matrix
 	@T='$(T)' $(TOOLS)/matrix $(SUITES)
+
+test-deb: ## the Debian package's life on three Debian suites (as root)
+	@$(TOOLS)/need matrix deb-test
+	@$(TOOLS)/test-deb $(SUITES)
+
+test-image: ## build the image and run it as a pod runs (as root)
+	@$(TOOLS)/need matrix dist image
+	@$(TOOLS)/test-image
+
+test-kubernetes: ## check the manifests and the file of compose
+	@$(TOOLS)/need kubernetes
+	@GRAPH_POLICY_NEED_KUBERNETES=1 prove $(TOP)/t/container/manifests.t
+
+test-nginx-org: ## whether the module fits the nginx of nginx.org, TREES
+	@$(TOOLS)/need build test source
+	@$(TOOLS)/test-nginx-org $(TREES)
 
 bench: build ## measure what the module costs
 	@$(TOOLS)/need bench valgrind
@@ -134,6 +162,17 @@ install: build ## install the module for the nginx of this machine
 uninstall: ## take the module away again
 	@DESTDIR=$(DESTDIR) MODULES_PATH=$(MODULES_PATH) \
 	    $(TOOLS)/install-module uninstall
+
+
+##@ Publishing
+
+dist: ## pack the source, for those who have no git
+	@$(TOOLS)/need dist
+	@$(TOOLS)/dist
+
+deb: ## build the Debian package for the nginx of this machine
+	@$(TOOLS)/need build dist deb
+	@$(TOOLS)/deb
 
 clean: ## remove what was built
 	@$(TOOLS)/clean

@@ -83,6 +83,16 @@ server {
         graph_policy zone=spare;
         proxy_pass http://127.0.0.1:%GRAPH%;
     }
+    location /again/ {
+        graph_policy       zone=spare;
+        graph_policy_retry attempts=2 base=10ms budget=0% budget_min=1000;
+        proxy_pass         http://127.0.0.1:%GRAPH%;
+    }
+    location /broke/ {
+        graph_policy       zone=spare;
+        graph_policy_retry attempts=2 base=10ms budget=0% budget_min=0;
+        proxy_pass         http://127.0.0.1:%GRAPH%;
+    }
 
     location /webhook {
         graph_policy_webhook             on;
@@ -1050,6 +1060,15 @@ for my $case (
     is($sum->([@{ $history->{blocked} || [] }[55 .. 59]]), 6,
         'zone: the newest is the last');
 
+    # what was sent again, and what wasn't for want of budget
+    sent(new_phone(), '500 131016 | 200', in => 'again') for 1 .. 3;
+    sent(new_phone(), '500 131016', in => 'broke') for 1 .. 2;
+    $history = $api->get('zones/spare')->{json}{history} || {};
+    is_deeply([map { $sum->([@{ $history->{$_} || [] }[55 .. 59]]) }
+        qw(retries over_budget)], [3, 2], 'zone: retries of the hour');
+    is_deeply([map { scalar @{ $history->{$_} || [] } } qw(retries
+        over_budget)], [60, 60], 'zone: 60 minutes of them');
+
     # probes
     my ($clears, $rearms, $tells) = map { new_phone() } 1 .. 3;
     my %brief = (in => 'count/brief');
@@ -1157,6 +1176,72 @@ for my $case (
     states_are([$api->states('many', 'scope=credential&category=temporary')],
         [], 'pages: both, and there is none');
 
+    for my $reason (qw(phone-disconnected billing token-invalid rate-limit
+        window-expired))
+    {
+        my @those = map { $_->{id} } grep { $_->{reason} eq $reason } @all;
+
+        ok(scalar @those, "pages: there is $reason");
+        states_are([$api->states('many', "reason=$reason&limit=50")], \@those,
+            "pages: reason=$reason");
+    }
+    states_are([$api->states('many', 'reason=billing&scope=phone')], [],
+        'pages: a reason and a scope that don\'t go together');
+
+    # by a fragment of what somebody has in hand
+    my ($of_phone, $of_account, $of_token, $of_talk) = map { my $scope = $_;
+        (grep { $_->{scope} eq $scope } @all)[0] } qw(phone account credential
+        conversation);
+    my $search = sub {
+        my ($key, $expected, $name, $more) = @_;
+        states_are([$api->states('many', "key=$key" . ($more // ''))],
+            [map { $_->{id} } @$expected], "search: $name");
+    };
+    my $with = sub { my ($key) = @_; grep { ($_->{key} // '') =~ /$key/
+        || ($_->{credential} // '') =~ /$key/
+        || length $key >= 8 && $_->{id} =~ /^$key/ } @all };
+
+    $search->($of_phone->{key}, [$with->($of_phone->{key})], 'a phone');
+    my $end = substr $of_account->{key}, -3;
+    $search->($end, [$with->($end)], 'the end of a key', '&limit=3');
+    cmp_ok(scalar(() = $with->($end)), '>', 0, 'search: which several have');
+    my $print = substr $of_token->{credential}, 2, 9;
+    $search->($print, [$of_token], 'the middle of a fingerprint');
+    $search->(uc $print, [$of_token], 'in capitals');
+    $search->('%' . join('%', unpack '(H2)*', $print), [$of_token], 'escaped');
+
+    for my $state ($of_phone, $of_account, $of_token, $of_talk) {
+        $search->($state->{id}, [$state], "the id of a $state->{scope}");
+        $search->(substr($state->{id}, 0, $_), [$state],
+            "$_ digits of it") for 8, 16, 17;
+        $search->(substr($state->{id}, 1), [], 'not its end');
+    }
+    $search->($_->{id}, [$_], 'each conversation by its id', '&limit=1')
+        for (grep { $_->{scope} eq 'conversation' } @all)[1 .. 8];
+    $search->(substr($of_talk->{id}, 0, 1), [$with->(substr
+        $of_talk->{id}, 0, 1)], 'a digit finds no id');
+    $search->($_, [], "nothing has $_") for '00000000', 'ffffffff',
+        'ffffffffffffffffff', '0' x 64, 'z', 'nobody.at-all_';
+    $search->($of_phone->{key}, [], 'a phone of another scope',
+        '&scope=credential');
+    $search->($of_talk->{id}, [$of_talk], 'and of its own category',
+        '&category=context-limited');
+
+    for my $query ('key=', 'key=%', 'key=%2', 'key=%zz', 'key=%00', 'key=a%20b',
+        'key=a+b', 'key=%3Cscript%3E', 'key=' . 'a' x 65, 'key=' . '%61' x 65,
+        'key=' . 'a' x 3000, 'key=%C3%A4', 'key=*', 'reason=', 'reason=nonsense',
+        'reason=billing%00', 'reason=bill', 'Key=1')
+    {
+        $api->is_refused('GET', "zones/many/states?$query", 400,
+            'search: ' . substr $query, 0, 40);
+    }
+
+    # a fragment clears nothing
+    $api->is_refused('DELETE', "zones/many/states?key=$of_phone->{key}", 400,
+        'search: clearing by a fragment');
+    is($api->get("zones/many/states/$of_phone->{id}")->{status}, 200,
+        'search: it is there all the same');
+
     for my $query ('limit=0', 'limit=1001', 'limit=-1', 'limit=x', 'limit=1e2',
         'scope=nonsense', 'category=nonsense', 'after=%21%22%00',
         'after=nonsense!')
@@ -1204,6 +1289,11 @@ for my $case (
         for $api->states('many', 'limit=1000');
     is_deeply(\%counted, \%listed, 'pages: the zone counts as many');
     cmp_ok($zone->{used} // 0, '>=', 260 * 100, 'pages: and what they take');
+
+    cleared('zones/many/states?reason=rate-limit', 'pages, by reason');
+    is_deeply({ map { $_->{reason} => 1 } $api->states('many') }, { map { $_ => 1
+        } qw(phone-disconnected billing token-invalid window-expired) },
+        'pages: those of one reason are gone, the others aren\'t');
 
     cleared('zones/many/states', 'pages');
     is_deeply([$api->states('many', 'limit=1')], [], 'pages: none is left');

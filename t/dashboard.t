@@ -15,6 +15,8 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 
 use GraphPolicy;
+use GraphPolicy::Fleet;
+use GraphPolicy::Webhook qw(entry messages payload status);
 
 my $script = "$FindBin::Bin/browser/dashboard.mjs";
 
@@ -25,8 +27,10 @@ my @missing;
 
 push @missing, $ENV{CHROMIUM} unless -x $ENV{CHROMIUM};
 push @missing, 'node' if system('node --version >/dev/null 2>&1');
-push @missing, "playwright-core in $ENV{BROWSER_MODULES}"
-    unless -e "$ENV{BROWSER_MODULES}/node_modules/playwright-core";
+for my $package (qw(playwright-core axe-core)) {
+    push @missing, "$package in $ENV{BROWSER_MODULES}"
+        unless -e "$ENV{BROWSER_MODULES}/node_modules/$package";
+}
 
 if (@missing) {
     my $why = 'the dashboard needs ' . join ', ', @missing;
@@ -34,6 +38,32 @@ if (@missing) {
     die "$why\n" if $ENV{GRAPH_POLICY_NEED_BROWSER};
     diag("$why: not tested, see t/tools/need");
     plan skip_all => $why;
+}
+
+# What the page says to do is what the documentation says.
+{
+    my $page = GraphPolicy::slurp("$FindBin::Bin/../src/api/dashboard.html");
+    my ($help) = $page =~ /^const HELP = \{\n(.*?)^\};/ms;
+    my ($table) = GraphPolicy::slurp("$FindBin::Bin/../docs/operating.md")
+        =~ /^## By reason\n(.*?)^## /ms;
+    my @rows = $table =~ /^\| (`.*) \|$/mg;
+
+    # as text: no markup here, no pieces and escapes there
+    for ($help) {
+        s/'\n\s*\+ '//g;
+        s/\\u2019/'/g;
+    }
+
+    is(scalar @rows, () = $help =~ /^    '[\w -]+': \[$/mg,
+        'the page knows what to do for each reason');
+
+    for my $row (@rows) {
+        my ($reason, @cells) = split / \| /, $row;
+
+        s/\[([^]]*)\]\([^)]*\)/$1/g, s/`//g for @cells;
+        is_deeply([grep { index($help, "'$_'") < 0 } @cells], [],
+            "as docs/operating.md does: $reason");
+    }
 }
 
 my $graph = GraphPolicy::Graph->start;
@@ -47,6 +77,11 @@ server {
     }
     location /look/ {
         graph_policy_api;
+    }
+    location /again/ {
+        graph_policy       zone=graph;
+        graph_policy_retry attempts=2 base=10ms;
+        proxy_pass         http://127.0.0.1:%GRAPH%;
     }
     location / {
         graph_policy              zone=graph;
@@ -67,6 +102,59 @@ $ENV{GRAPH_POLICY_API_URL} = 'http://127.0.0.1:' . $nginx->port . '/graph/';
 browse('the module');
 
 is_deeply([$nginx->complaints], [], 'nothing is wrong in the log');
+
+# 5,000 conversations that a webhook has told of, half of each kind
+{
+    my $hook = GraphPolicy::Webhook->start(secrets => ['s3cret'],
+        http => <<'END');
+graph_policy_zone zone=graph:4m;
+server {
+    listen 127.0.0.1:%PORT%;
+    client_max_body_size 4m;
+    graph_policy zone=graph;
+    graph_policy_conversation on hold=1h;
+    location /webhook {
+        graph_policy_webhook             on;
+        graph_policy_webhook_secret_file SECRETS;
+        proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /graph/ {
+        graph_policy_api write=on;
+    }
+    location / {
+        proxy_pass http://127.0.0.1:%GRAPH%;
+    }
+}
+END
+    my $answer = $hook->deliver(payload(entry('2001', map { my $i = $_;
+        messages(phone => '1001', statuses => [map { status(
+            $_ % 2 ? 131047 : 131026, to => 15550000000 + 500 * $i + $_) }
+            1 .. 500]) } 0 .. 9)));
+
+    is($answer->{status}, 200, 'a webhook of 5,000 errors');
+
+    local $ENV{GRAPH_POLICY_API_URL} = 'http://127.0.0.1:'
+        . $hook->nginx->port . '/graph/';
+    local $ENV{ONLY} = 'test_many_talks';
+
+    browse('5,000 conversations');
+}
+
+SKIP: {
+    skip 'there is no redis-server', 1
+        if system('redis-server --version >/dev/null 2>&1');
+
+    my $fleet = GraphPolicy::Fleet->start(nodes => 2, graph => $graph,
+        hold => '1h');
+
+    $ENV{GRAPH_POLICY_API_URL} = 'http://127.0.0.1:' . $fleet->node(1)->port
+        . '/graph/';
+    $ENV{GRAPH_POLICY_PEER} = 'http://127.0.0.1:' . $fleet->node(0)->port
+        . '/graph/';
+    $ENV{GRAPH_POLICY_ENGINE} = $fleet->redis->pid;
+
+    browse('a fleet');
+}
 
 done_testing();
 

@@ -58,7 +58,10 @@ my $good = "graph_policy_sync zone=z server=127.0.0.1:1 key_file=$dir/key";
 for my $more ('', 'server=unix:/tmp/x.sock', 'server=[::1]:6379',
     'server=localhost:6379', "password_file=$dir/password",
     "user=a password_file=$dir/password", 'db=0 prefix= timeout=10ms',
-    'db=15 prefix=a:b timeout=60s length=1000', 'length=10000000')
+    'db=15 prefix=a:b timeout=60s length=1000', 'length=10000000',
+    'master=graph', 'master=' . 'm' x 128,
+    "server=unix:/tmp/s.sock master=a.b-c_1 user=a"
+        . " password_file=$dir/password")
 {
     is(said("$good $more;"), '', "accepted: ... $more");
 }
@@ -73,7 +76,7 @@ my $of = 'in "graph_policy_sync" directive';
 
 my @wrong = (
     ["$good zone=y;", qr/^duplicate parameter "zone=y" $of$/],
-    ["$good what=1;", qr/^invalid value "what=1" $of, it must be "zone=", /],
+    ["$good what=1;", qr/^invalid value "what=1" $of, it must be "zone=", "server=", "master=", /],
     ["$good master;", qr/^invalid value "master" $of/],
     ["graph_policy_sync server=127.0.0.1:1 key_file=$dir/key;",
         qr/^"graph_policy_sync" directive needs "zone=NAME"$/],
@@ -103,6 +106,12 @@ my @wrong = (
     map({ ["$good '$_' password_file=$dir/password;",
         qr/$of, it must be "user=NAME" of 1 to 128/] }
         'user=', 'user=' . 'x' x 129, "user=a\x{7f}"),
+    ["$good master=a master=b;", qr/^duplicate parameter "master=b" $of$/],
+    ["graph_policy_sync zone=z master=a key_file=$dir/key;",
+        qr/^"graph_policy_sync" directive needs "server=ADDRESS"$/],
+    map({ ["$good '$_';", qr/^invalid value "\Q$_\E" $of, it must be "master=NAME" of 1 to 128 printable ASCII characters without blanks$/] }
+        'master=', 'master=' . 'x' x 129, 'master=a b', "master=a\x{7f}",
+        "master=\x{e9}"),
     ["$good password_file=;", qr/it must be "password_file=FILE"$/],
     ["$good password_file=$dir/none;", qr/open\(\) "\Q$dir\E\/none" failed/],
     ['graph_policy_sync zone=z server=127.0.0.1:1 key_file=;',

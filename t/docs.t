@@ -11,10 +11,14 @@ use Test::More;
 
 use File::Temp ();
 use FindBin;
+use lib "$FindBin::Bin/lib";
+
 use IO::Socket::INET;
 use JSON::PP;
 use POSIX ();
 use Time::HiRes ();
+
+use GraphPolicy::Docs ();
 
 my $top    = "$FindBin::Bin/..";
 my $nginx  = $ENV{NGINX_BINARY} || $ENV{TEST_NGINX_BINARY} || '/usr/sbin/nginx';
@@ -46,10 +50,7 @@ END {
     }
 }
 
-my @pages = map { s{^\Q$top\E/}{}r }
-    map { "$top/$_" } qw(README.md SECURITY.md CHANGES.md);
-push @pages, map { s{^\Q$top\E/}{}r } sort glob "$top/docs/*.md";
-push @pages, map { s{^\Q$top\E/}{}r } sort glob "$top/examples/*/README.md";
+my @pages = GraphPolicy::Docs::pages();
 
 my %text = map { $_ => slurp("$top/$_") } @pages;
 my $directives = $text{'docs/directives.md'};
@@ -374,7 +375,7 @@ for my $page (@pages) {
     my ($base) = $page =~ m{^(.*/)?};
     my @broken;
 
-    (my $prose = $text{$page}) =~ s/^\s*```.*?^\s*```//msg;
+    my $prose = GraphPolicy::Docs::prose($page);
 
     while ($prose =~ /\]\(([^)\s]+)\)/g) {
         my ($path, $anchor) = $1 =~ /^([^#]*)(?:#(.*))?$/;
@@ -385,7 +386,7 @@ for my $page (@pages) {
 
         push @broken, $1 unless -e "$top/$file";
         push @broken, "$file#$anchor" if defined $anchor
-            && !grep { $_ eq $anchor } anchors(slurp("$top/$file"));
+            && !grep { $_ eq $anchor } GraphPolicy::Docs::anchors($file);
     }
 
     is_deeply(\@broken, [], "$page: links lead somewhere");
@@ -660,16 +661,9 @@ sub said {
 # the code of a language in a page, with the lines it starts at
 sub blocks {
     my ($page, $language) = @_;
-    my @found;
 
-    while ($text{$page} =~ /^( *)```\Q$language\E\n(.*?)^ *```$/msg) {
-        my ($indent, $code, $start) = ($1, $2, $-[2]);
-
-        $code =~ s/^$indent//mg;
-        push @found, [1 + (substr($text{$page}, 0, $start) =~ tr/\n//), $code];
-    }
-
-    return @found;
+    return map { [$_->{line}, $_->{code}] }
+        grep { $_->{language} eq $language } GraphPolicy::Docs::fences($page);
 }
 
 sub code {
@@ -860,15 +854,6 @@ sub rows {
     my @rows = map { [split / \| /] } $text =~ /^\| (.*) \|$/mg;
 
     return grep { $_->[0] !~ /^(?:category|reason|parameter)$/ } @rows;
-}
-
-# as GitHub makes them of headings
-sub anchors {
-    my ($text) = @_;
-
-    $text =~ s/^\s*```.*?^\s*```//msg;
-
-    return map { lc =~ s/[^\w\s-]//gr =~ tr/ /-/r } $text =~ /^#+ (.*)$/mg;
 }
 
 sub free_ports {

@@ -32,6 +32,9 @@ chmod 0755, $dir or die "chmod: $!";
 mkdir "$dir/states" or die "mkdir: $!";
 chmod 0777, "$dir/states" or die "chmod: $!";
 
+# an nginx that isn't Debian's opens the default access log below its prefix
+mkdir "$dir/logs" or die "mkdir: $!";
+
 # started by root, the workers are somebody else
 my $user = $> ? '' : 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';';
 

@@ -159,7 +159,7 @@ nothing_left();
     is_deeply([steps($output)], \@steps, 'and the webhooks');
     is_deeply([calls($output)], \@calls, 'and the calls of the API');
 
-    my ($shown) = slurp("$example/README.md") =~ /^```\n(code .*?)^```$/ms;
+    my ($shown) = slurp("$example/README.md") =~ /^```text\n(code .*?)^```$/ms;
     is($output =~ s/\A.*?(?=^code )//msr, $shown,
         'which is what the README shows');
 }

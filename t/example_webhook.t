@@ -397,6 +397,9 @@ sub configure {
     if (!-d "$dir/states") {
         mkdir "$dir/states" or die "mkdir: $!";
         chmod 0777, "$dir/states" or die "chmod: $!";
+
+        # an nginx that isn't Debian's opens its default access log there
+        mkdir "$dir/logs" or die "mkdir: $!";
     }
 
     for (

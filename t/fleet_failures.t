@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 
 use GraphPolicy qw(wait_until slow spew);
 use GraphPolicy::Fleet;
+use GraphPolicy::Trouble;
 use Time::HiRes qw(time sleep);
 
 my $graph = GraphPolicy::Graph->start;
@@ -24,129 +25,70 @@ my $fleet = GraphPolicy::Fleet->start(nodes => 2, graph => $graph,
 
 my ($log, $states, $nodes) = map { "graph_policy:{z}:$_" }
     qw(log states nodes);
-my $phone = 1000;
-
-# a state that node i learns; its path
-sub learn {
-    my ($i) = @_;
-
-    my $path = '/' . ++$phone . '/messages';
-    $fleet->send($i, $path, '400 133010');
-    return $path;
-}
-
-# both ways, within so many seconds
-sub in_touch {
-    my ($name, $seconds) = @_;
-
-    for my $from (0, 1) {
-        my $path = learn($from);
-        my $begun = time;
-        my $there = wait_until(sub { $fleet->blocks(1 - $from, $path) },
-            $seconds || 2);
-
-        ok($there, sprintf '%s: what host %d learns then the other knows '
-            . '(%.0f ms)', $name, $from, 1000 * (time - $begun));
-    }
-
-    ok($fleet->agree, "$name: both know the same")
-        or diag $fleet->knows(0), "-\n", $fleet->knows(1);
-}
-
-# a host that starts now knows what the others do
-sub newcomer {
-    my ($name) = @_;
-
-    my $nginx = $fleet->add;
-    my $i = $#{ $fleet->{node} };
-
-    ok(wait_until(sub { $fleet->knows($i) eq $fleet->knows(0) }, 5),
-        "$name: so does a new host")
-        or diag $fleet->knows($i), "-\n", $fleet->knows(0);
-    $nginx->stop;
-    pop @{ $fleet->{node} };
-}
-
-# a trouble with a load of sends beside it
-sub trouble {
-    my ($name, $what, $after) = @_;
-
-    my $load = $fleet->load;
-    $what->();
-    in_touch($name);
-    $after->() if $after;
-    my $done = $fleet->loaded($load);
-
-    is($done->{bad}, 0, "$name: of $done->{n} sends none was bad");
-    cmp_ok($done->{max}, '<', 0.25 * slow(),
-        sprintf '%s: none was slow (%.0f ms)', $name, 1000 * $done->{max});
-}
-
-sub resyncs { return $fleet->metric($_[0], 'sync_resyncs_total',
-    qq(why="$_[1]")) }
+my $trouble = GraphPolicy::Trouble->new($fleet);
 
 
 # -- the engine ---------------------------------------------------------------
 
-in_touch('all well');
-newcomer('all well');
+$trouble->in_touch('all well');
+$trouble->newcomer('all well');
 
-trouble('killed, and back empty', sub {
+$trouble->with('killed, and back empty', sub {
     $redis->end;
-    my $path = learn(0);
+    my $path = $trouble->learn(0);
     sleep 0.5;
     is($fleet->blocks(0, $path), 1, 'killed: this host goes on by itself');
     $redis->run;
 });
-cmp_ok(resyncs(0, 'lost'), '>=', 1, 'that the engine lost it all is noticed');
-newcomer('killed, and back empty');
+cmp_ok($trouble->resyncs(0, 'lost'), '>=', 1, 'that the engine lost it all is noticed');
+$trouble->newcomer('killed, and back empty');
 my @lines = $fleet->node(0)->log =~ /(is out of touch[^\n]*|again\n)/g;
 is(@lines, 2, 'the log says once that it was away, and once that it is back')
     or diag @lines;
 
-trouble('stopped for 4 s', sub {
+$trouble->with('stopped for 4 s', sub {
     $redis->signal('STOP');
-    learn(0);
+    $trouble->learn(0);
     sleep 4;
     $redis->signal('CONT');
 });
 
-trouble('flushed', sub {
+$trouble->with('flushed', sub {
     $redis->command('FLUSHALL');
     sleep 1.2;
 });
-newcomer('flushed');
+$trouble->newcomer('flushed');
 
-trouble('clients thrown out', sub {
+$trouble->with('clients thrown out', sub {
     $redis->command('CLIENT', 'KILL', 'TYPE', 'normal');
 });
 
-trouble('out of memory', sub {
+$trouble->with('out of memory', sub {
     my ($used) = $redis->command('INFO', 'memory') =~ /^used_memory:(\d+)/m;
     $redis->command('CONFIG', 'SET', 'maxmemory', 1);
-    learn(0);
+    $trouble->learn(0);
     sleep 1;
     like($fleet->node(0)->log, qr/it refuses: "OOM/, 'the log has the reason');
     $redis->command('CONFIG', 'SET', 'maxmemory', 0);
 });
 
-trouble('a key of the wrong type', sub {
+$trouble->with('a key of the wrong type', sub {
     $redis->command('SET', $states, 'x');
-    learn(0);
+    $trouble->learn(0);
     sleep 0.5;
     $redis->command('DEL', $states);
 });
-newcomer('a key of the wrong type');
+$trouble->newcomer('a key of the wrong type');
 
 $redis->command('DEL', $states);
 $fleet->add;
 ok($fleet->agree(30), 'the hash is deleted: what a new host lacks is found out')
     or diag $fleet->knows(0), "-\n", $fleet->knows(2);
-cmp_ok(resyncs(0, 'digest') + resyncs(1, 'digest') + resyncs(2, 'digest'),
+cmp_ok($trouble->resyncs(0, 'digest') + $trouble->resyncs(1, 'digest') + $trouble->resyncs(2, 'digest'),
     '>=', 1, 'as hosts compare digests');
 (pop @{ $fleet->{node} })->stop;
 
-trouble('the stream is deleted', sub {
+$trouble->with('the stream is deleted', sub {
     $redis->command('DEL', $log);
 });
 
@@ -155,43 +97,43 @@ trouble('the stream is deleted', sub {
 
 {
     my ($worker) = $fleet->node(1)->workers;
-    my $gaps = resyncs(1, 'gap');
+    my $gaps = $trouble->resyncs(1, 'gap');
 
     kill 'STOP', $worker;
-    my @paths = map { learn(0) } 1 .. 30;
+    my @paths = map { $trouble->learn(0) } 1 .. 30;
     wait_until(sub { $fleet->sync(0)->{queue} == 0 });
     $redis->command('XTRIM', $log, 'MAXLEN', 3);
     kill 'CONT', $worker;
 
     ok(wait_until(sub { !grep { !$fleet->blocks(1, $_) } @paths }, 3),
         'trimmed past a host: what was cut off it has all the same');
-    cmp_ok(resyncs(1, 'gap'), '>', $gaps, 'as it noticed the gap');
+    cmp_ok($trouble->resyncs(1, 'gap'), '>', $gaps, 'as it noticed the gap');
     ok($fleet->agree, 'and knows the same');
 }
 
-trouble('an id from the future, then deleted', sub {
+$trouble->with('an id from the future, then deleted', sub {
     $redis->command('XADD', $log, '9999999999999-0', 'e', 'x');
     sleep 0.3;
     $redis->command('DEL', $log);
     sleep 2.5 * slow();
 });
-cmp_ok(resyncs(0, 'deaf') + resyncs(1, 'deaf'), '>=', 1,
+cmp_ok($trouble->resyncs(0, 'deaf') + $trouble->resyncs(1, 'deaf'), '>=', 1,
     'who does not hear what they say notices');
 
-trouble('the largest id there is', sub {
+$trouble->with('the largest id there is', sub {
     $redis->command('XADD', $log, '18446744073709551615-18446744073709551615',
         'e', 'x');
     sleep 2 * slow();
 });
 
-trouble('an entry of 20 MB', sub {
+$trouble->with('an entry of 20 MB', sub {
     $redis->command('XADD', $log, '*', 'e', 'x' x 20_000_000);
     sleep 1;
 });
 $redis->command('DEL', $log);
-in_touch('and gone');
+$trouble->in_touch('and gone');
 
-trouble('a value of 20 MB in the hash', sub {
+$trouble->with('a value of 20 MB in the hash', sub {
     $redis->command('HSET', $states, 'junk', 'x' x 20_000_000);
     sleep 2;
 });
@@ -241,31 +183,12 @@ $redis->command('HDEL', $states, 'junk');
         $entry;
     });
     $redis->command('XADD', $log, '*', 'e', $entry);
-    in_touch('an entry of another zone');
+    $trouble->in_touch('an entry of another zone');
     ok(!$fleet->blocks(0, '/88/messages'), 'does nothing here');
     $other->node(0)->stop;
 }
 
 
-# -- the hosts ----------------------------------------------------------------
-
-{
-    my ($worker) = $fleet->node(0)->workers;
-    kill 'KILL', $worker;
-    ok(wait_until(sub {
-        my @now = $fleet->node(0)->workers;
-        @now == 1 && $now[0] != $worker;
-    }), 'a worker that is killed is started anew');
-    in_touch('the first worker is killed', 4);
-}
-
-for my $n (1 .. 5) {
-    ok($fleet->node(0)->reload, "reload $n: no old worker stays");
-}
-in_touch('reloaded five times', 4);
-is(() = ($redis->command('CLIENT', 'LIST') =~ /cmd=(?:xread|xadd|hset|hscan)/g),
-    4, 'a host has two connections, after all that');
-
-is_deeply([grep { !/exited on signal 9/ } $fleet->complaints], [], 'nothing in the log to worry about');
+is_deeply([$fleet->complaints], [], 'nothing in the log to worry about');
 
 done_testing;

@@ -112,6 +112,11 @@ for my $alert (@alerts) {
         "$alert: and is silent");
 }
 
+# which promtool says of none, see findings/promtool-misspelt-alert.sh
+my %alerts = map { $_ => 1 } @alerts;
+is_deeply([grep { !$alerts{$_} } $tests =~ /alertname: (\w+)/g], [],
+    'the tests name alerts that are there');
+
 
 # -- what they name -----------------------------------------------------------
 

@@ -183,8 +183,21 @@ sub phases {
 sub tops {
     my ($nginx) = @_;
 
-    my ($worker) = $nginx->workers;
-    my ($exe)    = readlink("/proc/$worker/exe") or return '';
+    # a worker of before a reload may end while it is looked into
+    for (1 .. 20) {
+        for my $worker ($nginx->workers) {
+            my $tops = tops_of($worker);
+            return $tops if $tops ne '';
+        }
+    }
+
+    return '';
+}
+
+sub tops_of {
+    my ($worker) = @_;
+
+    my $exe     = readlink("/proc/$worker/exe") // return '';
     my @symbols  = `nm -D $exe 2>/dev/null` or return '';
 
     open my $memory, '<', "/proc/$worker/mem" or return '';
@@ -196,6 +209,8 @@ sub tops {
     } split /\n/, slurp("/proc/$worker/maps");
 
     my ($base) = map { $_->[0] - $_->[2] } grep { $_->[3] eq $exe } @maps;
+    return '' if !defined $base;
+
     my @tops;
 
     for my $name (qw(header body)) {

@@ -55,12 +55,28 @@ typedef struct {
 } ngx_http_graph_policy_api_answer_t;
 
 
-/* The states that a call is for; the cursor is at the first one to look at. */
+/*
+ * The states that a call is for; the cursor is at the first one to look at.
+ *
+ * The fragment is in lower case, and empty if none is searched for.  A state
+ * fits if its key or its credential's fingerprint contains the fragment, or if
+ * its id begins with it.  A fragment of few digits would fit the ids of many
+ * conversations, which have nothing but an id, by chance.  So "of_id" tells
+ * whether it may be the beginning of an id at all; ids with it are those of
+ * the hashes from "low" to "high".
+ */
 
 typedef struct {
     ngx_uint_t                         scope;
     ngx_uint_t                         category;
+    ngx_uint_t                         reason;
     ngx_uint_t                         limit;
+    ngx_str_t                          fragment;
+    ngx_uint_t                         of_id;
+    uint64_t                           low;
+    uint64_t                           high;
+    u_char                             text[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
+                                                /* data of fragment */
     ngx_http_graph_policy_cursor_t     cursor;
 } ngx_http_graph_policy_filter_t;
 

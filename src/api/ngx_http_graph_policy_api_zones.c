@@ -382,6 +382,10 @@ ngx_http_graph_policy_api_history(ngx_http_graph_policy_gen_t *gen,
 
     ngx_http_graph_policy_api_minutes(gen, "blocked", history->blocked,
                                       minute);
+    ngx_http_graph_policy_api_minutes(gen, "retries", history->retries,
+                                      minute);
+    ngx_http_graph_policy_api_minutes(gen, "over_budget", history->over_budget,
+                                      minute);
 
     ngx_http_graph_policy_gen_close_object(gen);
 }

@@ -59,9 +59,6 @@ ngx_http_graph_policy_set_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (sync == NULL
         || ngx_array_init(&sync->servers, cf->pool, 4,
                           sizeof(ngx_http_graph_policy_sync_server_t))
-           != NGX_OK
-        || ngx_array_init(&sync->share.servers, cf->pool, 4,
-                          sizeof(ngx_str_t))
            != NGX_OK)
     {
         return NGX_CONF_ERROR;

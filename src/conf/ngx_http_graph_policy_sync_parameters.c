@@ -29,6 +29,7 @@
 #define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_LENGTH  10000000
 #define NGX_HTTP_GRAPH_POLICY_SYNC_PREFIX      128
 #define NGX_HTTP_GRAPH_POLICY_SYNC_USER        128
+#define NGX_HTTP_GRAPH_POLICY_SYNC_MASTER      128
 #define NGX_HTTP_GRAPH_POLICY_SYNC_PASSWORD    4096
 
 /* milliseconds for a connection or an answer */
@@ -50,6 +51,9 @@ static char *ngx_http_graph_policy_sync_set_zone(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *value, ngx_str_t *rest,
     ngx_http_graph_policy_sync_t *sync);
 static char *ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *value, ngx_str_t *rest,
+    ngx_http_graph_policy_sync_t *sync);
+static char *ngx_http_graph_policy_sync_set_master(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *value, ngx_str_t *rest,
     ngx_http_graph_policy_sync_t *sync);
 static char *ngx_http_graph_policy_sync_set_key_file(ngx_conf_t *cf,
@@ -89,6 +93,8 @@ static ngx_http_graph_policy_sync_parameter_t
       ngx_http_graph_policy_sync_set_zone },
     { ngx_string("server="), 0,
       ngx_http_graph_policy_sync_set_server },
+    { ngx_string("master="), NGX_HTTP_GRAPH_POLICY_GIVEN_MASTER,
+      ngx_http_graph_policy_sync_set_master },
     { ngx_string("key_file="), NGX_HTTP_GRAPH_POLICY_GIVEN_KEY,
       ngx_http_graph_policy_sync_set_key_file },
     { ngx_string("user="), NGX_HTTP_GRAPH_POLICY_GIVEN_USER,
@@ -126,8 +132,8 @@ ngx_http_graph_policy_sync_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (parameter->name.len == 0) {
         return ngx_http_graph_policy_invalid(cf, cmd, value,
-                   "\"zone=\", \"server=\", \"key_file=\", \"user=\", "
-                   "\"password_file=\", \"db=\", \"prefix=\", "
+                   "\"zone=\", \"server=\", \"master=\", \"key_file=\", "
+                   "\"user=\", \"password_file=\", \"db=\", \"prefix=\", "
                    "\"timeout=\", or \"length=\"");
     }
 
@@ -178,7 +184,6 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *value, ngx_str_t *rest, ngx_http_graph_policy_sync_t *sync)
 {
     ngx_url_t                             u;
-    ngx_str_t                            *name;
     ngx_uint_t                            i;
     ngx_http_graph_policy_sync_server_t  *server;
 
@@ -203,13 +208,10 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
 
     for (i = 0; i < u.naddrs; i++) {
         server = ngx_array_push(&sync->servers);
-        name = ngx_array_push(&sync->share.servers);
 
-        if (server == NULL || name == NULL) {
+        if (server == NULL) {
             return NGX_CONF_ERROR;
         }
-
-        *name = *rest;
 
         server->sockaddr = u.addrs[i].sockaddr;
         server->socklen = u.addrs[i].socklen;
@@ -232,6 +234,25 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
                            u.host.data + (u.host.len - server->host.len) / 2,
                            server->host.len + 1);
     }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_graph_policy_sync_set_master(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, ngx_str_t *rest, ngx_http_graph_policy_sync_t *sync)
+{
+    if (!ngx_http_graph_policy_sync_is_printable(rest,
+                                            NGX_HTTP_GRAPH_POLICY_SYNC_MASTER)
+        || ngx_strlchr(rest->data, rest->data + rest->len, ' ') != NULL)
+    {
+        return ngx_http_graph_policy_invalid(cf, cmd, value,
+                   "\"master=NAME\" of 1 to 128 printable ASCII characters "
+                   "without blanks");
+    }
+
+    sync->master = *rest;
 
     return NGX_CONF_OK;
 }

@@ -83,7 +83,8 @@ typedef enum {
 
 /*
  * The last hour.  The buckets count one minute each, and are named as those of
- * a second below.
+ * a second below.  "retries" are those that the budget let through, and
+ * "over_budget" those that it didn't.  All of it fits into three pages.
  */
 
 typedef struct {
@@ -92,6 +93,8 @@ typedef struct {
     ngx_atomic_t  reasons[NGX_HTTP_GRAPH_POLICY_NREASONS]
                          [NGX_HTTP_GRAPH_POLICY_MINUTES];
     ngx_atomic_t  blocked[NGX_HTTP_GRAPH_POLICY_MINUTES];
+    ngx_atomic_t  retries[NGX_HTTP_GRAPH_POLICY_MINUTES];
+    ngx_atomic_t  over_budget[NGX_HTTP_GRAPH_POLICY_MINUTES];
 } ngx_http_graph_policy_history_t;
 
 

@@ -100,6 +100,9 @@ struct ngx_http_graph_policy_wh_error_s {
     int64_t                            subcode;
     unsigned                           has_code:1;
     unsigned                           has_subcode:1;
+
+    /* equal errors that came right behind it and have no record of their own */
+    uint32_t                           more;
 };
 
 
@@ -115,6 +118,10 @@ struct ngx_http_graph_policy_contact_s {
  * The tree has all messages, the calls that a customer makes, and statuses,
  * values and parts of a history that have errors.  If statuses are wanted, it
  * also has those that report the fate of a message whose id they bear.
+ *
+ * Messages without an error of which nobody knows who wrote them say only when
+ * somebody wrote, so a change has two of them at most: the oldest one that has
+ * a time, and one that has none.
  */
 
 struct ngx_http_graph_policy_item_s {
@@ -133,9 +140,9 @@ struct ngx_http_graph_policy_item_s {
 
     /* if statuses are wanted, the message that a status is about, its fate */
     ngx_str_t                          id;
-    ngx_http_graph_policy_wh_status_e  status;
+    unsigned                           status:2;      /* wh_status_e */
 
-    ngx_http_graph_policy_item_e       place;
+    unsigned                           place:3;       /* item_e */
 
     /* a message that Meta wrote, not the customer */
     unsigned                           system:1;
@@ -166,7 +173,10 @@ struct ngx_http_graph_policy_change_s {
     /* the time of its newest item, even if that isn't in the tree, or 0 */
     time_t                             time;
 
-    ngx_uint_t                         ncontacts;
+    /* the changes of an entry that say nothing are this one and "more" */
+    uint32_t                           more;
+
+    uint32_t                           ncontacts;
 
     /* field_e and event_e; they are short, as there may be many changes */
     unsigned                           field:8;
@@ -186,6 +196,8 @@ struct ngx_http_graph_policy_change_s {
 };
 
 
+/* Of the entries that have no change the tree has the first one. */
+
 struct ngx_http_graph_policy_entry_s {
     ngx_http_graph_policy_entry_t     *next;
     ngx_http_graph_policy_change_t    *changes;
@@ -200,7 +212,7 @@ struct ngx_http_graph_policy_entry_s {
 typedef struct {
     ngx_http_graph_policy_entry_t     *entries;
 
-    /* all changes, of any field */
+    /* all changes, of any field, with those that say nothing */
     ngx_uint_t                         nchanges;
 
     /*
@@ -216,8 +228,9 @@ typedef struct ngx_http_graph_policy_payload_reader_s
 
 
 /*
- * Returns the bytes of memory for the tree of a payload of "len" bytes.  Meta's
- * payloads need less; one that was made to need more can't be read.
+ * Returns the bytes of memory for the tree of a payload of "len" bytes, which
+ * are enough whatever the payload says.  Meta's payloads need less than twice
+ * their length.
  */
 size_t ngx_http_graph_policy_payload_memory(size_t len);
 
@@ -234,8 +247,7 @@ size_t ngx_http_graph_policy_payload_memory(size_t len);
  * than "whatsapp_business_account", there are no entries.
  *
  * Returns NGX_DECLINED if it can't be read: it is truncated, not JSON, no
- * object, nested too deep, has invalid UTF-8, or needs more memory.  The tree
- * is then empty.
+ * object, nested too deep, or has invalid UTF-8.  The tree is then empty.
  */
 ngx_int_t ngx_http_graph_policy_payload_read(u_char *body, size_t len,
     void *arena, void *memory, ngx_uint_t statuses,

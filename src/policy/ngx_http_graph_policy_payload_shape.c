@@ -269,6 +269,38 @@ ngx_http_graph_policy_shape_init(void)
 }
 
 
+/* Most names are short, and a call of memcmp() costs more than they do. */
+
+static ngx_inline ngx_uint_t
+ngx_http_graph_policy_shape_is(const u_char *name, const u_char *text,
+    size_t len)
+{
+    uint32_t  some[4];
+    uint64_t  more[4];
+
+    if (len >= 8) {
+        ngx_memcpy(&more[0], name, 8);
+        ngx_memcpy(&more[1], text, 8);
+        ngx_memcpy(&more[2], name + len - 8, 8);
+        ngx_memcpy(&more[3], text + len - 8, 8);
+
+        return more[0] == more[1] && more[2] == more[3]
+               && (len <= 16 || ngx_memcmp(name, text, len) == 0);
+    }
+
+    if (len >= 4) {
+        ngx_memcpy(&some[0], name, 4);
+        ngx_memcpy(&some[1], text, 4);
+        ngx_memcpy(&some[2], name + len - 4, 4);
+        ngx_memcpy(&some[3], text + len - 4, 4);
+
+        return some[0] == some[1] && some[2] == some[3];
+    }
+
+    return ngx_memcmp(name, text, len) == 0;
+}
+
+
 ngx_uint_t
 ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
     const u_char *text, size_t len)
@@ -288,7 +320,9 @@ ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
 
     word = &node->members[i - 1];
 
-    if (word->name.len == len && ngx_memcmp(word->name.data, text, len) == 0) {
+    if (word->name.len == len
+        && ngx_http_graph_policy_shape_is(word->name.data, text, len))
+    {
         return word->value;
     }
 

@@ -146,12 +146,30 @@ typedef struct {
     /* the names of the open item or contact */
     ngx_str_t                          *who;
 
+    /*
+     * The first record of a kind that later ones are merged with, or NULL: of
+     * the payload, an entry without a change; of the open entry, a change that
+     * says nothing; of the open change, messages of nobody, without a time and
+     * with one.
+     */
+    ngx_http_graph_policy_entry_t      *bare;
+    ngx_http_graph_policy_change_t     *silent;
+    ngx_http_graph_policy_item_t       *nobody[2];
+
+    /* the last error of the open item, or NULL */
+    ngx_http_graph_policy_wh_error_t   *last;
+
     /* the links to which the next record of each kind is appended */
     ngx_http_graph_policy_entry_t     **entries;
     ngx_http_graph_policy_change_t    **changes;
     ngx_http_graph_policy_item_t      **items;
     ngx_http_graph_policy_contact_t   **contacts;
     ngx_http_graph_policy_wh_error_t  **errors;
+
+    /* the links to the open entry, the open change and the open error */
+    ngx_http_graph_policy_entry_t     **entry_link;
+    ngx_http_graph_policy_change_t    **change_link;
+    ngx_http_graph_policy_wh_error_t  **error_link;
 
     ngx_http_graph_policy_payload_t    *payload;
 

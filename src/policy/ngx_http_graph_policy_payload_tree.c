@@ -8,7 +8,8 @@
  * The records of a webhook's payload are opened and closed here.
  *
  * Pure: no lock.  Records lie in the memory of the payload's reader, one behind
- * the other; the next one overwrites a record that nobody needs.
+ * the other; the next one overwrites a record that nobody needs, as another one
+ * says the same.
  */
 
 
@@ -28,12 +29,21 @@ static ngx_int_t ngx_http_graph_policy_payload_open_contact(
     ngx_http_graph_policy_payload_ctx_t *ctx);
 static ngx_int_t ngx_http_graph_policy_payload_open_error(
     ngx_http_graph_policy_payload_ctx_t *ctx);
+static void ngx_http_graph_policy_payload_close_entry(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
 static void ngx_http_graph_policy_payload_close_change(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static void ngx_http_graph_policy_payload_merge_change(
     ngx_http_graph_policy_payload_ctx_t *ctx);
 static void ngx_http_graph_policy_payload_close_item(
     ngx_http_graph_policy_payload_ctx_t *ctx);
+static ngx_uint_t ngx_http_graph_policy_payload_merge_item(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
 static void ngx_http_graph_policy_payload_close_contact(
     ngx_http_graph_policy_payload_ctx_t *ctx);
+static void ngx_http_graph_policy_payload_close_error(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static ngx_uint_t ngx_http_graph_policy_payload_named(ngx_str_t *who);
 
 static void *ngx_http_graph_policy_payload_record(
     ngx_http_graph_policy_payload_ctx_t *ctx, size_t size);
@@ -93,8 +103,16 @@ ngx_http_graph_policy_payload_close(ngx_http_graph_policy_payload_ctx_t *ctx,
 {
     switch (node) {
 
+    case NGX_HTTP_GRAPH_POLICY_WH_ENTRY:
+        ngx_http_graph_policy_payload_close_entry(ctx);
+        break;
+
     case NGX_HTTP_GRAPH_POLICY_WH_CHANGE:
         ngx_http_graph_policy_payload_close_change(ctx);
+        break;
+
+    case NGX_HTTP_GRAPH_POLICY_WH_ERROR:
+        ngx_http_graph_policy_payload_close_error(ctx);
         break;
 
     case NGX_HTTP_GRAPH_POLICY_WH_VALUE_ERRORS:
@@ -127,11 +145,14 @@ ngx_http_graph_policy_payload_open_entry(
         return NGX_ERROR;
     }
 
+    ctx->entry_link = ctx->entries;
+
     *ctx->entries = entry;
     ctx->entries = &entry->next;
 
     ctx->entry = entry;
     ctx->changes = &entry->changes;
+    ctx->silent = NULL;
 
     return NGX_OK;
 }
@@ -149,10 +170,14 @@ ngx_http_graph_policy_payload_open_change(
         return NGX_ERROR;
     }
 
+    ctx->change_link = ctx->changes;
+
     *ctx->changes = change;
     ctx->changes = &change->next;
 
     ctx->change = change;
+    ctx->nobody[0] = NULL;
+    ctx->nobody[1] = NULL;
     ctx->items = &change->items;
     ctx->contacts = &change->contacts;
     ctx->ban = NGX_HTTP_GRAPH_POLICY_EVENT_OTHER;
@@ -185,6 +210,7 @@ ngx_http_graph_policy_payload_open_item(
     ctx->item = item;
     ctx->who = item->who;
     ctx->errors = &item->errors;
+    ctx->last = NULL;
     ctx->group.len = 0;
     ctx->outgoing = 1;
 
@@ -223,6 +249,8 @@ ngx_http_graph_policy_payload_open_error(
         return NGX_ERROR;
     }
 
+    ctx->error_link = ctx->errors;
+
     *ctx->errors = error;
     ctx->errors = &error->next;
 
@@ -230,6 +258,27 @@ ngx_http_graph_policy_payload_open_error(
     ctx->nerrors++;
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_graph_policy_payload_close_entry(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    if (ctx->entry->changes != NULL) {
+        return;
+    }
+
+    if (ctx->bare == NULL) {
+        ctx->bare = ctx->entry;
+        return;
+    }
+
+    /* An entry without a change teaches nothing. */
+
+    *ctx->entry_link = NULL;
+    ctx->entries = ctx->entry_link;
+    ctx->pos = (u_char *) ctx->entry;
 }
 
 
@@ -252,6 +301,13 @@ ngx_http_graph_policy_payload_close_change(
         }
 
         ctx->payload->nerrors += ctx->nerrors;
+
+        if (change->field == NGX_HTTP_GRAPH_POLICY_FIELD_OTHER
+            && ctx->nerrors == 0)
+        {
+            ngx_http_graph_policy_payload_merge_change(ctx);
+        }
+
         return;
     }
 
@@ -268,6 +324,25 @@ ngx_http_graph_policy_payload_close_change(
     {
         ctx->payload->nerrors++;
     }
+}
+
+
+/* A change of a field that isn't known teaches nothing but its errors. */
+
+static void
+ngx_http_graph_policy_payload_merge_change(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    if (ctx->silent == NULL) {
+        ctx->silent = ctx->change;
+        return;
+    }
+
+    ctx->silent->more++;
+
+    *ctx->change_link = NULL;
+    ctx->changes = ctx->change_link;
+    ctx->pos = (u_char *) ctx->change;
 }
 
 
@@ -294,7 +369,8 @@ ngx_http_graph_policy_payload_close_item(
     }
 
     if (item->errors != NULL
-        || item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
+        || (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_MESSAGE
+            && !ngx_http_graph_policy_payload_merge_item(ctx))
         || (item->place == NGX_HTTP_GRAPH_POLICY_ITEM_STATUS
             && item->status != NGX_HTTP_GRAPH_POLICY_STATUS_OTHER
             && item->id.len != 0)
@@ -311,26 +387,102 @@ ngx_http_graph_policy_payload_close_item(
 }
 
 
+/* Returns 1 if the open message says nothing that the tree doesn't say. */
+
+static ngx_uint_t
+ngx_http_graph_policy_payload_merge_item(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_uint_t                      timed;
+    ngx_http_graph_policy_item_t   *item, *first;
+
+    item = ctx->item;
+
+    if (ngx_http_graph_policy_payload_named(item->who)) {
+        return 0;
+    }
+
+    /* Neither Meta's message nor one to a group is a customer's. */
+
+    if (item->system || item->group) {
+        return 1;
+    }
+
+    timed = (item->time != 0);
+    first = ctx->nobody[timed];
+
+    if (first == NULL) {
+        ctx->nobody[timed] = item;
+        return 0;
+    }
+
+    first->time = ngx_min(first->time, item->time);
+
+    return 1;
+}
+
+
 static void
 ngx_http_graph_policy_payload_close_contact(
     ngx_http_graph_policy_payload_ctx_t *ctx)
 {
-    ngx_uint_t                        i;
     ngx_http_graph_policy_contact_t  *contact;
 
     contact = ctx->contact;
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_WHO_NAMES; i++) {
-
-        if (contact->who[i].len != 0) {
-            *ctx->contacts = contact;
-            ctx->contacts = &contact->next;
-            ctx->change->ncontacts++;
-            return;
-        }
+    if (ngx_http_graph_policy_payload_named(contact->who)) {
+        *ctx->contacts = contact;
+        ctx->contacts = &contact->next;
+        ctx->change->ncontacts++;
+        return;
     }
 
     ctx->pos = (u_char *) contact;
+}
+
+
+static void
+ngx_http_graph_policy_payload_close_error(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    ngx_http_graph_policy_wh_error_t  *error, *last;
+
+    error = ctx->error;
+    last = ctx->last;
+
+    if (last == NULL
+        || last->has_code != error->has_code
+        || last->has_subcode != error->has_subcode
+        || last->code != error->code
+        || last->subcode != error->subcode)
+    {
+        ctx->last = error;
+        return;
+    }
+
+    last->more++;
+
+    *ctx->error_link = NULL;
+    ctx->errors = ctx->error_link;
+    ctx->pos = (u_char *) error;
+}
+
+
+/* Returns 1 if an item or a contact has a name. */
+
+static ngx_uint_t
+ngx_http_graph_policy_payload_named(ngx_str_t *who)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_WHO_NAMES; i++) {
+
+        if (who[i].len != 0) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

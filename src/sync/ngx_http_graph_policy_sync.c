@@ -108,6 +108,9 @@ ngx_http_graph_policy_sync_start(ngx_cycle_t *cycle,
 
     run->sync = sync;
     run->zone = sync->zone;
+    run->start = ngx_atomic_fetch_add(
+                    &ngx_http_graph_policy_zone_fleet(run->zone)->starts, 1)
+                 + 1;
     run->log = *cycle->log;
     run->changes.log = cycle->log;
     run->changes.level = NGX_LOG_WARN;
@@ -127,8 +130,13 @@ ngx_http_graph_policy_sync_start(ngx_cycle_t *cycle,
     run->step.log = cycle->log;
     run->step.cancelable = 1;
 
+    run->writing = &ngx_http_graph_policy_sync_writing;
+    run->finding = (sync->master.len != 0)
+                   ? &ngx_http_graph_policy_sync_finding : NULL;
+
     ngx_http_graph_policy_sync_conn_init(&run->writer, run,
-                                         &ngx_http_graph_policy_sync_writing);
+                                         (run->finding != NULL)
+                                         ? run->finding : run->writing);
     ngx_http_graph_policy_sync_conn_init(&run->reader, run,
                                          &ngx_http_graph_policy_sync_reading);
 
@@ -199,7 +207,11 @@ ngx_http_graph_policy_sync_tick(ngx_event_t *ev)
 }
 
 
-/* NGX_OK: this process is the one that talks */
+/*
+ * NGX_OK: this process is the one that talks.  Only the one that started last
+ * may become that: of several reloads in a row workers of all are there at
+ * once, and the old ones leave.
+ */
 
 static ngx_int_t
 ngx_http_graph_policy_sync_own(ngx_http_graph_policy_sync_run_t *run)
@@ -210,25 +222,25 @@ ngx_http_graph_policy_sync_own(ngx_http_graph_policy_sync_run_t *run)
     fleet = ngx_http_graph_policy_zone_fleet(run->zone);
     owner = fleet->owner;
 
-    if (owner == (ngx_atomic_uint_t) ngx_pid && run->owner) {
+    /* the one that talks may have been taken for dead, and is one of two */
 
-        if (fleet->heir == 0 || fleet->heir == owner) {
-            fleet->seen = ngx_current_msec;
-            return NGX_OK;
-        }
-
+    if (fleet->starts > run->start
+        || (run->owner && owner != 0 && owner != (ngx_atomic_uint_t) ngx_pid))
+    {
         ngx_http_graph_policy_sync_leave(run);
         return NGX_DECLINED;
     }
 
-    /* it was taken for dead, and is one of two now */
+    /* another process is about to make the zone anew: this is for a moment */
+
+    if (fleet->starts != run->start || (run->owner && owner == 0)) {
+        return NGX_DECLINED;
+    }
 
     if (run->owner) {
-        ngx_http_graph_policy_sync_leave(run);
-        return NGX_DECLINED;
+        fleet->seen = ngx_current_msec;
+        return NGX_OK;
     }
-
-    fleet->heir = (ngx_atomic_uint_t) ngx_pid;
 
     if (owner != 0 && owner != (ngx_atomic_uint_t) ngx_pid
         && (ngx_msec_int_t) (ngx_current_msec - fleet->seen)
@@ -296,7 +308,6 @@ ngx_http_graph_policy_sync_leave(ngx_http_graph_policy_sync_run_t *run)
 
     if (fleet->owner == (ngx_atomic_uint_t) ngx_pid) {
         fleet->seq = run->told_seq;
-        fleet->heir = 0;
         (void) ngx_atomic_cmp_set(&fleet->owner, (ngx_atomic_uint_t) ngx_pid,
                                   0);
     }

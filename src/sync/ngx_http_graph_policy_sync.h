@@ -45,6 +45,7 @@ typedef struct {
     ngx_conf_file_t                     *place; /* the directive's */
 
     ngx_array_t                          servers;   /* sync_server_t */
+    ngx_str_t                            master;    /* servers: Sentinels */
     ngx_http_graph_policy_fleet_key_t    keys[
                                         NGX_HTTP_GRAPH_POLICY_MAX_FLEET_KEYS];
     ngx_uint_t                           nkeys;

@@ -42,7 +42,7 @@ ngx_http_graph_policy_sync_conn_works(ngx_http_graph_policy_sync_conn_t *conn)
         ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "graph_policy_zone \"%V\" is in touch with \"%V\" again",
                       &conn->run->zone->name,
-                      &ngx_http_graph_policy_sync_conn_server(conn)->text);
+                      &ngx_http_graph_policy_sync_server(conn->run)->text);
     }
 }
 
@@ -100,7 +100,7 @@ ngx_http_graph_policy_sync_conn_complain(
     ngx_str_t                             text;
     ngx_http_graph_policy_sync_server_t  *server;
 
-    server = ngx_http_graph_policy_sync_conn_server(conn);
+    server = ngx_http_graph_policy_sync_server(conn->run);
 
     if (detail == NULL) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,

@@ -49,7 +49,6 @@ static void ngx_http_graph_policy_sync_conn_await(
     ngx_http_graph_policy_sync_conn_t *conn);
 
 
-
 void
 ngx_http_graph_policy_sync_conn_init(ngx_http_graph_policy_sync_conn_t *conn,
     ngx_http_graph_policy_sync_run_t *run,
@@ -99,7 +98,7 @@ ngx_http_graph_policy_sync_conn_connect(
     ngx_connection_t                     *c;
     ngx_http_graph_policy_sync_server_t  *server;
 
-    server = ngx_http_graph_policy_sync_conn_server(conn);
+    server = ngx_http_graph_policy_sync_server(conn->run);
 
     conn->resp = ngx_http_graph_policy_resp_create(
                                  ngx_http_graph_policy_sync_conn_value, conn);
@@ -252,7 +251,9 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
 
     /* a server without a password takes none, a cluster no other database */
 
-    if (sync->password.len != 0) {
+    if (sync->password.len != 0 && (!conn->use->sentinel
+                                    || conn->run->sentinel_auth))
+    {
         n = 1;
         ngx_str_set(&args[0], "AUTH");
 
@@ -267,7 +268,7 @@ ngx_http_graph_policy_sync_conn_begin(ngx_http_graph_policy_sync_conn_t *conn)
                                                    0, args, n);
     }
 
-    if (sync->db != 0) {
+    if (sync->db != 0 && !conn->use->sentinel) {
         p = ngx_sprintf(db, "%ui", sync->db);
         ngx_str_set(&args[0], "SELECT");
         args[1].data = db;
@@ -446,11 +447,19 @@ ngx_http_graph_policy_sync_conn_take(ngx_http_graph_policy_sync_conn_t *conn,
     u_char *data, size_t len)
 {
     ngx_int_t          rc;
+    ngx_uint_t         asked;
     ngx_connection_t  *c;
 
     c = conn->peer.connection;
 
     rc = ngx_http_graph_policy_resp_feed(conn->resp, data, len);
+
+    /*
+     * What is asked on account of an answer can't have been answered before:
+     * an engine that does would keep the worker asking without an end.
+     */
+
+    asked = conn->nasked;
 
     while (rc == NGX_OK) {
 
@@ -460,7 +469,7 @@ ngx_http_graph_policy_sync_conn_take(ngx_http_graph_policy_sync_conn_t *conn,
             break;
         }
 
-        if (conn->nasked == 0) {
+        if (asked-- == 0) {
             rc = NGX_ERROR;
             break;
         }

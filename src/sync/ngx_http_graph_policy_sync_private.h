@@ -57,6 +57,7 @@ typedef struct ngx_http_graph_policy_sync_conn_s
 typedef enum {
     NGX_HTTP_GRAPH_POLICY_ASKED_AUTH = 0,
     NGX_HTTP_GRAPH_POLICY_ASKED_SELECT,
+    NGX_HTTP_GRAPH_POLICY_ASKED_MASTER,     /* a Sentinel, for the primary */
     NGX_HTTP_GRAPH_POLICY_ASKED_TIME,
     NGX_HTTP_GRAPH_POLICY_ASKED_HSET,
     NGX_HTTP_GRAPH_POLICY_ASKED_COUNT,
@@ -91,6 +92,7 @@ typedef struct {
                ngx_http_graph_policy_asked_t *asked, ngx_str_t *error);
     void  (*closed)(ngx_http_graph_policy_sync_conn_t *conn,
                ngx_http_graph_policy_sync_failure_e why, ngx_uint_t large);
+    ngx_uint_t  sentinel;           /* that is whom it leads to */
 } ngx_http_graph_policy_sync_use_t;
 
 
@@ -154,8 +156,25 @@ struct ngx_http_graph_policy_sync_run_s {
     ngx_event_t                          step;      /* for scans and walks */
     ngx_connection_t                    *wake;
     ngx_uint_t                           server;
+    ngx_atomic_uint_t                    start;     /* its number */
     unsigned                             owner:1;
     unsigned                             leaving:1;
+
+    ngx_http_graph_policy_sync_use_t    *finding;   /* NULL: no Sentinels */
+    ngx_http_graph_policy_sync_use_t    *writing;
+
+    /* where the engine is, if that isn't a server of the configuration */
+    unsigned                             is_found:1;
+    unsigned                             moved:1;   /* since it last worked */
+    unsigned                             sentinel_auth:1;   /* it wants that */
+    ngx_http_graph_policy_sync_server_t  found;
+    ngx_sockaddr_t                       found_addr;
+    u_char                               found_text[
+                                           NGX_HTTP_GRAPH_POLICY_SERVER_LEN];
+    u_char                               found_host[256];
+    ngx_str_t                            told_host; /* a Sentinel's answer */
+    u_char                               told_text[256];
+    ngx_uint_t                           told_port;
 
     ngx_http_graph_policy_sync_conn_t    writer;
     ngx_http_graph_policy_sync_conn_t    reader;
@@ -221,9 +240,13 @@ struct ngx_http_graph_policy_sync_run_s {
 };
 
 
-#define ngx_http_graph_policy_sync_conn_server(conn)                          \
-    ((ngx_http_graph_policy_sync_server_t *)                                  \
-     (conn)->run->sync->servers.elts + (conn)->run->server)
+/* where both connections lead */
+
+#define ngx_http_graph_policy_sync_server(run)                                \
+    ((run)->is_found                                                          \
+     ? &(run)->found                                                          \
+     : (ngx_http_graph_policy_sync_server_t *) (run)->sync->servers.elts      \
+       + (run)->server)
 
 
 /* connections */
@@ -267,8 +290,9 @@ void ngx_http_graph_policy_sync_conn_send(
     ngx_http_graph_policy_sync_conn_t *conn);
 
 
-/* the two uses of connections */
+/* the uses of connections: the writer's first may be to find the engine */
 
+extern ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_finding;
 extern ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_writing;
 extern ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_reading;
 
@@ -295,6 +319,20 @@ void ngx_http_graph_policy_sync_scan(ngx_http_graph_policy_sync_run_t *run,
 void ngx_http_graph_policy_sync_scanned(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_asked_t *asked,
     ngx_http_graph_policy_resp_value_t *value);
+
+/* The writer's connection has failed: the next one is to another server. */
+void ngx_http_graph_policy_sync_next_server(
+    ngx_http_graph_policy_sync_run_t *run);
+/*
+ * The engine answered a command of the writer's with an error.  NGX_OK: it told
+ * who has the keys, both connections are closed, and the writer connects there;
+ * NGX_DECLINED: it is another error, or nobody can go there.
+ */
+ngx_int_t ngx_http_graph_policy_sync_move(
+    ngx_http_graph_policy_sync_run_t *run, ngx_str_t *error);
+/* What the writer has asked won't be answered: it is to be told anew. */
+void ngx_http_graph_policy_sync_forget_asked(
+    ngx_http_graph_policy_sync_run_t *run);
 
 /* Tells marks, heartbeats, and what of a walk or a scan is due. */
 void ngx_http_graph_policy_sync_write(ngx_http_graph_policy_sync_run_t *run);

@@ -44,7 +44,8 @@ ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_reading = {
     ngx_http_graph_policy_sync_reader_ready,
     ngx_http_graph_policy_sync_reader_value,
     ngx_http_graph_policy_sync_reader_answered,
-    ngx_http_graph_policy_sync_reader_closed
+    ngx_http_graph_policy_sync_reader_closed,
+    0
 };
 
 
@@ -198,6 +199,17 @@ ngx_http_graph_policy_sync_reader_answered(
     ngx_http_graph_policy_asked_t *asked, ngx_str_t *error)
 {
     if (error != NULL) {
+
+        /* whoever writes is told that, too, and goes there with both */
+
+        if (error->len > 6 && ngx_strncmp(error->data, "MOVED ", 6) == 0) {
+            ngx_http_graph_policy_sync_conn_close(conn);
+            ngx_http_graph_policy_sync_conn_open(conn,
+                                       NGX_HTTP_GRAPH_POLICY_SYNC_MAX_BACKOFF);
+            conn->run->beat = ngx_current_msec;
+            return;
+        }
+
         ngx_http_graph_policy_sync_conn_fail(conn,
                                         NGX_HTTP_GRAPH_POLICY_FAILURE_REFUSED,
                                              "it refuses", error);

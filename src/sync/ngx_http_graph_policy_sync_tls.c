@@ -156,7 +156,7 @@ ngx_http_graph_policy_sync_tls_name(ngx_http_graph_policy_sync_conn_t *conn)
         return &conn->run->sync->ssl_name;
     }
 
-    return &ngx_http_graph_policy_sync_conn_server(conn)->host;
+    return &ngx_http_graph_policy_sync_server(conn->run)->host;
 }
 
 #endif

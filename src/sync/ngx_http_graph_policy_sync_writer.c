@@ -57,7 +57,8 @@ ngx_http_graph_policy_sync_use_t  ngx_http_graph_policy_sync_writing = {
     ngx_http_graph_policy_sync_writer_ready,
     ngx_http_graph_policy_sync_writer_value,
     ngx_http_graph_policy_sync_writer_answered,
-    ngx_http_graph_policy_sync_writer_closed
+    ngx_http_graph_policy_sync_writer_closed,
+    0
 };
 
 
@@ -82,7 +83,8 @@ ngx_http_graph_policy_sync_writer_ready(
         ngx_memzero(&run->walk, sizeof(ngx_http_graph_policy_cursor_t));
     }
 
-    fleet->server = run->server;
+    ngx_http_graph_policy_fleet_server(run->zone,
+                                &ngx_http_graph_policy_sync_server(run)->text);
 
     ngx_memzero(&run->best, sizeof(ngx_http_graph_policy_engine_clock_t));
     ngx_http_graph_policy_sync_time(run);
@@ -174,6 +176,8 @@ ngx_http_graph_policy_sync_writer_answered(
 
         ngx_http_graph_policy_sync_conn_works(conn);
 
+        run->moved = 0;
+
         if (run->told_seq <= run->heard_seq) {
             run->unheard = ngx_current_msec;
         }
@@ -240,6 +244,10 @@ ngx_http_graph_policy_sync_writer_refused(
 
     run = conn->run;
 
+    if (ngx_http_graph_policy_sync_move(run, error) == NGX_OK) {
+        return NGX_ERROR;
+    }
+
     /*
      * Somebody wrote the largest id there is, behind which the stream takes no
      * other for ever.  PEXPIRE deletes it, as DEL may be denied.
@@ -302,16 +310,8 @@ ngx_http_graph_policy_sync_writer_closed(
             &fleet->received[NGX_HTTP_GRAPH_POLICY_RECEIVED_UNREAD], 1);
     }
 
-    conn->nasked = 0;
-
-    /* entries told anew bear the numbers that nobody may have seen */
-
-    fleet->seq = run->told_seq;
-
-    if (run->sync->servers.nelts > 1) {
-        run->server = (run->server + 1) % run->sync->servers.nelts;
-        ngx_http_graph_policy_sync_conn_close(&run->reader);
-    }
+    ngx_http_graph_policy_sync_forget_asked(run);
+    ngx_http_graph_policy_sync_next_server(run);
 }
 
 

@@ -64,7 +64,8 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning)
         verdict.scope = NGX_HTTP_GRAPH_POLICY_SCOPE_PHONE;
         verdict.reason = NGX_HTTP_GRAPH_POLICY_PHONE_DISCONNECTED;
 
-        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
+        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict,
+                                         1);
         ngx_http_graph_policy_learn_phones(learning, &verdict, 0);
         break;
 
@@ -76,7 +77,8 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning)
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_DISABLED:
-        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
+        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict,
+                                         1);
 
         if (learning->change->numbered) {
             ngx_http_graph_policy_learn_phones(learning, &verdict, 0);
@@ -98,7 +100,8 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning)
         break;
 
     case NGX_HTTP_GRAPH_POLICY_EVENT_NOTICE:
-        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
+        ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict,
+                                         1);
         break;
 
     default: /* NGX_HTTP_GRAPH_POLICY_EVENT_OTHER */

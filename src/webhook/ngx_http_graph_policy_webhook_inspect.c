@@ -48,7 +48,7 @@
  * A worker keeps memory for one payload of the usual length.  That is enough
  * but for those that wait for their next slice.
  */
-#define NGX_HTTP_GRAPH_POLICY_USUAL       16384
+#define NGX_HTTP_GRAPH_POLICY_USUAL       32768
 
 static uint64_t     ngx_http_graph_policy_usual[NGX_HTTP_GRAPH_POLICY_USUAL
                                                 / sizeof(uint64_t)];
@@ -72,7 +72,8 @@ static ngx_int_t ngx_http_graph_policy_inspect_slice(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_learnt(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-static ngx_int_t ngx_http_graph_policy_await_slice(ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_await_slice(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_next_slice(ngx_http_request_t *r);
 static void ngx_http_graph_policy_count(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_webhook_e kind,
@@ -84,7 +85,6 @@ ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
     ngx_http_graph_policy_trust_t *trust, ngx_str_t *body, u_char **allocated)
 {
-    ngx_pool_cleanup_t                *cln;
     ngx_http_graph_policy_learning_t  *learning;
 
     ngx_http_graph_policy_zone_count_webhook(glcf->webhook_zone,
@@ -102,14 +102,6 @@ ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
                                     NGX_LOG_WARN, "is too large to be read");
         return NGX_DECLINED;
     }
-
-    cln = ngx_pool_cleanup_add(r->pool, 0);
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    cln->data = ctx;
-    cln->handler = ngx_http_graph_policy_learning_cleanup;
 
     if (ngx_http_graph_policy_begin_payload(r, ctx, body) != NGX_OK) {
         return ngx_http_graph_policy_unread(r, glcf);
@@ -129,7 +121,7 @@ ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
         learning->body = *allocated;
         *allocated = NULL;
 
-        return ngx_http_graph_policy_await_slice(r);
+        return ngx_http_graph_policy_await_slice(r, ctx);
     }
 
     ngx_http_graph_policy_webhook_begin(learning);
@@ -265,7 +257,7 @@ ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
     rc = ngx_http_graph_policy_inspect_slice(r, ctx, glcf);
 
     if (rc == NGX_AGAIN) {
-        return ngx_http_graph_policy_await_slice(r);
+        return ngx_http_graph_policy_await_slice(r, ctx);
     }
 
     /* NGX_DONE says that the request was answered, and ctx may be freed. */
@@ -279,9 +271,26 @@ ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_graph_policy_await_slice(ngx_http_request_t *r)
+ngx_http_graph_policy_await_slice(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
 {
-    ngx_event_t  *wev;
+    ngx_event_t         *wev;
+    ngx_pool_cleanup_t  *cln;
+
+    /* Only a walk that waits can be ended by a client that leaves. */
+
+    if (!ctx->learning->waited) {
+        cln = ngx_pool_cleanup_add(r->pool, 0);
+        if (cln == NULL) {
+            ngx_http_graph_policy_learning_end(ctx);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        cln->data = ctx;
+        cln->handler = ngx_http_graph_policy_learning_cleanup;
+
+        ctx->learning->waited = 1;
+    }
 
     wev = r->connection->write;
 

@@ -205,8 +205,9 @@ ngx_http_graph_policy_learning_open(ngx_http_graph_policy_learning_t *learning)
                                                          &id->account);
 
     if (!learning->trusted) {
-        ngx_http_graph_policy_zone_count_webhook(learning->ctx->zone,
-                                       NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN);
+        ngx_http_graph_policy_zone_count_webhooks(learning->ctx->zone,
+                                        NGX_HTTP_GRAPH_POLICY_WEBHOOK_FOREIGN,
+                                        1 + (ngx_uint_t) change->more);
     }
 
     switch (change->field) {
@@ -450,7 +451,8 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
 
     ngx_http_graph_policy_decide(learning, learning->error, &facts, &verdict);
 
-    ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict);
+    ngx_http_graph_policy_note_error(&learning->result, &facts, &verdict,
+                                     1 + (ngx_uint_t) learning->error->more);
 
     if (!learning->trusted
         || learning->change->field != NGX_HTTP_GRAPH_POLICY_FIELD_MESSAGES

@@ -65,6 +65,8 @@ struct ngx_http_graph_policy_learning_s {
     /* All is learnt; the second walk checks if receiving is paused. */
     unsigned                                 learnt:1;
 
+    unsigned                                 waited:1;  /* for a slice */
+
     /* It stands last because it is large and isn't zeroed. */
     ngx_http_graph_policy_webhook_result_t   result;
 };
@@ -106,11 +108,11 @@ void ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict);
 
-/* Counts an error, and keeps it if it is the gravest so far. */
+/* Counts "n" equal errors, and keeps the first if it is the gravest so far. */
 void ngx_http_graph_policy_note_error(
     ngx_http_graph_policy_webhook_result_t *result,
     ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict);
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t n);
 
 /* Returns 1 if an event of that second is within FRESH of "now". */
 ngx_uint_t ngx_http_graph_policy_is_recent(time_t time, uint64_t now);

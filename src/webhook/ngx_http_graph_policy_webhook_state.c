@@ -174,18 +174,20 @@ ngx_http_graph_policy_decide(ngx_http_graph_policy_learning_t *learning,
 void
 ngx_http_graph_policy_note_error(ngx_http_graph_policy_webhook_result_t *result,
     ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict)
+    ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t n)
 {
     if (verdict->category == NGX_HTTP_GRAPH_POLICY_IGNORE) {
         return;
     }
 
-    if (result->errors++ == 0
+    if (result->errors == 0
         || verdict->category < result->verdict.category)
     {
         result->facts = *facts;
         result->verdict = *verdict;
     }
+
+    result->errors += n;
 }
 
 

@@ -49,6 +49,14 @@ ngx_http_graph_policy_zone_count_webhook(ngx_http_graph_policy_zone_t *zone,
 
 
 void
+ngx_http_graph_policy_zone_count_webhooks(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_webhook_e kind, ngx_uint_t n)
+{
+    (void) ngx_atomic_fetch_add(&zone->sh->counters.webhooks[kind], n);
+}
+
+
+void
 ngx_http_graph_policy_zone_count_answer(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t category, ngx_uint_t reason)
 {

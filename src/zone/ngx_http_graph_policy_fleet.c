@@ -90,10 +90,31 @@ ngx_http_graph_policy_fleet_status(ngx_http_graph_policy_zone_t *zone,
                              < NGX_HTTP_GRAPH_POLICY_NODE_HEARD);
     }
 
-    if (fleet->server < zone->share->servers.nelts) {
-        status->server = ((ngx_str_t *) zone->share->servers.elts)
-                                                            [fleet->server];
-    }
+    status->server.data = status->text;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    fleet = zone->sh->fleet;
+    status->server.len = fleet->server_len;
+    ngx_memcpy(status->text, fleet->server, fleet->server_len);
+
+    ngx_http_graph_policy_zone_unlock(zone);
+}
+
+
+void
+ngx_http_graph_policy_fleet_server(ngx_http_graph_policy_zone_t *zone,
+    ngx_str_t *text)
+{
+    ngx_http_graph_policy_fleet_t  *fleet;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    fleet = zone->sh->fleet;
+    fleet->server_len = ngx_min(text->len, NGX_HTTP_GRAPH_POLICY_SERVER_LEN);
+    ngx_memcpy(fleet->server, text->data, fleet->server_len);
+
+    ngx_http_graph_policy_zone_unlock(zone);
 }
 
 

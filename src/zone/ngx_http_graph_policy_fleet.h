@@ -27,6 +27,9 @@
 /* the nodes that are known by id, at most, and the names of nodes in states */
 #define NGX_HTTP_GRAPH_POLICY_NODES       64
 
+/* bytes that are kept of the engine's address, a Unix socket's path included */
+#define NGX_HTTP_GRAPH_POLICY_SERVER_LEN  128
+
 /* milliseconds: who is silent for longer isn't counted, or has lost its job */
 #define NGX_HTTP_GRAPH_POLICY_NODE_HEARD  5000
 
@@ -78,7 +81,6 @@ struct ngx_http_graph_policy_share_s {
     uint64_t                         key[2];    /* fingerprints' */
     ngx_str_t                        zone_name;
     ngx_str_t                        name;      /* this host's */
-    ngx_array_t                      servers;   /* ngx_str_t, names */
     ngx_fd_t                         notify;    /* -1: look from time to time */
     unsigned                         marked:1;  /* since the lock */
     unsigned                         applying:1;    /* isn't to be told */
@@ -114,17 +116,16 @@ typedef struct {
 
 typedef struct {
 
-    /* the process that talks, since when it was last seen; who waits for it */
+    /* the process that talks, when it was last seen; how many have started */
     ngx_atomic_t                     owner;
     ngx_atomic_t                     seen;
-    ngx_atomic_t                     heir;
+    ngx_atomic_t                     starts;
 
     /* for metrics and the API; times are of ngx_current_msec, 0: never */
     ngx_atomic_t                     connected;
     ngx_atomic_t                     heard;
     ngx_atomic_t                     started;
     ngx_atomic_t                     lag;       /* milliseconds */
-    ngx_atomic_t                     server;    /* its number */
     ngx_atomic_t                     sent;
     ngx_atomic_t                     received[NGX_HTTP_GRAPH_POLICY_NRECEIVED];
     ngx_atomic_t                     failures[NGX_HTTP_GRAPH_POLICY_NFAILURES];
@@ -138,6 +139,8 @@ typedef struct {
     ngx_http_graph_policy_node_t     nodes[NGX_HTTP_GRAPH_POLICY_NODES];
 
     /* under the mutex */
+    size_t                           server_len;
+    u_char                           server[NGX_HTTP_GRAPH_POLICY_SERVER_LEN];
     ngx_atomic_t                     walk;      /* all is to be told */
     ngx_atomic_t                     scan;      /* all is to be read */
     ngx_atomic_t                     head;      /* in the ring: never wraps */
@@ -152,18 +155,23 @@ typedef struct {
 ngx_http_graph_policy_fleet_t *ngx_http_graph_policy_zone_fleet(
     ngx_http_graph_policy_zone_t *zone);
 
-/* words of shared memory are read one by one; all 0 where it isn't shared */
+/* Numbers are read without the lock; all are 0 where it isn't shared. */
 typedef struct {
     ngx_uint_t                       connected; /* hears its own news */
     ngx_uint_t                       heard;     /* milliseconds since that */
     ngx_uint_t                       lag;       /* milliseconds */
     ngx_uint_t                       queue;     /* not told yet */
     ngx_uint_t                       nodes;     /* this one included */
-    ngx_str_t                        server;    /* as configured */
+    ngx_str_t                        server;    /* empty: never connected */
+    u_char                           text[NGX_HTTP_GRAPH_POLICY_SERVER_LEN];
 } ngx_http_graph_policy_fleet_status_t;
 
 void ngx_http_graph_policy_fleet_status(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fleet_status_t *status);
+
+/* Notes where the engine is, for those who ask for the status. */
+void ngx_http_graph_policy_fleet_server(ngx_http_graph_policy_zone_t *zone,
+    ngx_str_t *text);
 
 /* this zone's id among the nodes, never 0 */
 uint64_t ngx_http_graph_policy_zone_node(ngx_http_graph_policy_zone_t *zone);

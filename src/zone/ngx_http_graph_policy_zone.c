@@ -528,8 +528,24 @@ ngx_int_t
 ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t percent, ngx_uint_t floor)
 {
-    return ngx_http_graph_policy_counters_retry(&zone->sh->counters, percent,
-                                                floor, ngx_time());
+    time_t                            now;
+    ngx_int_t                         rc;
+    ngx_http_graph_policy_history_t  *history;
+
+    now = ngx_time();
+    history = zone->sh->history;
+
+    rc = ngx_http_graph_policy_counters_retry(&zone->sh->counters, percent,
+                                              floor, now);
+
+    if (history != NULL) {
+        ngx_http_graph_policy_counters_minute((rc == NGX_OK)
+                                              ? history->retries
+                                              : history->over_budget,
+                                              now / 60);
+    }
+
+    return rc;
 }
 
 

@@ -16,8 +16,8 @@
 
 /*
  * The retry budget of the zone.  zone_try() counts a first try; zone_retry()
- * takes one retry, or returns NGX_DECLINED if the budget is used up.  Neither
- * takes the mutex.
+ * takes one retry, or returns NGX_DECLINED if the budget is used up, and counts
+ * either in the history of the hour.  Neither takes the mutex.
  */
 void ngx_http_graph_policy_zone_try(ngx_http_graph_policy_zone_t *zone);
 ngx_int_t ngx_http_graph_policy_zone_retry(ngx_http_graph_policy_zone_t *zone,
@@ -37,6 +37,10 @@ ngx_http_graph_policy_history_t *ngx_http_graph_policy_zone_history(
 void ngx_http_graph_policy_zone_count_webhook(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_webhook_e kind);
+/* Counts "n" at once. */
+void ngx_http_graph_policy_zone_count_webhooks(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_webhook_e kind, ngx_uint_t n);
 void ngx_http_graph_policy_zone_count_answer(
     ngx_http_graph_policy_zone_t *zone, ngx_uint_t category,
     ngx_uint_t reason);

@@ -1,8 +1,8 @@
 // The dashboard in headless Chromium: what an operator sees and can do.
 //
 //   node t/browser/dashboard.mjs                 print TAP
-//   node t/browser/dashboard.mjs --pictures DIR  take pictures instead; the
-//                                                one in docs is light.png
+//   node t/browser/dashboard.mjs --pictures DIR  take those of the
+//                                                documentation instead
 //
 // Environment:
 //   BROWSER_MODULES       the folder that playwright-core is installed in
@@ -13,166 +13,21 @@
 //                         has the same API at /look/ without write=on.  Without
 //                         it there is a mock, and more is tested
 //   GRAPH_POLICY_API_ZONE a zone of that API, "graph" by default
-
-import { createRequire } from 'node:module';
+//   ONLY                  tests to run, by the names of their functions
 
 import { Mock, REASONS, START } from './mock.mjs';
 import { scene } from './scene.mjs';
+import { test_alert, test_axe, test_elsewhere, test_keyboard, test_sizes }
+    from './eyes.mjs';
+import { test_fleet } from './fleet.mjs';
+import { test_by_hand, test_figures_more, test_find, test_halt, test_hosts,
+    test_many_talks, test_open, test_questions, test_refusals, test_stall, test_undo }
+    from './hands.mjs';
+import { PHONE, REAL, TOKEN, RECIPIENT, ZONE, becomes, browser, call, cell,
+    content, focused, guarded, halt, headline, look, ok, open, send, shown, tap,
+    width, world } from './harness.mjs';
 
-const { chromium } = createRequire(`${process.env.BROWSER_MODULES
-    || new URL('../../.build/browser', import.meta.url).pathname}/`)(
-    'playwright-core');
-
-const REAL = process.env.GRAPH_POLICY_API_URL;
-const ZONE = process.env.GRAPH_POLICY_API_ZONE || 'graph';
-const PHONE = '106540352242922';
-const TOKEN = 'EAAFAKEdashboard', RECIPIENT = '15550001111';
-
-let tests = 0, failures = 0, browser;
-
-
-// -- TAP
-
-function ok(good, name, found) {
-    tests++;
-    console.log(`${good ? 'ok' : 'not ok'} ${tests} - ${name}`);
-    if (good) return;
-    failures++;
-    if (found !== undefined) console.log(`# found: ${JSON.stringify(found)}`);
-}
-
-// up to 15 seconds until a value is right: a page asks when it likes
-
-async function becomes(get, right, name) {
-    const end = Date.now() + 15000;
-    const good = value => right instanceof RegExp ? right.test(value)
-        : value === right;
-    let found;
-
-    do {
-        found = await get();
-        if (good(found)) return ok(true, name);
-        await new Promise(done => setTimeout(done, 50));
-    } while (Date.now() < end);
-
-    ok(false, name, found);
-}
-
-
-// -- a page, with what it asked for and complained of
-
-async function open(url, options = {}, now = START) {
-    const context = await browser.newContext({ timezoneId: 'UTC',
-        viewport: { width: 1200, height: 900 }, ...options });
-    const page = await context.newPage();
-
-    page.setDefaultTimeout(15000);
-    page.complaints = [];
-    page.asked = [];
-    page.on('console', message => {
-        if (['error', 'warning'].includes(message.type())) {
-            page.complaints.push(message.text());
-        }
-    });
-    page.on('pageerror', error => page.complaints.push(error.message));
-    page.on('dialog', dialog => {
-        page.complaints.push(`a dialog: ${dialog.message()}`);
-        dialog.dismiss();
-    });
-    page.on('request', request => page.asked.push(request.url()));
-
-    if (!REAL) await page.clock.install({ time: now });
-    await page.goto(url);
-    return page;
-}
-
-// let the page's next look come
-
-const look = page => REAL ? null : page.clock.runFor(3000);
-
-const headline = page => () => page.locator('h1').textContent();
-const focused = page => () => page.evaluate(() =>
-    document.activeElement.getAttribute('aria-label')
-    || document.activeElement.textContent);
-const shown = (page, text) => () => page.getByText(text).filter({ visible: true
-    }).count();
-const cell = (page, column, row = 0) => () => page.locator(
-    `tbody tr td[data-name="${column}"]`).nth(row).innerText();
-const width = page => () => page.evaluate(() =>
-    document.documentElement.scrollWidth);
-
-function content(page, url) {
-    const foreign = page.asked.filter(asked => !asked.startsWith(url)
-        && !asked.startsWith('data:'));
-
-    ok(page.complaints.length === 0,
-        'neither the policy nor the script is complained of', page.complaints);
-    ok(foreign.length === 0, 'nothing is fetched from elsewhere', foreign);
-}
-
-
-// what the page isn't made of must not run in it, nor may it call elsewhere
-
-async function guarded(page) {
-    const refused = what => () => page.complaints.some(text =>
-        text.includes('Content Security Policy') && text.includes(what));
-    const title = await page.title();
-
-    await page.evaluate(() => {
-        const script = document.createElement('script');
-
-        script.textContent = 'document.title = "run"';
-        document.head.append(script);
-        fetch('http://127.0.0.1:1/').catch(() => {});
-    });
-    await becomes(refused('inline script'), true, 'no other script is run');
-    await becomes(refused('http://127.0.0.1:1/'), true,
-        'nothing else is connected to');
-    ok(await page.title() === title, 'the page is as it was',
-        await page.title());
-}
-
-
-// -- the mock, or a real API
-
-async function call(method, path) {
-    const answer = await fetch(REAL + path, { method });
-
-    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status}`);
-    return answer.status === 204 ? null : answer.json();
-}
-
-// a send of which the Graph API is to make what mock says; what became of it
-
-async function send(phone, mock = '200', token = TOKEN) {
-    const answer = await fetch(new URL(`/v25.0/${phone}/messages`, REAL), {
-        method: 'POST', headers: { 'Authorization': `Bearer ${token}`,
-            'Content-Type': 'application/json', 'X-Mock': mock },
-        body: JSON.stringify({ messaging_product: 'whatsapp', to: RECIPIENT,
-            type: 'text', text: { body: 'Hello' } }) });
-
-    await answer.arrayBuffer();
-    return `${answer.status} ${answer.headers.get('X-Graph-Policy')
-        ?? 'accepted'}`;
-}
-
-async function world() {
-    if (REAL) {
-        return { url: REAL,
-            pause: () => send(PHONE, '400 133010'),
-            states: async () => (await call('GET',
-                `zones/${ZONE}/states`)).states.length,
-            close: () => call('DELETE', `zones/${ZONE}/states`) };
-    }
-
-    const mock = new Mock();
-
-    mock.zone(ZONE);
-    return { mock, url: await mock.listen(),
-        pause: () => mock.state(ZONE, 'phone-disconnected', { blocked: 0 }),
-        states: () => mock.states.length,
-        close: () => mock.close() };
-}
+const { ONLY } = process.env;
 
 
 // -- what holds for a real API too
@@ -208,17 +63,29 @@ async function test_life() {
 
     await clear.focus();
     await page.keyboard.press('Enter');
-    await becomes(shown(page, `Clear phone ${PHONE}?`), 1, 'clearing asks');
-    await becomes(focused(page), 'Keep', 'the safe answer has the focus');
-    await page.keyboard.press('Escape');
-    await becomes(focused(page), `Clear phone ${PHONE}`, 'Escape goes back');
+    await becomes(focused(page), `Undo clearing phone ${PHONE}`,
+        'clearing can be taken back, by the same button');
+    await becomes(shown(page, /^Phone \d+ is cleared in \d+ s\.$/), 1,
+        'it is told when it can\u2019t any more');
+    await becomes(shown(page, /^In ten seconds phone \d+ is cleared/), 1,
+        'which is read out');
+    ok(await states() === 1, 'before that nothing is cleared', await states());
+    await page.keyboard.press('Enter');
+    await becomes(focused(page), `Clear phone ${PHONE}`, 'it was taken back');
+    await becomes(shown(page, `Not cleared: phone ${PHONE}.`), 1,
+        'which is read out, too');
+    if (!REAL) await page.clock.runFor(11000);
     ok(await states() === 1, 'and nothing was cleared', await states());
 
     await page.keyboard.press('Space');
-    await becomes(focused(page), 'Keep', 'it asks once more');
-    await page.keyboard.press('Tab');
-    await becomes(focused(page), 'Clear', 'Tab goes to the other answer');
-    await page.keyboard.press('Enter');
+    await becomes(focused(page), `Undo clearing phone ${PHONE}`,
+        'it is cleared once more');
+    if (REAL) {
+        await page.getByRole('button', { name: `Clear phone ${PHONE} now` })
+            .press('Enter');
+    } else {
+        await page.clock.runFor(10000);
+    }
     await becomes(headline(page), 'All sends pass', 'now it is cleared');
     ok(await states() === 0, 'in the zone too', await states());
     await becomes(focused(page), 'All sends pass',
@@ -366,6 +233,7 @@ async function test_same(url) {
     const [its] = (await (await fetch(`${at}zones`)).json()).zones;
     const { states: mocked } = await (await fetch(
         `${at}zones/graph/states`)).json();
+    const its_rules = await (await fetch(`${at}rules`)).json();
     mock.close();
 
     const members = value => Object.keys(value).sort().join();
@@ -384,12 +252,20 @@ async function test_same(url) {
     same('scopes', its.states, zone.states);
     same('a state', mocked[0], states.find(({ scope }) => scope === 'phone'));
 
-    for (const { reason, title, action } of mocked) {
-        const real = states.find(state => state.reason === reason);
+    const rules = await call('GET', 'rules');
 
-        ok(real?.title === title && real?.action === action,
-            `the mock: the words of ${reason}`, real);
+    same('rules', its_rules, rules);
+    same('a rule', its_rules.rules[0], rules.rules[0]);
+    for (const { reason, title, action, code } of its_rules.reasons) {
+        const real = rules.reasons.find(r => r.reason === reason);
+
+        ok(real?.title === title && real?.action === action
+            && real?.code === code, `the mock: the words of ${reason}`, real);
     }
+    same('an answer of lookup', mock.lookup, await call('POST',
+        `zones/${ZONE}/lookup`, { phone: PHONE, to: RECIPIENT }));
+    same('an answer of explain', mock.explanation, await call('POST',
+        'explain', { error: { code: 131042 } }));
 }
 
 
@@ -420,7 +296,7 @@ async function test_states() {
         'the headline counts what is paused, a phone with two states once');
     await becomes(shown(page, 'No send was blocked in the last hour. Also 1'
         + ' phone cooling down.'), 1, 'cool-downs are told beside it');
-    await page.clock.pauseAt(START + 10000);
+    await halt(page);
 
     const texts = await page.locator('tbody tr:visible').allInnerTexts();
     const rows = texts.map(text => text.replace(/\s+/g, ' '));
@@ -451,7 +327,7 @@ async function test_states() {
 
     await page.getByRole('button', { name: 'eu 4 fatal' }).click();
     await becomes(headline(page), '2 phones are paused', 'one zone of two');
-    ok(new URL(page.url()).hash === '#eu', 'which can be kept as a bookmark',
+    ok(new URL(page.url()).hash === '#zone=eu', 'which can be kept as a bookmark',
         page.url());
     content(page, url);
     await page.context().close();
@@ -492,12 +368,110 @@ async function test_hostile() {
     ok(await width(page)() === 360, 'none makes the page wider',
         await width(page)());
 
-    await page.getByRole('button', { name: 'Clear', exact: true }).click();
+    await page.getByRole('button', { name: /^Clear phone <img.* now$/ })
+        .click();
     await becomes(() => mock.states.length, 1,
         'a state of such a zone can be cleared');
     content(page, url);
     await page.context().close();
     close();
+}
+
+
+// Every string that the API answers, but "next" and what "kept" names, and
+// every member's name that isn't known.
+
+async function test_evil() {
+    const evil = name => `<img src=x onerror="document.title='owned'">`
+        + `<script>document.title='owned'</script>{{${name}}}"'&lt;`;
+
+    for (const [what, kept] of [
+        ['but what the page tells states by', ['name', 'scope', 'category',
+            'source', 'since', 'until', 'key', 'id', 'reason']],
+        ['with zones, keys and reasons', ['name', 'scope', 'category', 'since',
+            'until', 'id']],
+        ['without any exception', []] ])
+    {
+        const { mock, url, close } = await world();
+        const zone = mock.zones[0];
+
+        if (what.startsWith('with zones')) zone.name = evil('zone');
+        zone.history.reasons[evil('reason')] = Array(60).fill(1);
+        zone.counters.dry_run_blocks = { [evil('dry')]: { accepted: 1,
+            refused: 2 } };
+        zone.counters.lost = 1;
+        zone.sync = { connected: false, server: 'a', lag_ms: 1, heard_ms: 5,
+            nodes: 2, queue: 0, node: 'b' };
+        mock.zone('eu');
+        mock.state(zone.name, 'phone-disconnected', { node: 'a', trace: 'b',
+            credential: 'c' });
+        mock.state(zone.name, 'window-expired', { scope: 'conversation',
+            key: null, category: 'context-limited' });
+        mock.lookup.reason = 'a';
+        mock.lookup.until = 'b';
+        mock.lookup.free_form = false;
+        mock.explanation.trace = 'c';
+        mock.replace = (name, value) => typeof value === 'string'
+            && name !== 'next' && !kept.includes(name) ? evil(name) : value;
+
+        const page = await open(url);
+        const clean = async where => {
+            ok(await page.locator('img, main script, dialog script').count()
+                === 0 && !(await page.title()).startsWith('owned'),
+                `hostile strings ${what}: ${where}`, await page.title());
+        };
+
+        await becomes(headline(page), kept.length ? '1 phone is paused'
+            : /^(1 phone is paused|All sends pass)/, `hostile strings ${what}`);
+        await page.locator('summary').click();
+        await page.clock.runFor(3000);
+        await becomes(() => page.locator('#one:visible').count(), 0, 'a list');
+        await clean('lists');
+
+        await page.locator('#may').getByLabel('Phone-number id').fill('1');
+        await page.locator('#may').getByLabel('Customer').fill('1');
+        await page.locator('#may').getByRole('button').click();
+        await page.locator('#explain').getByLabel('Its body').fill('1');
+        await page.locator('#explain').getByRole('button').click();
+        await becomes(() => page.locator('#explain-said dl').count(), 1,
+            'an explanation');
+        await becomes(() => page.locator('#may-said b').count(), 1,
+            'an answer');
+        await clean('answers');
+
+        const [first] = mock.states;
+
+        // a zone by another name than its own has no states
+        if (!kept.length) {
+            content(page, url);
+            await page.context().close();
+            close();
+            continue;
+        }
+        await page.getByRole('searchbox').fill('106540352242922');
+        await page.clock.runFor(300);
+        await becomes(() => page.locator('#found tbody tr').count(), 1,
+            'a search');
+        await page.locator('#found tbody button').first().click();
+        await becomes(() => page.locator('#one').isVisible(), true, 'a state');
+        Object.assign(first, { holds: 9, reason: 'billing', source: 'webhook' });
+        await page.clock.runFor(3000);
+        await clean('a state');
+        await page.keyboard.press('Escape');
+        await page.getByRole('button', { name: 'Stop sends by hand' }).click();
+        await becomes(() => page.locator('#halting').isVisible(), true,
+            'a form');
+        await clean('a form');
+        await page.keyboard.press('Escape');
+        mock.status = 503;
+        await page.clock.runFor(3000);
+        await becomes(headline(page), 'The proxy answers with status 503',
+            'an error');
+        await clean('errors');
+        content(page, url, /status of (503|404)/);
+        await page.context().close();
+        close();
+    }
 }
 
 
@@ -554,6 +528,7 @@ async function test_many() {
     await becomes(shown(page, `Clear all states of zone ${ZONE}?`), 1,
         'clearing a zone asks');
     await page.getByRole('button', { name: 'Clear', exact: true }).click();
+    await page.clock.runFor(10000);
     await becomes(headline(page), 'All sends pass, but for 3 limited'
         + ' conversations', 'then it is empty, and the other is not');
 
@@ -628,9 +603,8 @@ async function test_figures() {
 
     mock.status = 403;
     await page.clock.runFor(3000);
-    await becomes(headline(page), 'The proxy answers with status 403',
-        'a refusal');
-    await becomes(shown(page, /^Denied by the mock\. Trying again/), 1,
+    await becomes(headline(page), 'You may not see this', 'a refusal');
+    await becomes(shown(page, /status 403.* Trying again/), 1,
         'with what it says');
 
     mock.status = 0;
@@ -638,67 +612,67 @@ async function test_figures() {
     await page.clock.runFor(3000);
     await page.getByRole('button', { name: 'Clear account' }).click();
     mock.write = false;
-    await page.getByRole('button', { name: 'Clear', exact: true }).click();
-    await becomes(shown(page, 'Not cleared: write is off.'), 1,
+    await page.clock.runFor(10000);
+    await becomes(shown(page, /^Account \d+: Not cleared: write is off\.$/), 1,
         'clearing that fails');
     await page.context().close();
     close();
 }
 
 
-// -- pictures
+// -- pictures, which are the same whenever they are taken
 
 async function pictures(dir) {
     const { mock, url, close } = await world();
 
     mock.zones = [];
     scene(mock);
-    for (const [name, options] of [
-        ['light', { colorScheme: 'light' }],
-        ['dark', { colorScheme: 'dark' }],
-        ['phone', { viewport: { width: 360, height: 740 } }] ])
+
+    for (const [name, height, act] of [
+        ['dashboard', 900, async () => {}],
+        ['state', 760, async page => {
+            await page.getByRole('button', { name: /^Account \d+$/ }).click();
+            await page.locator('#one').waitFor();
+            await page.locator('#one-title').evaluate(node => node.blur());
+        }] ])
     {
-        const page = await open(url, options);
+        const page = await open(url, { viewport: { width: 960, height } });
 
         await page.getByText('Paused now').waitFor();
-        await page.clock.pauseAt(START + 2000);
-
-        // the light one is for the documentation, and ends with the charts
-        const { y, height } = await page.locator('#why').boundingBox();
-        const part = { x: 0, y: 0, width: 1200, height: y + height + 32 };
-
-        await page.screenshot({ path: `${dir}/${name}.png`, fullPage: true,
-            ...(name === 'light' && { clip: part }) });
+        await act(page);
+        await page.clock.pauseAt(START + 60000);
+        await page.getByText('Live', { exact: true }).waitFor();
+        await page.locator('#host').evaluate(node => {
+            node.textContent = 'graph.example.com';
+        });
+        await page.screenshot({ path: `${dir}/${name}.png` });
         await page.context().close();
     }
     close();
 }
 
 
-browser = await chromium.launch({ args: ['--no-sandbox'],
-    executablePath: process.env.CHROMIUM || '/usr/bin/chromium' });
+const tests = ONLY === 'test_many_talks' ? [test_many_talks]
+    : process.env.GRAPH_POLICY_PEER ? [test_fleet] : REAL ? [test_life, test_sends, test_by_hand, test_alert]
+    : [test_life, test_states, test_hostile, test_evil, test_many, test_figures,
+       test_find, test_open, test_undo, test_halt, test_questions,
+       test_figures_more, test_refusals, test_hosts, test_stall,
+       test_axe, test_sizes, test_keyboard, test_elsewhere]
+        .filter(test => !ONLY || ONLY.split(' ').includes(test.name));
 
 try {
     if (process.argv[2] === '--pictures') {
         await pictures(process.argv[3]);
     } else {
-        await test_life();
-        if (REAL) {
-            await test_sends();
-        } else {
-            await test_states();
-            await test_hostile();
-            await test_many();
-            await test_figures();
-        }
-        console.log(`1..${tests}`);
+        for (const test of tests) await test();
+        console.log(`1..${tap.tests}`);
     }
 } catch (error) {
     console.log(`Bail out!  ${error.message.split('\n')[0]}`);
     console.error(error);
-    failures++;
+    tap.failures++;
 } finally {
     await browser.close();
 }
 
-process.exit(failures ? 1 : 0);
+process.exit(tap.failures ? 1 : 0);

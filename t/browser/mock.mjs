@@ -22,7 +22,10 @@ export const REASONS = {
         + ' register it again.', 133010],
     'rate-limit': ['A rate limit of Meta is reached',
         'Let some time pass before sending again. If this recurs, send more'
-        + ' slowly or ask Meta for a higher limit.', 130429],
+        + ' slowly or ask Meta for a higher limit.', 4],
+    'undeliverable': ['Meta cannot deliver to this recipient',
+        'There is nothing to repair on this side: the recipient may lack'
+        + ' WhatsApp, run an old app or owe consent to new terms.', 131026],
     'window-expired': ['The customer last wrote more than 24 hours ago',
         'Send an approved template in place of free text, or wait until the'
         + ' customer writes again.', 131047],
@@ -46,7 +49,28 @@ export class Mock {
     zones = [];
     states = [];                // each with its zone
     requests = [];
+    asked = [];                 // queries
+    most = 20;                  // states a page, so that a client has to follow
+    refuse = false;             // nothing can be cleared
     status = 0;                 // not 0: the status of every answer
+    page = null;                // a page that is sent instead, with that status
+    posted = [];                // bodies
+    replace = null;             // of what is answered, as JSON.stringify does
+    lookup = { free_form: true, template: true, reason: null, until: null };
+    explanation = { category: 'fatal', code: 131042, subcode: null,
+        reason: 'billing', scope: 'account', title: REASONS.billing[0],
+        action: REASONS.billing[1], matched: true, credential_bound: false,
+        sets_state: true, retry: false, outcome: 'unknown', wait: null,
+        trace: null };
+    rules = { rules: ['token-invalid', 'billing', 'phone-disconnected'].map(
+        reason => ({ codes: String(REASONS[reason][2]), subcode: null,
+            category: 'fatal', reason, scope: 'phone', credential_bound: false,
+            retry: false, outcome: 'unknown', wait: null, title: '' })),
+        reasons: Object.entries(REASONS).map(
+            ([reason, [title, action, code]]) =>
+                ({ reason, title, action,
+                   // the first of its codes isn't the most frequent one
+                   code: reason === 'token-invalid' ? 0 : code })) };
 
     #server = createServer((request, answer) => this.#answer(request, answer));
 
@@ -72,7 +96,8 @@ export class Mock {
                 probes: {}, webhook_events: {}, evictions: 0, lost: 0,
                 parked: 0 },
             history: { minutes: 60, until: this.time(60), reasons: {},
-                blocked: none(), categories: { 'fatal': none(),
+                blocked: none(), retries: none(), over_budget: none(),
+                categories: { 'fatal': none(),
                     'temporary': none(), 'context-limited': none(),
                     'request': none(), 'unclassified': none() } },
             ...more };
@@ -113,16 +138,50 @@ export class Mock {
 
     #page(zone, query) {
         const limit = Number(query.get('limit') ?? 100);
+        const key = (query.get('key') ?? '').toLowerCase();
         const all = this.states.filter(s => s.zone === zone
             && s.scope === (query.get('scope') ?? s.scope)
-            && s.category === (query.get('category') ?? s.category));
+            && s.category === (query.get('category') ?? s.category)
+            && s.reason === (query.get('reason') ?? s.reason)
+            && ((s.key ?? '').toLowerCase().includes(key)
+                || (s.credential ?? '').includes(key)
+                || key.length >= 8 && s.id.startsWith(key)));
         const from = all.findIndex(s => s.id === query.get('after')) + 1;
-        // never more than 20, so that a client has to follow
-        const states = all.slice(from, from + Math.min(limit, 20));
+        const states = all.slice(from, from + Math.min(limit, this.most));
         const next = from + states.length < all.length
             ? states.at(-1).id : null;
 
         return { states: states.map(({ zone, ...state }) => state), next };
+    }
+
+    // what is posted is kept, for the tests to look at
+
+    async #posted(request, [zone, call], json, error) {
+        let text = '';
+
+        for await (const part of request) text += part;
+
+        const body = JSON.parse(text);
+
+        this.posted.push(body);
+        if (zone === undefined) return json(200, this.explanation);
+        if (call === 'lookup') return json(200, this.lookup);
+        if (!this.write) return error(405, 'write is off');
+
+        const held = body.probe === false ? null : this.time(3600);
+        const same = this.states.find(s => s.zone === zone
+            && s.scope === body.scope && s.reason === body.reason
+            && (s.key ?? s.credential) === body.key);
+
+        if (same) {
+            Object.assign(same, { until: held, source: 'api' });
+            return json(201, same);
+        }
+        json(201, this.state(zone, body.reason, { scope: body.scope,
+            key: body.scope === 'credential' ? null : body.key,
+            credential: body.scope === 'credential' ? body.key : null,
+            since: this.time(0), until: held, source: 'api', code: null,
+            blocked: 0 }));
     }
 
     #answer(request, answer) {
@@ -135,25 +194,35 @@ export class Mock {
                 'Date': new Date(this.now).toUTCString(),
                 'Cache-Control': 'no-store',
                 'X-Content-Type-Options': 'nosniff',
-                ...(type === 'text/html' && {
+                ...(zones === '' && {
                     'Content-Security-Policy': policy(body) }) });
             answer.end(body);
         };
-        const json = (status, body) =>
-            send(status, 'application/json', JSON.stringify(body));
+        const json = (status, body) => send(status, 'application/json',
+            JSON.stringify(body, this.replace ?? undefined));
         const error = (code, message) => json(code, { error: { code, message }
         });
 
         this.requests.push(`${request.method} ${url.pathname}`);
+        this.asked.push(url.search);
 
         if (base !== 'graph') return error(404, 'no such path');
         if (zones === '') return send(200, 'text/html', readFileSync(page,
             'utf8'));
+        if (this.page !== null) {
+            return send(this.status || 200, 'text/html', this.page);
+        }
         if (this.status) return error(this.status, 'denied by the mock');
-        if (zones !== 'zones') return error(404, 'no such path');
+        if (zones === 'rules') return json(200, this.rules);
+        if (zones !== 'zones' && zones !== 'explain') {
+            return error(404, 'no such path');
+        }
 
+        if (request.method === 'POST') {
+            return this.#posted(request, [zone, states], json, error);
+        }
         if (request.method === 'DELETE') {
-            if (!this.write) return error(405, 'write is off');
+            if (!this.write || this.refuse) return error(405, 'write is off');
             if (!this.states.some(found) && id) return error(404, 'no state');
             this.states = this.states.filter(s => !found(s));
             answer.writeHead(204).end();
@@ -162,6 +231,12 @@ export class Mock {
         if (zone === undefined) {
             return json(200, { zones: this.zones.map(z => this.#shown(z)),
                 write: this.write });
+        }
+        if (states === 'states' && id) {
+            const { zone, ...state } = this.states.find(found) ?? {};
+
+            return zone === undefined ? error(404, 'no state')
+                : json(200, state);
         }
         if (states === 'states') {
             return json(200, this.#page(zone, url.searchParams));

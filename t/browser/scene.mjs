@@ -48,6 +48,8 @@ export function scene(mock) {
             evictions: 0, lost: 0, parked: 2,
         },
         history: { minutes: 60, until: mock.time(30), reasons, blocked,
+            retries: minutes(i => 3 + bump(25, 4, 18)(i)),
+            over_budget: minutes(bump(25, 2, 6)),
             categories: {
                 'fatal': plus(reasons['billing'],
                     reasons['phone-disconnected']),
@@ -69,7 +71,7 @@ export function scene(mock) {
     mock.state('graph', 'phone-disconnected', { key: '109361185504724',
         code: null, since: mock.time(-6 * 60 - 5), until: null, blocked: 25,
         source: 'api' });
-    mock.state('graph', 'rate-limit', { key: '110884218457213',
+    mock.state('graph', 'rate-limit', { key: '110884218457213', code: 130429,
         category: 'temporary', since: mock.time(-4), until: mock.time(9),
         blocked: 8 });
 

@@ -166,7 +166,8 @@ check_errors(memory_t *m, error_t *error)
 
         add_number(m, error->has_code ? error->code : -1);
         add_number(m, error->has_subcode ? error->subcode : -1);
-        n++;
+        add_number(m, error->more);
+        n += 1 + error->more;
     }
 
     return n;
@@ -204,11 +205,14 @@ check_items(memory_t *m, item_t *item, said_t *said)
         case NGX_HTTP_GRAPH_POLICY_ITEM_VALUE:
         case NGX_HTTP_GRAPH_POLICY_ITEM_HISTORY:
             check(names == 0 && item->time == 0);
-
-            /* fall through */
+            check(n != 0 && !item->system && !item->group);
+            break;
 
         case NGX_HTTP_GRAPH_POLICY_ITEM_STATUS:
-            check(n != 0 && !item->system && !item->group);
+            check(n != 0
+                  || (item->id.len != 0
+                      && item->status != NGX_HTTP_GRAPH_POLICY_STATUS_OTHER));
+            check(!item->system && !item->group);
             break;
 
         case NGX_HTTP_GRAPH_POLICY_ITEM_CALL:
@@ -257,7 +261,11 @@ check_changes(memory_t *m, change_t *change, said_t *said)
         add_number(m, change->event);
         add_number(m, change->partner);
 
-        said->changes++;
+        add_number(m, change->more);
+        check(change->more == 0
+              || change->field == NGX_HTTP_GRAPH_POLICY_FIELD_OTHER);
+
+        said->changes += 1 + change->more;
         errors = check_items(m, change->items, said);
 
         if (change->field != NGX_HTTP_GRAPH_POLICY_FIELD_ACCOUNT) {
@@ -476,12 +484,26 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_parts(data, size);
 
     if (read_payload("", data, size, "", &said) != NGX_OK) {
+
+        /* memory is enough for any object */
+
+        for (i = 0; i < size && strchr(" \t\r\n", data[i]) != NULL
+             && data[i] != '\0'; i++)
+        {
+            /* void */
+        }
+
+        check(i == size || data[i] != '{' || !is_document(data, size));
+
         return 0;
     }
 
-    /* white space around a payload says nothing, all else spoils it */
+    /*
+     * White space around a payload says nothing, all else spoils it.  It is of
+     * even length, as odd payloads have statuses in their trees.
+     */
 
-    check(read_payload(" \t", data, size, " \r\n", &other) == NGX_OK);
+    check(read_payload(" \t", data, size, "\r\n", &other) == NGX_OK);
     check(memcmp(&said, &other, sizeof(said_t)) == 0);
 
     check(read_payload("", data, size, "]", &other) == NGX_DECLINED);

@@ -75,10 +75,13 @@ sub workers {
         $self->SUPER::workers;
 }
 
-# the master whose process id and workers are meant from now on
+# The master whose process id and workers are meant from now on. An old one
+# that gets the file of process ids back has noticed by then that the new one is
+# gone: before, it ignores a signal to upgrade.
 sub lead {
     my ($self, $pid) = @_;
     $self->{pid} = $pid;
+    return wait_until(sub { slurp("$self->{dir}/nginx.pid") =~ /^$pid$/ });
 }
 
 # a master by its process id, this one or another
