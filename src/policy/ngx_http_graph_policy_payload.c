@@ -170,7 +170,7 @@ ngx_http_graph_policy_payload_start_reading(
     payload = ctx->payload;
 
     ngx_memzero(payload, sizeof(ngx_http_graph_policy_payload_t));
-    ngx_memzero(ctx, sizeof(ngx_http_graph_policy_payload_ctx_t));
+    ngx_memzero(ctx, offsetof(ngx_http_graph_policy_payload_ctx_t, path));
 
     ctx->payload = payload;
     ctx->entries = &payload->entries;

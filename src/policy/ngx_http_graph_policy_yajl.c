@@ -128,13 +128,16 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
          * step.
          */
 
-        if (last - p >= 64
-            && (ngx_http_graph_policy_yajl_some(p)
-                & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
-               == 0)
+        while (last - p >= 64
+               && (ngx_http_graph_policy_yajl_some(p)
+                   & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+                  == 0)
         {
             p += 64;
-            continue;
+        }
+
+        if (p == last) {
+            break;
         }
 
         if (last - p < 64 && last - first >= 64) {
