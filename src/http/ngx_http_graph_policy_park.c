@@ -24,8 +24,8 @@
 
 
 /*
- * Bytes that a request needs of its pool from the gate until it waits to be sent
- * again, and those of the block that is added to a pool with less.
+ * Bytes that a request needs of its pool from the gate until it waits to be
+ * sent again, and those of the block that is added to a pool with less.
  */
 #define NGX_HTTP_GRAPH_POLICY_NEED  6144
 #define NGX_HTTP_GRAPH_POLICY_ROOM  2560

@@ -10,8 +10,8 @@
  * upstream will get is read and dropped, where its client needs that.
  *
  * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
- * into one, which the caller frees unless it is small; one that is dropped passes through a single
- * buffer of the request's pool.
+ * into one, which the caller frees unless it is small; one that is dropped
+ * passes through a single buffer of the request's pool.
  */
 
 

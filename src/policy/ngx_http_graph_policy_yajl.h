@@ -41,9 +41,9 @@ typedef struct {
 /*
  * Begin to read a text, and read "n" more bytes of it.  The arena has "size"
  * bytes: json_arena(len), or json_arena_in_steps(len) if there will be more
- * than one step.  The callbacks are as for yajl_run().  Both return NGX_DECLINED if
- * the text isn't one whole document; step() returns NGX_OK if it is, or
- * NGX_AGAIN if there is more to be read.
+ * than one step.  The callbacks are as for yajl_run().  Both return
+ * NGX_DECLINED if the text isn't one whole document; step() returns NGX_OK if
+ * it is, or NGX_AGAIN if there is more to be read.
  */
 ngx_int_t ngx_http_graph_policy_yajl_begin(ngx_http_graph_policy_yajl_t *y,
     yajl_callbacks *callbacks, u_char *text, size_t len, void *arena,

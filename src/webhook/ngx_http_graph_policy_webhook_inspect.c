@@ -9,10 +9,10 @@
  * goes on to the application, or is refused while receiving is paused, so that
  * Meta delivers it again later.
  *
- * Lock rule: none of its own.  Memory: the tree of the payload, and a copy of the
- * body that is read in slices, are freed before the payload goes on, or by the
- * cleanup of the request's pool; the zone gets fingerprints and ids of it, no
- * text.
+ * Lock rule: none of its own.  Memory: the tree of the payload, and a copy of
+ * the body that is read in slices, are freed before the payload goes on, or by
+ * the cleanup of the request's pool; the zone gets fingerprints and ids of it,
+ * no text.
  */
 
 

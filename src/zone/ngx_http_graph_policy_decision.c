@@ -12,9 +12,9 @@
  * A decision stands as long as all of this is true.  The zone's revision, which
  * each change of a state, a lease or a link raises before the change is made,
  * is still the same.  The hold that blocks isn't over: neither the end of a
- * hold nor a probe is ever decided here.  The clock wasn't stepped back, and the
- * decision is no older than KEPT, so that the zone goes on sweeping what is
- * over.
+ * hold nor a probe is ever decided here.  The clock wasn't stepped back, and
+ * the decision is no older than KEPT_FOR, so that the zone goes on sweeping
+ * what is over.
  *
  * Lock rule: a decision that lets pass is recalled without the mutex, since the
  * revision is one word; the zone may change just behind that load, as it may
@@ -52,18 +52,6 @@
 static ngx_http_graph_policy_decision_t *ngx_http_graph_policy_decision_of(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_query_t *query);
-
-
-ngx_int_t
-ngx_http_graph_policy_decision_init(ngx_http_graph_policy_zone_t *zone,
-    ngx_pool_t *pool)
-{
-    zone->decisions = ngx_pcalloc(pool,
-                                  NGX_HTTP_GRAPH_POLICY_DECISIONS
-                                  * sizeof(ngx_http_graph_policy_decision_t));
-
-    return (zone->decisions != NULL) ? NGX_OK : NGX_ERROR;
-}
 
 
 /*

@@ -56,10 +56,6 @@ struct ngx_http_graph_policy_decision_s {
 };
 
 
-/* Makes the worker's memory for decisions; NGX_ERROR if there is none. */
-ngx_int_t ngx_http_graph_policy_decision_init(
-    ngx_http_graph_policy_zone_t *zone, ngx_pool_t *pool);
-
 /*
  * Sets "admission" as zone_admit() would, with "cover" and "view", and counts
  * what is blocked.  Returns 1 if it did, 0 if the zone has to be asked.  The

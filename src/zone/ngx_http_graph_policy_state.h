@@ -209,8 +209,8 @@ struct ngx_http_graph_policy_shctx_s {
 
 
 /*
- * To be called with the mutex held, before a change of what decides if a request
- * may pass: states, their leases, and the accounts of phones.
+ * To be called with the mutex held, before a change of what decides if a
+ * request may pass: states, their leases, and the accounts of phones.
  */
 #define ngx_http_graph_policy_revise(sh)  (sh)->revision++
 

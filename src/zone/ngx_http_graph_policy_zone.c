@@ -95,7 +95,9 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     zone->tell = tell;
     zone->data = data;
 
-    if (ngx_http_graph_policy_decision_init(zone, cf->pool) != NGX_OK) {
+    zone->decisions = ngx_pcalloc(cf->pool, NGX_HTTP_GRAPH_POLICY_DECISIONS
+                                  * sizeof(ngx_http_graph_policy_decision_t));
+    if (zone->decisions == NULL) {
         return NGX_ERROR;
     }
 
