@@ -107,7 +107,7 @@ is_deeply([grep { my $name = $_;
 # -- events -------------------------------------------------------------------
 
 my ($told) = all('.c') =~ /_transitions\[\] = \{(.*?)\n\};/s;
-my %events = map { $_ => 1 } $told =~ /\{ "[^"]*", "(\w+)" \}/g;
+my %events = map { $_ => 1 } $told =~ /\{ ngx_string\("[^"]*"\), "(\w+)" \}/g;
 
 $events{$_} = 1 for all('.c') =~ /_write_event\([^;]*?"(\w+)"\)/g;
 

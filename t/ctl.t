@@ -217,6 +217,7 @@ is((ctl('explain', '987654'))[0], 1, 'explain: 1 for what nobody knows');
 is((ctl(\'Oops', 'explain', '-'))[0], 2, 'explain: what is no JSON');
 
 like((ctl('zones'))[1], qr/^graph: 3 states, \d+% used\n\z/, 'zones');
+like((ctl('show', $paused))[1], qr/^blocked  1 send$/m, 'show: one send');
 
 ($status, $out, $err) = ctl('clear', $paused, 'f00', $frozen->{id});
 is($status, 6, 'clear: one of them is over');

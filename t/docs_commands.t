@@ -100,7 +100,16 @@ mkdir "$dir/run" or die "mkdir: $!";
 spew("$dir/etc/nginx/modules-enabled/70.conf",
     "load_module $GraphPolicy::module;\n");
 
-program('sudo', qq(#!/bin/sh\nexec "\$@"\n));
+# what would leave the sandbox
+my @outside = qw(sudo apt apt-get dpkg systemctl service docker podman kubectl
+    make redis-server redis-sentinel valkey-server);
+
+program($_, <<'END') for @outside;
+#!/bin/sh
+echo "${0##*/} not found here: a block with it isn't run, and says why" >&2
+exit 1
+END
+
 program('editor', qq(#!/bin/sh\nprintf '%s\\n' 0123456789abcdef >>"\$1"\n));
 program('mail', qq(#!/bin/sh\nprintf '%s\\n' "\$*"; cat\n));
 symlink "$top/examples/graph-policy-ctl", "$dir/bin/graph-policy-ctl"
@@ -243,7 +252,13 @@ sub run {
         . "\nexport GRAPH_TEXT=text GRAPH_SINCE=then GRAPH_REQUEST_ID=f00"
         . " GRAPH_REASON=billing\n" . local_names($code));
     my $seconds = 60 * slow();
-    my $rc = system "timeout $seconds bash '$dir/script' >'$dir/out' 2>'$dir/err' </dev/null";
+    my $rc = system "GRAPH_DOCS='$dir' timeout $seconds bash '$dir/script' >'$dir/out' 2>'$dir/err' </dev/null";
+
+    # what it has left running is known by its environment
+    for my $process (glob '/proc/[0-9]*') {
+        next if slurp("$process/environ") !~ /(?:\A|\0)GRAPH_DOCS=\Q$dir\E\0/;
+        kill 'TERM', $process =~ /(\d+)/;
+    }
 
     return ($rc >> 8, slurp("$dir/out"), slurp("$dir/err"));
 }

@@ -21,7 +21,7 @@ my $redis = GraphPolicy::Redis->start(appendonly => 'no');
 
 # a hold that no test outlives: nobody probes, so what is known stays
 my $fleet = GraphPolicy::Fleet->start(nodes => 2, graph => $graph,
-    redis => $redis, hold => '1h max=1h');
+    redis => $redis, hold => '1h max=1h', sync => 'timeout=' . slow() . 's');
 
 my ($log, $states, $nodes) = map { "graph_policy:{z}:$_" }
     qw(log states nodes);

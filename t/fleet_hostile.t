@@ -34,12 +34,12 @@ sub liar {
     }
 
     $SIG{CHLD} = 'IGNORE';
-    alarm 30;
+    alarm 30 * slow();
 
     while (my $socket = $listen->accept) {
         next if fork;
         close $listen;
-        alarm 5;
+        alarm 10 * slow();
         serve($socket, $command, $lie);
         POSIX::_exit(0);
     }

@@ -101,11 +101,13 @@ ngx_http_graph_policy_write_state(u_char *p,
     scope = &ngx_http_graph_policy_scopes[
                             ngx_http_graph_policy_key_scopes[view->kind]];
 
-    p = ngx_sprintf(p, "scope: %V", scope);
+    p = ngx_http_graph_policy_put(p, "scope: ");
+    p = ngx_cpymem(p, scope->data, scope->len);
 
     if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE) {
-        p = ngx_sprintf(p, ", of phone: \"%*s\"", (size_t) view->key_len,
-                        view->key);
+        p = ngx_http_graph_policy_put(p, ", of phone: \"");
+        p = ngx_cpymem(p, view->key, view->key_len);
+        *p++ = '"';
 
     } else if (view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION
                || view->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED)
@@ -113,19 +115,22 @@ ngx_http_graph_policy_write_state(u_char *p,
         p = ngx_sprintf(p, ", key: %016xL", view->hash);
 
     } else if (view->key_len != 0) {
-        p = ngx_sprintf(p, ", key: \"%*s\"", (size_t) view->key_len,
-                        view->key);
+        p = ngx_http_graph_policy_put(p, ", key: \"");
+        p = ngx_cpymem(p, view->key, view->key_len);
+        *p++ = '"';
     }
 
     if (view->credential != 0) {
         p = ngx_sprintf(p, ", credential: %016xL", view->credential);
     }
 
-    p = ngx_sprintf(p, ", reason: %V",
-                    &ngx_http_graph_policy_reasons[view->reason].slug);
+    p = ngx_http_graph_policy_put(p, ", reason: ");
+    p = ngx_cpymem(p, ngx_http_graph_policy_reasons[view->reason].slug.data,
+                   ngx_http_graph_policy_reasons[view->reason].slug.len);
 
     if (view->code != -1) {
-        p = ngx_sprintf(p, ", code: %L", view->code);
+        p = ngx_http_graph_policy_put(p, ", code: ");
+        p = ngx_sprintf(p, "%L", view->code);
     }
 
     if (view->subcode != -1) {
@@ -133,8 +138,9 @@ ngx_http_graph_policy_write_state(u_char *p,
     }
 
     if (view->trace_len != 0) {
-        p = ngx_sprintf(p, ", trace: \"%*s\"", (size_t) view->trace_len,
-                        view->trace);
+        p = ngx_http_graph_policy_put(p, ", trace: \"");
+        p = ngx_cpymem(p, view->trace, view->trace_len);
+        *p++ = '"';
     }
 
     return p;

@@ -32,16 +32,16 @@
 /* The names of transitions in the error log and the event log; NULL: none. */
 
 static const struct {
-    const char  *text;
+    ngx_str_t    text;
     const char  *event;
 } ngx_http_graph_policy_transitions[] = {
-    { "", NULL },
-    { "set", "set" },
-    { "re-armed", "rearmed" },
-    { "cleared", "cleared" },
-    { "probe told nothing", NULL },
-    { "evicted", "evicted" },
-    { "waits for the status of an accepted message", NULL }
+    { ngx_null_string, NULL },
+    { ngx_string("set"), "set" },
+    { ngx_string("re-armed"), "rearmed" },
+    { ngx_string("cleared"), "cleared" },
+    { ngx_string("probe told nothing"), NULL },
+    { ngx_string("evicted"), "evicted" },
+    { ngx_string("waits for the status of an accepted message"), NULL }
 };
 
 ngx_http_graph_policy_all_rows(ngx_http_graph_policy_transitions,
@@ -114,7 +114,7 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_view_t *view,
     ngx_uint_t level)
 {
-    u_char      *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT];
+    u_char      *p, text[NGX_HTTP_GRAPH_POLICY_STATE_TEXT + 128];
     const char  *event;
 
     event = ngx_http_graph_policy_transitions[view->transition].event;
@@ -133,12 +133,23 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
         return;
     }
 
-    p = ngx_http_graph_policy_write_state(text, view);
+    /*
+     * An error that sets a state is answered when its line is written, and a
+     * format is read letter by letter: so most of the line is copied.
+     */
 
-    ngx_log_error(level, log, 0,
-                  "graph policy state %s, %*s, hold: %uDms, zone: \"%V\"",
-                  ngx_http_graph_policy_transitions[view->transition].text,
-                  (size_t) (p - text), text, view->hold, &zone->name);
+    p = ngx_http_graph_policy_put(text, "graph policy state ");
+    p = ngx_cpymem(p,
+               ngx_http_graph_policy_transitions[view->transition].text.data,
+               ngx_http_graph_policy_transitions[view->transition].text.len);
+    p = ngx_http_graph_policy_put(p, ", ");
+    p = ngx_http_graph_policy_write_state(p, view);
+    p = ngx_http_graph_policy_put(p, ", hold: ");
+    p = ngx_sprintf(p, "%uD", view->hold);
+    p = ngx_http_graph_policy_put(p, "ms, zone: \"");
+
+    ngx_log_error(level, log, 0, "%*s%V\"", (size_t) (p - text), text,
+                  &zone->name);
 }
 
 

@@ -19,6 +19,11 @@
                         sizeof(literal) - 1)                                  \
         == 0)
 
+/* Copies a literal text to p, and returns its end. */
+
+#define ngx_http_graph_policy_put(p, literal)                                 \
+    ngx_cpymem(p, literal, sizeof(literal) - 1)
+
 
 /* Returns the wall clock in milliseconds. */
 

@@ -18,6 +18,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_limit.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
@@ -44,7 +45,8 @@ ngx_http_graph_policy_conversation_find(ngx_http_graph_policy_shctx_t *sh,
     uint64_t hash)
 {
     return (ngx_http_graph_policy_conversation_t *)
-               ngx_http_graph_policy_tree_find(&sh->conversations, hash);
+               ngx_http_graph_policy_index_find(&sh->index,
+                            NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION, hash);
 }
 
 
@@ -58,9 +60,9 @@ ngx_http_graph_policy_conversation_init(ngx_http_graph_policy_zone_t *zone,
     conversation->code = -1;
     conversation->subcode = -1;
 
-    ngx_http_graph_policy_tree_insert(&zone->sh->conversations,
-                                      &conversation->node,
-                                      ngx_rbtree_insert_value);
+    ngx_http_graph_policy_index_insert(&zone->sh->index,
+                                   NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION,
+                                       &conversation->node);
     ngx_http_graph_policy_tree_insert(&zone->sh->conversation_order[0],
                                       &conversation->order,
                                       ngx_rbtree_insert_value);
@@ -75,6 +77,9 @@ ngx_http_graph_policy_conversation_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
+
+    ngx_http_graph_policy_must_hold(zone->shpool);
+
     sh->editing = 1;
 
     ngx_rbtree_delete(&sh->conversation_order[conversation->limit.live].tree,
@@ -126,7 +131,7 @@ ngx_http_graph_policy_conversation_remove(ngx_http_graph_policy_zone_t *zone,
 
     ngx_rbtree_delete(&sh->conversation_order[conversation->limit.live].tree,
                       &conversation->order);
-    ngx_rbtree_delete(&sh->conversations.tree, &conversation->node);
+    ngx_http_graph_policy_index_remove(&sh->index, &conversation->node);
 
     ngx_slab_free_locked(zone->shpool, conversation);
 }

@@ -191,7 +191,8 @@ ngx_http_graph_policy_fleet_link(ngx_http_graph_policy_shctx_t *sh,
     uint64_t hash)
 {
     return (ngx_http_graph_policy_link_t *)
-               ngx_http_graph_policy_tree_find(&sh->links, hash);
+               ngx_http_graph_policy_index_find(&sh->index,
+                                    NGX_HTTP_GRAPH_POLICY_INDEXED_LINK, hash);
 }
 
 
@@ -236,22 +237,27 @@ void
 ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor, uint64_t cut, uint64_t *digest)
 {
-    uint64_t                        changed;
-    ngx_uint_t                      i;
-    ngx_rbtree_node_t              *node;
-    ngx_http_graph_policy_state_t  *state;
+    uint64_t                          changed;
+    ngx_int_t                         rc;
+    ngx_uint_t                        i, looked;
+    ngx_http_graph_policy_state_t    *state;
+    ngx_http_graph_policy_indexed_t  *node;
+
+    rc = NGX_OK;
+    looked = 0;
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    node = ngx_http_graph_policy_list_behind(&zone->sh->states, cursor);
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
+        rc = ngx_http_graph_policy_index_next(&zone->sh->index,
+                                          NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                                              cursor, &looked, &node);
+        if (rc != NGX_OK) {
+            break;
+        }
 
         state = (ngx_http_graph_policy_state_t *) node;
-
-        cursor->begun = 1;
-        cursor->hash = node->key;
-        cursor->reason = state->reason;
 
         changed = ngx_http_graph_policy_engine_clock_to(
                                                    &zone->sh->fleet->clock,
@@ -264,11 +270,9 @@ ngx_http_graph_policy_fleet_digest(ngx_http_graph_policy_zone_t *zone,
                                                           state->reason,
                                                           changed);
         }
-
-        node = ngx_rbtree_next(&zone->sh->states.tree, node);
     }
 
-    cursor->done = (node == NULL);
+    cursor->done = (rc == NGX_DONE);
 
     ngx_http_graph_policy_zone_unlock(zone);
 }

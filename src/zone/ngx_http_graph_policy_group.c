@@ -5,11 +5,12 @@
 
 
 /*
- * Groups of phones that are disconnected at the same time.  The tree is sorted
- * by the account or credential that they share, then by phone.
+ * Groups of phones that are disconnected at the same time, by the account or
+ * credential that they share.  A group is a ring of states; one of them is in
+ * the index.
  *
- * Lock rule: called with the mutex held; never takes it.  Memory: nodes are
- * parts of the states.
+ * Lock rule: called with the mutex held; never takes it.  Memory: the ring
+ * goes through the states themselves.
  */
 
 
@@ -23,14 +24,28 @@
 
 static ngx_uint_t ngx_http_graph_policy_group_counts(
     ngx_http_graph_policy_state_t *state);
-static ngx_int_t ngx_http_graph_policy_group_compare(
-    ngx_http_graph_policy_state_t *one, ngx_http_graph_policy_state_t *two);
-static void ngx_http_graph_policy_group_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
+static void ngx_http_graph_policy_group_enter(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_state_t *state,
+    uint64_t key);
 
 
-#define ngx_http_graph_policy_group_state(n)                                  \
-    ngx_rbtree_data(n, ngx_http_graph_policy_state_t, member)
+/* The index finds a member as it finds a state, so it lies at a unit, too. */
+
+typedef u_char  ngx_http_graph_policy_group_aligned_t
+    [offsetof(ngx_http_graph_policy_state_t, member)
+     % NGX_HTTP_GRAPH_POLICY_INDEX_UNIT == 0 ? 1 : -1];
+
+#define ngx_http_graph_policy_group_state(member_)                            \
+    ((ngx_http_graph_policy_state_t *)                                        \
+         ((u_char *) (member_)                                                \
+          - offsetof(ngx_http_graph_policy_state_t, member)))
+
+#define ngx_http_graph_policy_group_mate(sh, ref)                             \
+    ((ngx_http_graph_policy_state_t *)                                        \
+         ngx_http_graph_policy_index_at(&(sh)->index, ref))
+
+#define ngx_http_graph_policy_group_ref(sh, state)                            \
+    ngx_http_graph_policy_index_ref(&(sh)->index, state)
 
 
 void
@@ -75,11 +90,7 @@ ngx_http_graph_policy_group_join(ngx_http_graph_policy_shctx_t *sh,
     }
 
     ngx_http_graph_policy_group_leave(sh, state);
-
-    state->member.key = key;
-
-    ngx_http_graph_policy_tree_insert(&sh->members, &state->member,
-                                      ngx_http_graph_policy_group_insert);
+    ngx_http_graph_policy_group_enter(sh, state, key);
 }
 
 
@@ -103,10 +114,45 @@ ngx_http_graph_policy_group_rejoin(ngx_http_graph_policy_shctx_t *sh,
         return;
     }
 
+    ngx_http_graph_policy_group_enter(sh, state, key);
+}
+
+
+static void
+ngx_http_graph_policy_group_enter(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_state_t *state, uint64_t key)
+{
+    uint32_t                          ref;
+    ngx_http_graph_policy_state_t    *first, *next;
+    ngx_http_graph_policy_indexed_t  *node;
+
+    ref = ngx_http_graph_policy_group_ref(sh, state);
+
     state->member.key = key;
 
-    ngx_http_graph_policy_tree_insert(&sh->members, &state->member,
-                                      ngx_http_graph_policy_group_insert);
+    node = ngx_http_graph_policy_index_find(&sh->index,
+                                    NGX_HTTP_GRAPH_POLICY_INDEXED_GROUP, key);
+
+    if (node == NULL) {
+        state->first = 1;
+        state->mates.next = ref;
+        state->mates.prev = ref;
+
+        ngx_http_graph_policy_index_insert(&sh->index,
+                                          NGX_HTTP_GRAPH_POLICY_INDEXED_GROUP,
+                                           &state->member);
+        return;
+    }
+
+    first = ngx_http_graph_policy_group_state(node);
+    next = ngx_http_graph_policy_group_mate(sh, first->mates.next);
+
+    state->first = 0;
+    state->mates.next = first->mates.next;
+    state->mates.prev = ngx_http_graph_policy_group_ref(sh, first);
+
+    first->mates.next = ref;
+    next->mates.prev = ref;
 }
 
 
@@ -114,91 +160,55 @@ void
 ngx_http_graph_policy_group_leave(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state)
 {
-    if (state->member.key != 0) {
-        ngx_rbtree_delete(&sh->members.tree, &state->member);
-        state->member.key = 0;
+    ngx_http_graph_policy_state_t  *next, *prev;
+
+    if (state->member.key == 0) {
+        return;
     }
+
+    next = ngx_http_graph_policy_group_mate(sh, state->mates.next);
+    prev = ngx_http_graph_policy_group_mate(sh, state->mates.prev);
+
+    next->mates.prev = state->mates.prev;
+    prev->mates.next = state->mates.next;
+
+    if (state->first) {
+        ngx_http_graph_policy_index_remove(&sh->index, &state->member);
+
+        if (next != state) {
+            next->first = 1;
+            ngx_http_graph_policy_index_insert(&sh->index,
+                                          NGX_HTTP_GRAPH_POLICY_INDEXED_GROUP,
+                                               &next->member);
+        }
+    }
+
+    state->first = 0;
+    state->member.key = 0;
 }
 
 
 /*
- * Members of one key are sorted by phone, so another phone, if there is one, is
- * found at either end of them.
+ * A phone has two states in a group at most, one for everyone and one that is
+ * bound to the credential of the group, so another phone is found soon.
  */
 
 ngx_uint_t
 ngx_http_graph_policy_group_is_alone(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state)
 {
-    ngx_uint_t                      right;
-    ngx_rbtree_node_t              *node, *sentinel;
-    ngx_http_graph_policy_state_t  *edge;
+    ngx_http_graph_policy_state_t  *mate;
 
-    sentinel = sh->members.tree.sentinel;
-
-    for (right = 0; right < 2; right++) {
-
-        node = sh->members.tree.root;
-        edge = state;
-
-        while (node != sentinel) {
-
-            if (node->key == state->member.key) {
-                edge = ngx_http_graph_policy_group_state(node);
-                node = right ? node->right : node->left;
-
-            } else {
-                node = (state->member.key < node->key) ? node->left
-                                                       : node->right;
-            }
-        }
-
-        if (ngx_http_graph_policy_group_compare(state, edge) != 0) {
+    for (mate = ngx_http_graph_policy_group_mate(sh, state->mates.next);
+         mate != state;
+         mate = ngx_http_graph_policy_group_mate(sh, mate->mates.next))
+    {
+        if (mate->key_len != state->key_len
+            || ngx_memcmp(mate->data, state->data, state->key_len) != 0)
+        {
             return 0;
         }
     }
 
     return 1;
-}
-
-
-static ngx_int_t
-ngx_http_graph_policy_group_compare(ngx_http_graph_policy_state_t *one,
-    ngx_http_graph_policy_state_t *two)
-{
-    if (one->key_len != two->key_len) {
-        return (ngx_int_t) one->key_len - (ngx_int_t) two->key_len;
-    }
-
-    return ngx_memcmp(one->data, two->data, one->key_len);
-}
-
-
-static void
-ngx_http_graph_policy_group_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
-{
-    ngx_rbtree_node_t  **p;
-
-    for ( ;; ) {
-
-        if (node->key != temp->key) {
-            p = (node->key < temp->key) ? &temp->left : &temp->right;
-
-        } else {
-            p = (ngx_http_graph_policy_group_compare(
-                                     ngx_http_graph_policy_group_state(node),
-                                     ngx_http_graph_policy_group_state(temp))
-                 < 0)
-                ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    ngx_http_graph_policy_tree_attach(p, temp, node, sentinel);
 }

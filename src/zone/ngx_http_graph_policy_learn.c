@@ -133,10 +133,10 @@ ngx_http_graph_policy_learn_state(ngx_http_graph_policy_zone_t *zone,
         ngx_http_graph_policy_group_join(zone->sh, state, id);
     }
 
-    ngx_http_graph_policy_state_note(zone->sh, state, failure->now, transition,
-                                     changes);
     ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
     view->transition = transition;
+
+    ngx_http_graph_policy_view_note(view, changes);
 
     return NGX_OK;
 }

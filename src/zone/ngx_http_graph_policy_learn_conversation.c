@@ -91,8 +91,7 @@ ngx_http_graph_policy_conversation_learn(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_view(conversation, until, view);
     view->transition = transition;
 
-    ngx_http_graph_policy_conversation_note(conversation, until,
-                                            view->transition, changes);
+    ngx_http_graph_policy_view_note(view, changes);
 
     return NGX_OK;
 }

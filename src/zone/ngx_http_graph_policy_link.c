@@ -15,6 +15,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_learn.h"
@@ -45,16 +46,17 @@ ngx_http_graph_policy_link_t *
 ngx_http_graph_policy_link_find(ngx_http_graph_policy_shctx_t *sh,
     ngx_str_t *phone, uint64_t *hash)
 {
-    ngx_rbtree_node_t             *node;
-    ngx_http_graph_policy_link_t  *link;
+    ngx_http_graph_policy_link_t     *link;
+    ngx_http_graph_policy_indexed_t  *node;
 
     if (ngx_http_graph_policy_key_hash(sh, phone, hash) == 0) {
         return NULL;
     }
 
-    for (node = ngx_http_graph_policy_tree_find(&sh->links, *hash);
-         node != NULL && node->key == *hash;
-         node = ngx_rbtree_next(&sh->links.tree, node))
+    for (node = ngx_http_graph_policy_index_find(&sh->index,
+                                  NGX_HTTP_GRAPH_POLICY_INDEXED_LINK, *hash);
+         node != NULL;
+         node = ngx_http_graph_policy_index_same(&sh->index, node))
     {
         link = (ngx_http_graph_policy_link_t *) node;
 
@@ -123,8 +125,9 @@ ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_revise(zone->sh);
 
-    ngx_http_graph_policy_tree_insert(&zone->sh->links, &link->node,
-                                      ngx_rbtree_insert_value);
+    ngx_http_graph_policy_index_insert(&zone->sh->index,
+                                       NGX_HTTP_GRAPH_POLICY_INDEXED_LINK,
+                                       &link->node);
     ngx_http_graph_policy_tree_insert(&zone->sh->link_members, &link->member,
                                       ngx_http_graph_policy_link_insert);
     ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
@@ -152,7 +155,7 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     account = link->member.key;
     n = ngx_http_graph_policy_link_count(zone->sh, account);
 
-    ngx_rbtree_delete(&zone->sh->links.tree, &link->node);
+    ngx_http_graph_policy_index_remove(&zone->sh->index, &link->node);
     ngx_rbtree_delete(&zone->sh->link_members.tree, &link->member);
     ngx_queue_remove(&link->queue);
 
@@ -180,6 +183,8 @@ ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
 {
     ngx_rbtree_node_t             *node;
     ngx_http_graph_policy_link_t  *link;
+
+    ngx_http_graph_policy_must_hold(sh->index.base);
 
     node = ngx_http_graph_policy_tree_find(&sh->link_members, account);
 

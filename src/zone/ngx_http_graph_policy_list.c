@@ -23,8 +23,8 @@
 
 
 static ngx_uint_t ngx_http_graph_policy_list_node(
-    ngx_http_graph_policy_shctx_t *sh, ngx_rbtree_node_t *node,
-    ngx_uint_t limited, uint64_t now, ngx_http_graph_policy_view_t *view);
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_indexed_t *node,
+    uint64_t now, ngx_http_graph_policy_view_t *view);
 
 
 ngx_uint_t
@@ -32,33 +32,32 @@ ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor, uint64_t now,
     ngx_http_graph_policy_view_t *views)
 {
-    ngx_uint_t                     n, i;
-    ngx_rbtree_node_t             *node;
-    ngx_http_graph_policy_tree_t  *tree;
+    ngx_int_t                         rc;
+    ngx_uint_t                        n, i, looked;
+    ngx_http_graph_policy_indexed_t  *node;
 
     n = 0;
+    rc = NGX_OK;
+    looked = 0;
 
     ngx_http_graph_policy_zone_lock(zone);
 
-    tree = cursor->tree ? &zone->sh->conversations : &zone->sh->states;
-    node = ngx_http_graph_policy_list_behind(tree, cursor);
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
+        rc = ngx_http_graph_policy_index_next(&zone->sh->index,
+                     cursor->tree ? NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION
+                                  : NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                                              cursor, &looked, &node);
+        if (rc != NGX_OK) {
+            break;
+        }
 
-        cursor->begun = 1;
-        cursor->hash = node->key;
-        cursor->reason = cursor->tree
-                         ? 0 : ((ngx_http_graph_policy_state_t *) node)->reason;
-
-        n += ngx_http_graph_policy_list_node(zone->sh, node, cursor->tree,
-                                             now, &views[n]);
-
-        node = ngx_rbtree_next(&tree->tree, node);
+        n += ngx_http_graph_policy_list_node(zone->sh, node, now, &views[n]);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node == NULL) {
+    if (rc == NGX_DONE) {
         ngx_http_graph_policy_list_end(cursor);
     }
 
@@ -66,7 +65,7 @@ ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
 }
 
 
-/* At the end of the tree of states the listing goes on in the second one. */
+/* Behind the states come the conversations, or the links. */
 
 void
 ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor)
@@ -81,55 +80,17 @@ ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor)
 }
 
 
-ngx_rbtree_node_t *
-ngx_http_graph_policy_list_behind(ngx_http_graph_policy_tree_t *tree,
-    ngx_http_graph_policy_cursor_t *cursor)
-{
-    ngx_uint_t                      behind;
-    ngx_rbtree_node_t              *node, *sentinel, *found;
-    ngx_http_graph_policy_state_t  *state;
-
-    node = tree->tree.root;
-    sentinel = tree->tree.sentinel;
-    found = NULL;
-
-    while (node != sentinel) {
-
-        if (!cursor->begun) {
-            behind = 1;
-
-        } else if (node->key != cursor->hash || cursor->tree) {
-            behind = (node->key > cursor->hash);
-
-        } else {
-            state = (ngx_http_graph_policy_state_t *) node;
-            behind = (state->reason > cursor->reason);
-        }
-
-        if (behind) {
-            found = node;
-            node = node->left;
-
-        } else {
-            node = node->right;
-        }
-    }
-
-    return found;
-}
-
-
 /* A state that is over, but still remembered, isn't listed. */
 
 static ngx_uint_t
 ngx_http_graph_policy_list_node(ngx_http_graph_policy_shctx_t *sh,
-    ngx_rbtree_node_t *node, ngx_uint_t limited, uint64_t now,
+    ngx_http_graph_policy_indexed_t *node, uint64_t now,
     ngx_http_graph_policy_view_t *view)
 {
     ngx_http_graph_policy_state_t         *state;
     ngx_http_graph_policy_conversation_t  *conversation;
 
-    if (limited) {
+    if (node->kind == NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION) {
         conversation = (ngx_http_graph_policy_conversation_t *) node;
 
         if (!ngx_http_graph_policy_limit_is_live(&conversation->limit,
@@ -172,7 +133,7 @@ ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
     state = ngx_http_graph_policy_state_find(zone->sh, hash, reason);
 
     if (state != NULL) {
-        found = ngx_http_graph_policy_list_node(zone->sh, &state->node, 0, now,
+        found = ngx_http_graph_policy_list_node(zone->sh, &state->node, now,
                                                 view);
     }
 
@@ -182,7 +143,7 @@ ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
         && conversation->limit.reason == reason)
     {
         found = ngx_http_graph_policy_list_node(zone->sh, &conversation->node,
-                                                1, now, view);
+                                                now, view);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);

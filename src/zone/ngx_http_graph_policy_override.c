@@ -87,9 +87,10 @@ ngx_http_graph_policy_zone_put(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_update(zone, state, was_armed);
     ngx_http_graph_policy_group_join(zone->sh, state, id);
 
-    ngx_http_graph_policy_state_note(zone->sh, state, failure->now, transition,
-                                     changes);
     ngx_http_graph_policy_state_view(zone->sh, state, failure->now, view);
+    view->transition = transition;
+
+    ngx_http_graph_policy_view_note(view, changes);
 
     rc = NGX_OK;
 

@@ -58,11 +58,13 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_cursor_t *cursor,
     ngx_http_graph_policy_record_t *records)
 {
-    ngx_uint_t                     n, i;
-    ngx_rbtree_node_t             *node;
-    ngx_http_graph_policy_tree_t  *tree;
+    ngx_int_t                         rc;
+    ngx_uint_t                        n, i, looked;
+    ngx_http_graph_policy_indexed_t  *node;
 
     n = 0;
+    rc = NGX_OK;
+    looked = 0;
 
     ngx_http_graph_policy_zone_lock(zone);
 
@@ -71,30 +73,29 @@ ngx_http_graph_policy_record_batch(ngx_http_graph_policy_zone_t *zone,
         return NGX_ERROR;
     }
 
-    tree = cursor->tree ? &zone->sh->links : &zone->sh->states;
-    node = ngx_http_graph_policy_list_behind(tree, cursor);
+    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH; i++) {
 
-    for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BATCH && node != NULL; i++) {
-
-        cursor->begun = 1;
-        cursor->hash = node->key;
+        rc = ngx_http_graph_policy_index_next(&zone->sh->index,
+                             cursor->tree ? NGX_HTTP_GRAPH_POLICY_INDEXED_LINK
+                                          : NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                                              cursor, &looked, &node);
+        if (rc != NGX_OK) {
+            break;
+        }
 
         if (cursor->tree) {
             ngx_http_graph_policy_record_link(
                         (ngx_http_graph_policy_link_t *) node, &records[n++]);
 
         } else {
-            cursor->reason = ((ngx_http_graph_policy_state_t *) node)->reason;
             n += ngx_http_graph_policy_record_state(zone->sh,
                          (ngx_http_graph_policy_state_t *) node, &records[n]);
         }
-
-        node = ngx_rbtree_next(&tree->tree, node);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
 
-    if (node == NULL) {
+    if (rc == NGX_DONE) {
         ngx_http_graph_policy_list_end(cursor);
     }
 

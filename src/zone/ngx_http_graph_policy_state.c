@@ -18,15 +18,12 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_learn.h"
-
-
-static void ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel);
 
 
 const uint8_t  ngx_http_graph_policy_key_scopes[] = {
@@ -101,7 +98,8 @@ ngx_http_graph_policy_state_first(ngx_http_graph_policy_shctx_t *sh,
     uint64_t hash)
 {
     return (ngx_http_graph_policy_state_t *)
-               ngx_http_graph_policy_tree_find(&sh->states, hash);
+               ngx_http_graph_policy_index_find(&sh->index,
+                                   NGX_HTTP_GRAPH_POLICY_INDEXED_STATE, hash);
 }
 
 
@@ -111,15 +109,8 @@ ngx_http_graph_policy_state_t *
 ngx_http_graph_policy_state_next(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state)
 {
-    ngx_rbtree_node_t  *node;
-
-    node = ngx_rbtree_next(&sh->states.tree, &state->node);
-
-    if (node == NULL || node->key != state->node.key) {
-        return NULL;
-    }
-
-    return (ngx_http_graph_policy_state_t *) node;
+    return (ngx_http_graph_policy_state_t *)
+               ngx_http_graph_policy_index_same(&sh->index, &state->node);
 }
 
 
@@ -163,6 +154,7 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     ngx_memzero(state, head);
 
     state->node.key = place->hash;
+    state->node.rank = (uint8_t) reason;
     state->credential = place->credential;
     state->bound = (place->credential != 0);
     state->kind = place->kind & 7;
@@ -178,8 +170,9 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_revise(zone->sh);
 
-    ngx_http_graph_policy_tree_insert(&zone->sh->states, &state->node,
-                                      ngx_http_graph_policy_state_insert);
+    ngx_http_graph_policy_index_insert(&zone->sh->index,
+                                       NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                                       &state->node);
 
     if (state->bound) {
         state->order_in = NGX_HTTP_GRAPH_POLICY_BOUND_IDLE;
@@ -244,6 +237,9 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_shctx_t  *sh;
 
     sh = zone->sh;
+
+    ngx_http_graph_policy_must_hold(zone->shpool);
+
     armed = state->breaker.armed;
     bound = state->bound;
     conversation = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION);
@@ -337,7 +333,7 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
 
     ngx_rbtree_delete(&zone->sh->order[state->large][state->order_in].tree,
                       &state->order);
-    ngx_rbtree_delete(&zone->sh->states.tree, &state->node);
+    ngx_http_graph_policy_index_remove(&zone->sh->index, &state->node);
 
     ngx_http_graph_policy_mark_node(zone, state, NULL, 0);
 
@@ -407,6 +403,24 @@ ngx_http_graph_policy_change(ngx_http_graph_policy_changes_t *changes)
 
 
 void
+ngx_http_graph_policy_view_note(ngx_http_graph_policy_view_t *view,
+    ngx_http_graph_policy_changes_t *changes)
+{
+    ngx_http_graph_policy_view_t  *copy;
+
+    if (view->transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
+        return;
+    }
+
+    copy = ngx_http_graph_policy_change(changes);
+
+    if (copy != NULL) {
+        *copy = *view;
+    }
+}
+
+
+void
 ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_transition_e transition,
@@ -424,34 +438,4 @@ ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
         ngx_http_graph_policy_state_view(sh, state, now, view);
         view->transition = transition;
     }
-}
-
-
-static void
-ngx_http_graph_policy_state_insert(ngx_rbtree_node_t *temp,
-    ngx_rbtree_node_t *node, ngx_rbtree_node_t *sentinel)
-{
-    ngx_rbtree_node_t              **p;
-    ngx_http_graph_policy_state_t   *state, *other;
-
-    state = (ngx_http_graph_policy_state_t *) node;
-
-    for ( ;; ) {
-        other = (ngx_http_graph_policy_state_t *) temp;
-
-        if (node->key != temp->key) {
-            p = (node->key < temp->key) ? &temp->left : &temp->right;
-
-        } else {
-            p = (state->reason < other->reason) ? &temp->left : &temp->right;
-        }
-
-        if (*p == sentinel) {
-            break;
-        }
-
-        temp = *p;
-    }
-
-    ngx_http_graph_policy_tree_attach(p, temp, node, sentinel);
 }

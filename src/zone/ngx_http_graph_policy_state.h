@@ -19,6 +19,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_fleet.h"
+#include "ngx_http_graph_policy_index.h"
 #include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_record.h"
@@ -38,16 +39,17 @@
 #define NGX_HTTP_GRAPH_POLICY_SMALL_SLOT  128
 
 
+/* The neighbours in a ring of states, as units of the index. */
+
 typedef struct {
-    ngx_rbtree_node_t                node;      /* by hash, then reason */
+    uint32_t                         next;
+    uint32_t                         prev;
+} ngx_http_graph_policy_mates_t;
+
+
+typedef struct {
+    ngx_http_graph_policy_indexed_t  node;      /* ranked by reason */
     ngx_rbtree_node_t                order;
-
-    /*
-     * The node of a disconnected phone in the tree of its group: by account or
-     * credential, then by phone.  The key is 0 if it isn't in the tree.
-     */
-    ngx_rbtree_node_t                member;
-
     ngx_http_graph_policy_breaker_t  breaker;
 
     /*
@@ -57,6 +59,15 @@ typedef struct {
      */
     uint64_t                         credential;
     int64_t                          code;          /* -1: none */
+
+    /*
+     * A disconnected phone is in the ring of its group, which goes by account
+     * or credential; the key is 0 if it is in none.  The node of one of them is
+     * in the index, and stands for the group.
+     */
+    ngx_http_graph_policy_indexed_t  member;
+    ngx_http_graph_policy_mates_t    mates;
+
     int64_t                          subcode;       /* -1: none */
     uint32_t                         blocked;       /* sends */
     uint16_t                         status;
@@ -73,6 +84,7 @@ typedef struct {
     unsigned                         dry_run:1;
     unsigned                         source:2;
     unsigned                         counted_as:2;  /* category, if armed */
+    unsigned                         first:1;       /* stands for its group */
     u_char                           data[1];       /* key, trace */
 } ngx_http_graph_policy_state_t;
 
@@ -84,7 +96,7 @@ typedef struct {
  */
 
 typedef struct {
-    ngx_rbtree_node_t                node;      /* by hash */
+    ngx_http_graph_policy_indexed_t  node;
     ngx_rbtree_node_t                order;     /* by the end of its hold */
     ngx_http_graph_policy_limit_t    limit;
     int64_t                          code;      /* -1: none */
@@ -99,7 +111,7 @@ typedef struct {
 /* A phone that is known to belong to an account. */
 
 typedef struct {
-    ngx_rbtree_node_t                node;      /* by hash of the phone */
+    ngx_http_graph_policy_indexed_t  node;      /* by hash of the phone */
     ngx_rbtree_node_t                member;    /* by account, then phone */
 
     /*
@@ -170,6 +182,7 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_uint_t                       layout;
     ngx_uint_t                       size;
     uint64_t                         key[2];
+    ngx_http_graph_policy_index_t    index;
     uint64_t                         lease;
     uint64_t                         swept;     /* when it last was */
     ngx_uint_t                       editing;
@@ -181,9 +194,6 @@ struct ngx_http_graph_policy_shctx_s {
     /* armed states by scope, as users see it, and category */
     ngx_uint_t                       counts[NGX_HTTP_GRAPH_POLICY_NSCOPES]
                                           [NGX_HTTP_GRAPH_POLICY_CONTEXT + 1];
-
-    ngx_http_graph_policy_tree_t     states;
-    ngx_http_graph_policy_tree_t     members;
 
     /*
      * States of the usual size, then larger ones: evicting one of the other
@@ -197,11 +207,9 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_uint_t                       live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];
 
     /* conversation_order[0] has the remembered ones, [1] the live ones. */
-    ngx_http_graph_policy_tree_t     conversations;
     ngx_http_graph_policy_tree_t     conversation_order[2];
     uint64_t                         over;      /* no end is before it */
 
-    ngx_http_graph_policy_tree_t     links;
     ngx_http_graph_policy_tree_t     link_members;
     ngx_http_graph_policy_tree_t     link_numbers;
     ngx_queue_t                      link_queue;
@@ -225,14 +233,7 @@ typedef struct {
 } ngx_http_graph_policy_place_t;
 
 
-/*
- * Returns the first node behind the cursor, NULL at the end.  With cursor->tree
- * the tree is sorted by hash alone, else by hash and reason.
- */
-ngx_rbtree_node_t *ngx_http_graph_policy_list_behind(
-    ngx_http_graph_policy_tree_t *tree,
-    ngx_http_graph_policy_cursor_t *cursor);
-/* Moves a cursor that is behind the last node of its tree to the next one. */
+/* Moves a cursor behind the last node of its kind to the next kind. */
 void ngx_http_graph_policy_list_end(ngx_http_graph_policy_cursor_t *cursor);
 
 
@@ -352,7 +353,40 @@ ngx_http_graph_policy_state_t *ngx_http_graph_policy_state_create(
     ngx_uint_t reason, size_t trace_len, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
-/* Fills in a closed state of "size" bytes and puts it into its trees. */
+/*
+ * Make room by evicting nodes: a bound state of the usual size that is due or
+ * over, or all such of its page; the oldest conversation with all of its page;
+ * a state of the usual size or a link, for a link ("all" is 0) none that is
+ * worth more; a large state with all of its page.  Return NGX_OK, or
+ * NGX_DECLINED if there is none.
+ */
+ngx_int_t ngx_http_graph_policy_evict_bound(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_bound_page(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_conversations(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_like(
+    ngx_http_graph_policy_zone_t *zone, ngx_uint_t all, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+ngx_int_t ngx_http_graph_policy_evict_large(
+    ngx_http_graph_policy_zone_t *zone, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes);
+void ngx_http_graph_policy_evict_state(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
+/*
+ * Returns the state of its size that leaves first, among the orders from
+ * "first" on; NULL if there is none.
+ */
+ngx_http_graph_policy_state_t *ngx_http_graph_policy_victim(
+    ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large, ngx_uint_t first,
+    uint64_t now, ngx_http_graph_policy_rank_e *rank);
+
+/* Fills in a closed state of "size" bytes, and puts it in. */
 void ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, size_t size,
     ngx_http_graph_policy_place_t *place, ngx_uint_t reason);
@@ -391,6 +425,9 @@ void ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
 void ngx_http_graph_policy_state_view(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,
     ngx_http_graph_policy_view_t *view);
+/* Adds a copy of the view to the list, unless its transition is NOTHING. */
+void ngx_http_graph_policy_view_note(ngx_http_graph_policy_view_t *view,
+    ngx_http_graph_policy_changes_t *changes);
 /* Adds the state to the list with that transition, unless it is NOTHING. */
 void ngx_http_graph_policy_state_note(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_state_t *state, uint64_t now,

@@ -5,7 +5,7 @@
 
 
 /*
- * The trees of the zone, and the hashes that they are sorted by.
+ * The trees of the zone, and the hashes that nodes are found by.
  *
  * Lock rule: called with the mutex held; never takes it.  Memory: a node is a
  * member of the state, conversation or link that it stands for.

@@ -25,6 +25,7 @@
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_decision.h"
+#include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
@@ -33,7 +34,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   13
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   14
 
 /*
  * A zone that another version of the module has made must not be walked.  The
@@ -50,7 +51,7 @@
      + sizeof(ngx_http_graph_policy_fleet_t))
 
 /* a zone with fewer free pages has no history of the last hour */
-#define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  48
+#define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  47
 
 
 static ngx_int_t ngx_http_graph_policy_zone_init_handler(
@@ -66,6 +67,11 @@ static void ngx_http_graph_policy_zone_notify(
     ngx_http_graph_policy_share_t *share);
 static ngx_int_t ngx_http_graph_policy_zone_format(
     ngx_http_graph_policy_zone_t *zone, uint64_t key[2]);
+
+
+#if (NGX_HTTP_GRAPH_POLICY_CHECK_LOCKS)
+ngx_uint_t  ngx_http_graph_policy_locks;
+#endif
 
 
 ngx_int_t
@@ -262,20 +268,28 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     uint64_t key[2])
 {
     u_char                         *ctx;
-    size_t                          len;
+    size_t                          len, head, size;
     ngx_uint_t                      i, j;
     ngx_http_graph_policy_shctx_t  *sh;
 
     /*
      * The header is the first allocation, so that formatting a pool again
-     * puts it where the other workers know it.
+     * puts it where the other workers know it.  In a small zone the index takes
+     * what is left of the header's pages.
      */
 
+    size = zone->shpool->end - (u_char *) zone->shpool;
+    head = ngx_align(sizeof(ngx_http_graph_policy_shctx_t),
+                     NGX_CPU_CACHE_LINE);
+
     sh = ngx_slab_calloc_locked(zone->shpool,
-                                sizeof(ngx_http_graph_policy_shctx_t));
+                                head + ngx_http_graph_policy_index_size(size));
     if (sh == NULL) {
         return NGX_ERROR;
     }
+
+    ngx_http_graph_policy_index_init(&sh->index, (u_char *) zone->shpool, size,
+                                     (u_char *) sh + head);
 
     len = sizeof(" in graph_policy_zone \"\"") + zone->name.len;
 
@@ -312,10 +326,6 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
         return NGX_ERROR;
     }
 
-    ngx_http_graph_policy_tree_init(&sh->states);
-    ngx_http_graph_policy_tree_init(&sh->members);
-    ngx_http_graph_policy_tree_init(&sh->conversations);
-    ngx_http_graph_policy_tree_init(&sh->links);
     ngx_http_graph_policy_tree_init(&sh->link_members);
     ngx_http_graph_policy_tree_init(&sh->link_numbers);
     ngx_queue_init(&sh->link_queue);
@@ -365,6 +375,8 @@ void
 ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
 {
     ngx_shmtx_lock(&zone->shpool->mutex);
+
+    ngx_http_graph_policy_locks_add(1);
 
     if (zone->sh->editing) {
         ngx_http_graph_policy_zone_recover(zone);
@@ -420,6 +432,8 @@ void
 ngx_http_graph_policy_zone_unlock(ngx_http_graph_policy_zone_t *zone)
 {
     zone->sh->editing = 0;
+
+    ngx_http_graph_policy_locks_add(-1);
 
     ngx_shmtx_unlock(&zone->shpool->mutex);
 

@@ -79,7 +79,7 @@ sub sends {
           expect => [200, ''] },
 
         { title => "accepted send, $states others limited", limit => 1.25,
-          cpu => 1.15, later => 'cpu', conf => 'full', states => $states,
+          cpu => 1.15, conf => 'full', states => $states,
           request => sub { request('accepted', to => 15_550_000_000 + $_[0]) },
           random => { text => '15550000000', below => 1_000_000_000 },
           expect => [200, ''] },
@@ -128,8 +128,8 @@ sub errors {
           cpu => 0,
           request => request('gzip'), expect => [403, 'passed'] },
 
-        { title => 'error of a new phone, which sets a state', cpu => 1.40,
-          later => 'cpu',
+        { title => 'error of a new phone, which sets a state', limit => 1.55,
+          cpu => 1.40, later => 'cpu',
           request => sub {
               my $phone = 410_000_000_000_000 + $_[0];
               return request('phone') =~ s/$phones{phone}/$phone/r;

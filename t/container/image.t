@@ -42,9 +42,12 @@ chown $user, $user, "$dir/states" or die "chown: $!";
 chmod 0700, "$dir/states" or die "chmod: $!";
 spew("$dir/secrets/webhook.secrets", 's3cretOfTheApp' . "\n");
 spew("$dir/secrets/fleet.key", 'k' x 64 . "\n");
-chmod 0644, glob "$dir/secrets/*" or die "chmod: $!";
+chown $user, $user, glob "$dir/secrets/*" or die "chown: $!";
+chmod 0400, glob "$dir/secrets/*" or die "chmod: $!";
 
 spew("$dir/graph.template", <<'END');
+# longer than the test takes
+graph_policy_hold 1h;
 server {
     listen 127.0.0.1:8091;
     access_log off;
@@ -150,6 +153,8 @@ $pod = pod('three', GRAPH_POLICY_DRY_RUN => 'on',
     GRAPH_POLICY_SYNC_SERVER => '127.0.0.1:6379',
     GRAPH_POLICY_WEBHOOK_APPLICATION => '127.0.0.1:8091');
 ok(is_healthy($pod, 9081), 'with other settings') or diag logs($pod);
+unlike(logs($pod), qr/can be read or written by everybody/,
+    'the key is for the container alone');
 is(run("$podman healthcheck run $pod"), 0, 'it is healthy');
 like(send_message($pod), qr/^X-Far-Side: 1\r$/m, 'a dry run blocks nothing');
 run("$podman exec $pod curl -sS http://127.0.0.1:9081/graph/zones/graph");
@@ -199,8 +204,7 @@ sub pod {
         # more than these not everybody may give
         . ' --ulimit=nofile=8192:8192 --ulimit=nproc=4096:4096'
         . ' --read-only --cap-drop=all --security-opt=no-new-privileges'
-        . ' --user 33:33 --tmpfs /run/graph-policy:mode=1777'
-        . ' --tmpfs /tmp:mode=1777'
+        . ' --user 33:33 --tmpfs /tmp:mode=1777'
         . " -v $dir/states:/var/lib/nginx/graph_policy"
         . " -v $dir/secrets:/run/secrets/graph-policy:ro"
         . " -v $dir/graph.template:/etc/nginx/templates/90-far.conf.template:ro"
@@ -225,7 +229,7 @@ sub logs {
 sub slurp_in {
     my ($pod, $name) = @_;
 
-    return run("$podman exec $pod cat /run/graph-policy/conf.d/$name") == 0
+    return run("$podman exec $pod cat /tmp/graph-policy/conf.d/$name") == 0
         ? $said : '';
 }
 

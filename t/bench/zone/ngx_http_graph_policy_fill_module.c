@@ -14,9 +14,10 @@
  *
  * "/fill?to=N&accounts=K" sets states until there are N of them; the phones
  * are spread over K accounts, or each has one of its own if K is 0.
- * "/lookup?of=N&count=C" looks up C phones of the first N, and C unknown ones.
- * Either is about conversations with "&conversations=1".  Both answer with a
- * line of numbers, times in nanoseconds.
+ * "/lookup?of=N&count=C" asks whether C phones of the first N may send, and C
+ * unknown ones; "indexed" and "absent" are the same of the index alone, by the
+ * fastest of some rounds.  Either is about conversations with
+ * "&conversations=1".  Both answer with a line of numbers, times in nanoseconds.
  *
  * With "&counted=1" callgrind counts from the end of "/fill" on.
  */
@@ -26,6 +27,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_admit.h"
 #include "ngx_http_graph_policy_zone_learn.h"
@@ -51,6 +53,8 @@
 #define NGX_HTTP_GRAPH_POLICY_FILL_LOOKUPS  100000
 
 #define NGX_HTTP_GRAPH_POLICY_FILL_HOLD     3600000
+
+#define NGX_HTTP_GRAPH_POLICY_FILL_ROUNDS   20
 
 
 typedef struct {
@@ -84,6 +88,10 @@ static ngx_int_t ngx_http_graph_policy_fill_time(
     ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
     ngx_http_graph_policy_admission_e expect, ngx_uint_t *ns);
+static ngx_uint_t ngx_http_graph_policy_fill_index(
+    ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
+    ngx_uint_t conversations, ngx_uint_t found);
 static uint64_t ngx_http_graph_policy_fill_clock(void);
 static ngx_int_t ngx_http_graph_policy_fill_answer(ngx_http_request_t *r,
     u_char *text, size_t len);
@@ -248,8 +256,8 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
 {
     u_char                               *p, text[256];
     uint64_t                              number;
-    ngx_uint_t                            i, of, n, found, unknown;
-    ngx_uint_t                            conversations;
+    ngx_uint_t                            i, of, n, found, unknown, indexed;
+    ngx_uint_t                            absent, conversations;
     ngx_http_graph_policy_zone_t         *zone;
     ngx_http_graph_policy_fill_sender_t  *senders;
 
@@ -296,7 +304,13 @@ ngx_http_graph_policy_fill_lookup_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    p = ngx_sprintf(text, "found=%ui unknown=%ui\n", found, unknown);
+    indexed = ngx_http_graph_policy_fill_index(zone, senders, n,
+                                               conversations, 1);
+    absent = ngx_http_graph_policy_fill_index(zone, senders + n, n,
+                                              conversations, 0);
+
+    p = ngx_sprintf(text, "found=%ui unknown=%ui indexed=%ui absent=%ui\n",
+                    found, unknown, indexed, absent);
 
     return ngx_http_graph_policy_fill_answer(r, text, p - text);
 }
@@ -341,6 +355,78 @@ ngx_http_graph_policy_fill_time(ngx_http_graph_policy_zone_t *zone,
     CALLGRIND_STOP_INSTRUMENTATION;
 
     return unexpected ? NGX_ERROR : NGX_OK;
+}
+
+
+/*
+ * Nanoseconds of a lookup in the index; a number that no limit allows if the
+ * lookups find something else than is expected.
+ */
+
+static ngx_uint_t
+ngx_http_graph_policy_fill_index(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_fill_sender_t *senders, ngx_uint_t n,
+    ngx_uint_t conversations, ngx_uint_t found)
+{
+    uint64_t                         start, each, least, *keys;
+    ngx_uint_t                       i, j, round, had;
+    ngx_http_graph_policy_place_t    place;
+    ngx_http_graph_policy_indexed_e  kind;
+
+    kind = conversations ? NGX_HTTP_GRAPH_POLICY_INDEXED_CONVERSATION
+                         : NGX_HTTP_GRAPH_POLICY_INDEXED_STATE;
+
+    keys = ngx_alloc(n * sizeof(uint64_t), ngx_cycle->log);
+    if (keys == NULL) {
+        return NGX_MAX_UINT32_VALUE;
+    }
+
+    least = NGX_MAX_UINT32_VALUE;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    for (i = 0; i < n; i++) {
+
+        if (conversations) {
+            keys[i] = ngx_http_graph_policy_conversation_hash(
+                                                  &senders[i].query.identity);
+            continue;
+        }
+
+        (void) ngx_http_graph_policy_state_place(zone->sh,
+                                              &senders[i].query.identity,
+                                              NGX_HTTP_GRAPH_POLICY_KEY_PHONE,
+                                                 0, &place);
+        keys[i] = place.hash;
+    }
+
+    round = n / NGX_HTTP_GRAPH_POLICY_FILL_ROUNDS;
+
+    for (i = 0; round != 0 && i + round <= n; i += round) {
+
+        had = 0;
+        start = ngx_http_graph_policy_fill_clock();
+
+        for (j = i; j < i + round; j++) {
+            had += (ngx_http_graph_policy_index_find(&zone->sh->index, kind,
+                                                     keys[j])
+                    != NULL);
+        }
+
+        each = (ngx_http_graph_policy_fill_clock() - start) / round;
+        least = ngx_min(least, each);
+
+        if (had != (found ? round : 0)) {
+            least = NGX_MAX_UINT32_VALUE;
+            break;
+        }
+    }
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    ngx_free(keys);
+
+    return (ngx_uint_t) least;
 }
 
 
