@@ -53,6 +53,14 @@ server {
         graph_policy_webhook_secret_file $temp/secrets;
         proxy_pass                       http://127.0.0.1:%GRAPH%;
     }
+
+    location /graph/ {
+        graph_policy_api write=on;
+    }
+
+    location /read/ {
+        graph_policy_api;
+    }
 }
 END
 
@@ -117,6 +125,38 @@ for my $size (2, 30_000, 65_000) {
         header => 'X-Hub-Signature-256: sha256=' . '0' x 64), '403 - -',
         'and that of a forged one');
 }
+
+# the API's own answers
+for my $size (2, 30_000, 65_000) {
+    my @body = (body => 'x' x $size);
+
+    is(post('/graph/nothing', @body), '404 - 404',
+        "$size bytes to a path of the API that isn't there: the 404 arrives");
+    is(post('/graph/zones/none/states', @body, method => 'DELETE'),
+        '404 - 404', 'as does that of a zone');
+    is(post('/graph/rules', @body), '405 - 405',
+        'and a 405 of a method');
+    is(post('/read/zones/z/states', @body), '405 - 405',
+        'and that of a write where none is allowed');
+    is(post('/graph/zones/z/states', @body, method => 'DELETE',
+        header => 'Origin: http://elsewhere.example'), '403 - 403',
+        'and a 403 of a foreign page');
+    is(post('/graph/explain', @body, header => 'Content-Type: text/plain'),
+        '415 - 415', 'and a 415 of a type');
+    like(post('/graph/zones', @body, method => 'GET'), qr/^200 - /,
+        'and an answer to a GET with a body');
+    like(post('/graph/', @body, method => 'GET'), qr/^200 - /,
+        'and the dashboard');
+    is(post('/graph/zones/z/states?scope=conversation', @body,
+        method => 'DELETE'), '204 - -', 'and that of a DELETE with a body');
+}
+
+is(post('/graph/rules', body => ['x' x 10, 'y' x 20_000, 'z' x 10]),
+    '405 - 405', 'a slow body: the 405 arrives');
+
+post('/graph/rules', body => 'x' x 3_000_000);
+is((ended())[0], '/graph/rules 405', 'a body without an end: refused');
+cmp_ok((ended())[1], '<', 500_000, 'most of it is never read');
 
 post('/webhook', body => 'x' x 3_000_000);
 is((ended())[0], '/webhook 403', 'a hostile webhook: refused');

@@ -12,7 +12,7 @@ use lib "$FindBin::Bin/lib";
 use Test::More;
 use Time::HiRes qw(time);
 
-use GraphPolicy qw(finish_requests wait_until);
+use GraphPolicy qw(finish_requests push_request wait_until);
 use GraphPolicy::Webhook qw(payload entry messages account_update status
     inbound message short tags);
 
@@ -69,6 +69,9 @@ server {
         graph_policy_webhook             on;
         graph_policy_webhook_secret_file SECRETS;
         proxy_pass                       http://127.0.0.1:APP;
+    }
+    location /graph/ {
+        graph_policy_api;
     }
     location = /sorry {
         return 200 "sorry\n";
@@ -244,6 +247,39 @@ for my $slices (1, 3, 8) {
 
 # -- what follows on learning -------------------------------------------------
 
+# A payload of which nothing is kept, but of which each byte has to be read:
+# others are answered after it has been verified and before it goes on.
+{
+    my $dense = '{"object":"whatsapp_business_account","entry":[{"id":"1",'
+        . '"changes":[{"field":"messages","value":{"unknown":['
+        . '1,' x 1_500_000 . '1]}}]}]}';
+    my $before = verified();
+    my $call   = push_request($nginx->start_request(
+        $hook->delivery($dense, timeout => 60)));
+    my $count  = $hook->app->count;
+    my @seen;
+
+    for my $n (1 .. 3000) {
+        push @seen, time if verified() > $before;
+        last if $n % 10 == 0 && $hook->app->count > $count;
+    }
+
+    is((finish_requests($call))[0]{status}, 200, 'a dense payload goes on');
+
+    my $received = $hook->received->{time};
+    cmp_ok(scalar(grep { $_ < $received } @seen), '>=', 5,
+        'others have their turn while it is read');
+
+    my $cut = substr $dense, 0, length($dense) - 1;
+
+    is($hook->deliver($cut, timeout => 60)->{status}, 200,
+        'one that is cut at its end goes on');
+    is($hook->deliver("$dense}", timeout => 60)->{status}, 200,
+        'as does one with more behind its end');
+    is(scalar(() = $nginx->log =~ /lets a webhook pass that can't be read/g),
+        2, 'both are told to be no payload');
+}
+
 # each change is asked about, also beyond a slice
 {
     $hook->is_received(payload(entry('2020', messages(phone => '1020',
@@ -322,3 +358,13 @@ for my $case (['one piece', 0, 1], ['a body that comes later', 1, 1],
 $hook->is_discreet('1555000', '1556000', '1557000');
 
 done_testing();
+
+
+# how many webhooks have been verified so far
+sub verified {
+    my $text = $nginx->request(method => 'GET', path => '/graph/zones/z')
+        ->{body};
+
+    my ($n) = $text =~ /"webhook_events":\{"verified":(\d+)/;
+    return $n // die "no number of verified webhooks: $text";
+}

@@ -132,8 +132,9 @@ ngx_int_t ngx_http_graph_policy_api_end(
 
 /*
  * Sends a body with the headers that all answers have.  The body is in memory,
- * and its last buffer is marked; "out" is NULL for none.  An unread body of
- * the request is discarded.  Returns what a content handler returns.
+ * and its last buffer is marked; "out" is NULL for none.  "type" is static.  An
+ * unread body of the request is discarded; by HTTP/2, it is read before.
+ * Returns what a content handler returns.
  */
 ngx_int_t ngx_http_graph_policy_api_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_str_t *type, ngx_chain_t *out);

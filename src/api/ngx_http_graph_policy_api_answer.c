@@ -20,6 +20,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_gen.h"
 #include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_request_body.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_tag.h"
 #include "ngx_http_graph_policy_text.h"
@@ -35,6 +36,20 @@
 #define NGX_HTTP_GRAPH_POLICY_MESSAGE_LEN  1024
 
 
+/* An answer that waits until the body of its request has been dropped. */
+
+typedef struct {
+    ngx_uint_t    status;
+    ngx_str_t    *type;
+    ngx_chain_t   first;    /* the caller's, which may be on the stack */
+    ngx_chain_t  *out;
+} ngx_http_graph_policy_api_waiting_t;
+
+
+static void ngx_http_graph_policy_api_send_handler(ngx_http_request_t *r,
+    void *data);
+static ngx_int_t ngx_http_graph_policy_api_send_now(ngx_http_request_t *r,
+    ngx_uint_t status, ngx_str_t *type, ngx_chain_t *out);
 static u_char *ngx_http_graph_policy_api_more(void *data, u_char *last,
     u_char **end);
 
@@ -122,6 +137,48 @@ ngx_http_graph_policy_api_end(ngx_http_graph_policy_api_answer_t *answer,
 
 ngx_int_t
 ngx_http_graph_policy_api_send(ngx_http_request_t *r, ngx_uint_t status,
+    ngx_str_t *type, ngx_chain_t *out)
+{
+    ngx_int_t                             rc;
+    ngx_http_graph_policy_api_waiting_t  *waiting;
+
+    waiting = ngx_palloc(r->pool, sizeof(ngx_http_graph_policy_api_waiting_t));
+    if (waiting == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    waiting->status = status;
+    waiting->type = type;
+    waiting->out = NULL;
+
+    if (out != NULL) {
+        waiting->first = *out;
+        waiting->out = &waiting->first;
+    }
+
+    rc = ngx_http_graph_policy_drop_body(r,
+                                       ngx_http_graph_policy_api_send_handler,
+                                         waiting);
+
+    return (rc == NGX_DECLINED)
+           ? ngx_http_graph_policy_api_send_now(r, status, type, out) : rc;
+}
+
+
+static void
+ngx_http_graph_policy_api_send_handler(ngx_http_request_t *r, void *data)
+{
+    ngx_http_graph_policy_api_waiting_t *waiting = data;
+
+    ngx_http_finalize_request(r,
+               ngx_http_graph_policy_api_send_now(r, waiting->status,
+                                                  waiting->type,
+                                                  waiting->out));
+}
+
+
+static ngx_int_t
+ngx_http_graph_policy_api_send_now(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_chain_t *out)
 {
     off_t         size;

@@ -103,8 +103,7 @@ typedef struct {
     ngx_str_t                        code;
     ngx_str_t                        state;
 
-    /* what answers, with which status, when a body has been dropped */
-    ngx_http_client_body_handler_pt  answer;
+    /* of the answer that is sent when a body has been dropped */
     ngx_uint_t                       answer_status;
 
     /* fingerprint of the id of the message that Graph has accepted, or 0 */

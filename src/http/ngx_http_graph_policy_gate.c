@@ -155,6 +155,12 @@ ngx_http_graph_policy_count_first_try(ngx_http_request_t *r,
         return NGX_OK;
     }
 
+    ctx = ngx_http_graph_policy_get_ctx(r);
+
+    if (ctx == NULL || ctx->snapshot == NULL) {
+        ngx_http_graph_policy_add_room(r->pool);
+    }
+
     ctx = ngx_http_graph_policy_make_ctx(r, glcf);
     if (ctx == NULL) {
         return NGX_ERROR;

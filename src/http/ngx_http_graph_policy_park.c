@@ -23,8 +23,47 @@
 #include "ngx_http_graph_policy_zone_count.h"
 
 
+/*
+ * Bytes that a request needs of its pool from the gate until it waits to be
+ * sent again, and those of the block that is added to a pool with less.
+ */
+#define NGX_HTTP_GRAPH_POLICY_NEED  6144
+#define NGX_HTTP_GRAPH_POLICY_ROOM  2560
+
+
 /* The number of requests of this worker that wait to be sent again. */
 static ngx_uint_t  ngx_http_graph_policy_nparked;
+
+
+void
+ngx_http_graph_policy_add_room(ngx_pool_t *pool)
+{
+    u_char      *p;
+    ngx_pool_t  *last, *block;
+
+    for (last = pool->current; last->d.next != NULL; last = last->d.next) {
+        /* void */
+    }
+
+    if (last->d.end - last->d.last >= NGX_HTTP_GRAPH_POLICY_NEED) {
+        return;
+    }
+
+    p = ngx_memalign(NGX_POOL_ALIGNMENT, NGX_HTTP_GRAPH_POLICY_ROOM,
+                     pool->log);
+    if (p == NULL) {
+        return;
+    }
+
+    block = (ngx_pool_t *) p;
+
+    block->d.last = ngx_align_ptr(p + sizeof(ngx_pool_data_t), NGX_ALIGNMENT);
+    block->d.end = p + NGX_HTTP_GRAPH_POLICY_ROOM;
+    block->d.next = NULL;
+    block->d.failed = 0;
+
+    last->d.next = block;
+}
 
 
 ngx_int_t

@@ -15,6 +15,14 @@
 
 
 /*
+ * Adds a small block to the pool of a request that may be sent again.  All that
+ * such a request needs is a little more than two of nginx's blocks, of 4k each
+ * by default, and a third one would stand nearly empty while the request waits.
+ * The pool frees the block with its own.
+ */
+void ngx_http_graph_policy_add_room(ngx_pool_t *pool);
+
+/*
  * Saves all that the content phase changes.  Returns NGX_OK, or NGX_ERROR if
  * there is no memory.
  */

@@ -62,7 +62,8 @@ static ngx_http_graph_policy_kept_t
     ngx_http_graph_policy_kept[NGX_HTTP_GRAPH_POLICY_KEPT];
 
 
-static void ngx_http_graph_policy_reply_handler(ngx_http_request_t *r);
+static void ngx_http_graph_policy_reply_handler(ngx_http_request_t *r,
+    void *data);
 static ngx_int_t ngx_http_graph_policy_send(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status);
 static void ngx_http_graph_policy_facts_of_state(
@@ -94,24 +95,23 @@ ngx_http_graph_policy_reply(ngx_http_request_t *r,
 
     ctx->answer_status = status;
 
-    rc = ngx_http_graph_policy_drop_body(r, ctx,
-                                         ngx_http_graph_policy_reply_handler);
+    rc = ngx_http_graph_policy_drop_body(r,
+                                         ngx_http_graph_policy_reply_handler,
+                                         ctx);
 
     if (rc == NGX_DECLINED) {
-        ngx_http_graph_policy_reply_handler(r);
+        ngx_http_graph_policy_reply_handler(r, ctx);
 
-    } else if (rc != NGX_DONE) {
+    } else {
         ngx_http_finalize_request(r, rc);
     }
 }
 
 
 static void
-ngx_http_graph_policy_reply_handler(ngx_http_request_t *r)
+ngx_http_graph_policy_reply_handler(ngx_http_request_t *r, void *data)
 {
-    ngx_http_graph_policy_ctx_t  *ctx;
-
-    ctx = ngx_http_graph_policy_get_ctx(r);
+    ngx_http_graph_policy_ctx_t *ctx = data;
 
     /* A returned status would be replaced by an error_page. */
 

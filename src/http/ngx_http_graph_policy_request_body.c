@@ -10,8 +10,8 @@
  * upstream will get is read and dropped, where its client needs that.
  *
  * Lock rule: none.  Memory: a body that doesn't lie in one piece is copied
- * into one, which the caller frees; one that is dropped passes through a single
- * buffer of the request's pool.
+ * into one, which the caller frees unless it is small; one that is dropped
+ * passes through a single buffer of the request's pool.
  */
 
 
@@ -27,8 +27,24 @@
 /* The rest of a longer body isn't waited for, as anybody may send one. */
 #define NGX_HTTP_GRAPH_POLICY_MAX_DROPPED  65536
 
+#define NGX_HTTP_GRAPH_POLICY_PIECES       16384
+
+
+/* A request whose body is dropped; its cleanup does nothing but to find it. */
+
+typedef struct {
+    ngx_http_graph_policy_answer_pt   answer;
+    void                             *data;
+} ngx_http_graph_policy_dropped_t;
+
+
+/* A small body that has come in pieces is put together here. */
+static u_char  ngx_http_graph_policy_pieces[NGX_HTTP_GRAPH_POLICY_PIECES];
+
 
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
+static void ngx_http_graph_policy_dropped_cleanup(void *data);
+static void ngx_http_graph_policy_dropped(ngx_http_request_t *r);
 static void ngx_http_graph_policy_drop_handler(ngx_http_request_t *r);
 static void ngx_http_graph_policy_drop_more(ngx_http_request_t *r);
 static void ngx_http_graph_policy_drop_part(ngx_http_request_t *r);
@@ -93,9 +109,11 @@ ngx_http_graph_policy_body_handler(ngx_http_request_t *r)
 
 ngx_int_t
 ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_client_body_handler_pt answer)
+    ngx_http_graph_policy_answer_pt answer, void *data)
 {
-    ngx_int_t  rc;
+    ngx_int_t                         rc;
+    ngx_pool_cleanup_t               *cln;
+    ngx_http_graph_policy_dropped_t  *dropped;
 
     if (!ngx_http_graph_policy_is_multiplexed(r)
         || r != r->main || r->request_body != NULL || r->discard_body
@@ -105,7 +123,18 @@ ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    ctx->answer = answer;
+    cln = ngx_pool_cleanup_add(r->pool,
+                               sizeof(ngx_http_graph_policy_dropped_t));
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    dropped = cln->data;
+
+    dropped->answer = answer;
+    dropped->data = data;
+
+    cln->handler = ngx_http_graph_policy_dropped_cleanup;
 
     /* Without buffering nothing is kept, and no file is written. */
 
@@ -114,24 +143,39 @@ ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
     rc = ngx_http_read_client_request_body(r,
                                            ngx_http_graph_policy_drop_handler);
 
-    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
-        return rc;
+    return (rc >= NGX_HTTP_SPECIAL_RESPONSE) ? rc : NGX_DONE;
+}
+
+
+static void
+ngx_http_graph_policy_dropped_cleanup(void *data)
+{
+    /* void */
+}
+
+
+static void
+ngx_http_graph_policy_dropped(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t               *cln;
+    ngx_http_graph_policy_dropped_t  *dropped;
+
+    for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
+
+        if (cln->handler == ngx_http_graph_policy_dropped_cleanup) {
+            dropped = cln->data;
+            dropped->answer(r, dropped->data);
+            return;
+        }
     }
-
-    ngx_http_finalize_request(r, NGX_DONE);
-
-    return NGX_DONE;
 }
 
 
 static void
 ngx_http_graph_policy_drop_handler(ngx_http_request_t *r)
 {
-    ngx_http_graph_policy_ctx_t  *ctx;
-
     if (!r->reading_body) {
-        ctx = ngx_http_graph_policy_get_ctx(r);
-        ctx->answer(r);
+        ngx_http_graph_policy_dropped(r);
         return;
     }
 
@@ -147,9 +191,8 @@ ngx_http_graph_policy_drop_handler(ngx_http_request_t *r)
 static void
 ngx_http_graph_policy_drop_more(ngx_http_request_t *r)
 {
-    ngx_int_t                     rc;
-    ngx_event_t                  *rev;
-    ngx_http_graph_policy_ctx_t  *ctx;
+    ngx_int_t     rc;
+    ngx_event_t  *rev;
 
     rev = r->connection->read;
 
@@ -190,8 +233,7 @@ ngx_http_graph_policy_drop_more(ngx_http_request_t *r)
 
     ngx_http_graph_policy_drop_part(r);
 
-    ctx = ngx_http_graph_policy_get_ctx(r);
-    ctx->answer(r);
+    ngx_http_graph_policy_dropped(r);
 }
 
 
@@ -310,12 +352,18 @@ ngx_http_graph_policy_gather_body(ngx_http_request_t *r, size_t max,
         return NGX_DECLINED;
     }
 
-    p = ngx_alloc(size + 1, r->connection->log);
-    if (p == NULL) {
-        return NGX_ERROR;
+    if (size <= (off_t) sizeof(ngx_http_graph_policy_pieces)) {
+        p = ngx_http_graph_policy_pieces;
+
+    } else {
+        p = ngx_alloc(size, r->connection->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        *allocated = p;
     }
 
-    *allocated = p;
     body->data = p;
     body->len = (size_t) size;
 

@@ -21,6 +21,11 @@
 ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
 
+/* Answers a request, and finalizes it. */
+typedef void (*ngx_http_graph_policy_answer_pt)(ngx_http_request_t *r,
+    void *data);
+
+
 /*
  * To be called before a request is answered without an upstream.  By HTTP/2 and
  * HTTP/3, nginx resets a stream whose body it doesn't want (RFC 9113, 8.1), and
@@ -28,12 +33,13 @@ ngx_int_t ngx_http_graph_policy_read_body(ngx_http_request_t *r,
  * 7.88.  So the body is read first, and dropped: up to 64 kB of it, for no
  * longer than client_body_timeout lasts.
  *
- * Returns NGX_DECLINED if nothing is read, and the caller answers at once;
- * NGX_DONE if answer(), which finalizes the request, was or will be called; or
- * a status.
+ * Returns NGX_DECLINED if nothing is read, and the caller answers at once; or a
+ * status; or NGX_DONE if answer() was or will be called with "data".  Then the
+ * caller has to give a reference of the request back: a content handler by
+ * returning NGX_DONE, others by finalizing the request with it.
  */
 ngx_int_t ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
-    ngx_http_graph_policy_ctx_t *ctx, ngx_http_client_body_handler_pt answer);
+    ngx_http_graph_policy_answer_pt answer, void *data);
 
 /*
  * Returns 1 if the body goes to the upstream only when it has been read in
@@ -43,7 +49,8 @@ ngx_uint_t ngx_http_graph_policy_is_body_buffered(ngx_http_request_t *r);
 
 /*
  * Sets "body" to the body that was read, in one piece.  Unless it lies in one
- * piece it is copied to *allocated, which the caller frees; else that is NULL.
+ * piece it is copied: a small one to memory that the next call uses again, a
+ * larger one to *allocated, which the caller has set to NULL and frees.
  * Returns NGX_OK, NGX_DECLINED if the body is larger than "max" bytes, or
  * NGX_ERROR if there is no memory or the file can't be read.
  */

@@ -35,20 +35,48 @@
 #define NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED  4096
 
 
-static int ngx_http_graph_policy_payload_null(void *data);
+struct ngx_http_graph_policy_payload_reader_s {
+    ngx_http_graph_policy_yajl_t         yajl;
+    ngx_http_graph_policy_payload_ctx_t  ctx;
+    ngx_int_t                            begun;     /* what begin() came to */
+};
+
+
+static void ngx_http_graph_policy_payload_start_reading(
+    ngx_http_graph_policy_payload_reader_t *reader, u_char *body, size_t len,
+    void *arena, size_t size, ngx_uint_t statuses);
+
+
+/*
+ * These aren't inlined, because their callers, which each value comes to, would
+ * then check the stack.
+ */
+
+#if defined(__GNUC__)
+#define ngx_http_graph_policy_payload_noinline  __attribute__((noinline))
+#else
+#define ngx_http_graph_policy_payload_noinline
+#endif
+
+
+static ngx_http_graph_policy_payload_noinline int
+    ngx_http_graph_policy_payload_null(void *data);
 static int ngx_http_graph_policy_payload_boolean(void *data, int value);
 static int ngx_http_graph_policy_payload_number(void *data, const char *text,
     size_t len);
 static int ngx_http_graph_policy_payload_string(void *data,
     const unsigned char *text, size_t len);
+static ngx_http_graph_policy_payload_noinline int
+    ngx_http_graph_policy_payload_text(
+    ngx_http_graph_policy_payload_ctx_t *ctx, const u_char *text, size_t len);
 static int ngx_http_graph_policy_payload_start_map(void *data);
 static int ngx_http_graph_policy_payload_map_key(void *data,
     const unsigned char *text, size_t len);
 static int ngx_http_graph_policy_payload_start_array(void *data);
 static int ngx_http_graph_policy_payload_end(void *data);
 
-static ngx_uint_t ngx_http_graph_policy_payload_take(
-    ngx_http_graph_policy_payload_ctx_t *ctx);
+static void ngx_http_graph_policy_payload_enter(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t depth);
 static int ngx_http_graph_policy_payload_start(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t list);
 static int ngx_http_graph_policy_payload_value(
@@ -79,8 +107,16 @@ static yajl_callbacks  ngx_http_graph_policy_payload_callbacks = {
 size_t
 ngx_http_graph_policy_payload_memory(size_t len)
 {
-    return NGX_HTTP_GRAPH_POLICY_PAYLOAD_GROWS * len
+    return sizeof(ngx_http_graph_policy_payload_reader_t)
+           + NGX_HTTP_GRAPH_POLICY_PAYLOAD_GROWS * len
            + NGX_HTTP_GRAPH_POLICY_PAYLOAD_FIXED;
+}
+
+
+size_t
+ngx_http_graph_policy_payload_arena(size_t len)
+{
+    return ngx_http_graph_policy_json_arena_in_steps(len);
 }
 
 
@@ -89,32 +125,92 @@ ngx_http_graph_policy_payload_read(u_char *body, size_t len, void *arena,
     void *memory, ngx_uint_t statuses,
     ngx_http_graph_policy_payload_t *payload)
 {
-    ngx_int_t                            rc;
-    ngx_http_graph_policy_payload_ctx_t  ctx;
+    ngx_http_graph_policy_payload_reader_t  *reader;
+
+    reader = memory;
+    reader->ctx.payload = payload;
+
+    ngx_http_graph_policy_payload_start_reading(reader, body, len, arena,
+                                       ngx_http_graph_policy_json_arena(len),
+                                                statuses);
+
+    return ngx_http_graph_policy_payload_step(reader, len);
+}
+
+
+ngx_http_graph_policy_payload_reader_t *
+ngx_http_graph_policy_payload_begin(u_char *body, size_t len, void *arena,
+    void *memory, ngx_uint_t statuses,
+    ngx_http_graph_policy_payload_t *payload)
+{
+    ngx_http_graph_policy_payload_reader_t  *reader;
+
+    reader = memory;
+    reader->ctx.payload = payload;
+
+    ngx_http_graph_policy_payload_start_reading(reader, body, len, arena,
+                                    ngx_http_graph_policy_payload_arena(len),
+                                                statuses);
+
+    return reader;
+}
+
+
+static void
+ngx_http_graph_policy_payload_start_reading(
+    ngx_http_graph_policy_payload_reader_t *reader, u_char *body, size_t len,
+    void *arena, size_t size, ngx_uint_t statuses)
+{
+    ngx_http_graph_policy_payload_t      *payload;
+    ngx_http_graph_policy_payload_ctx_t  *ctx;
+
+    ngx_http_graph_policy_shape_init();
+
+    ctx = &reader->ctx;
+    payload = ctx->payload;
 
     ngx_memzero(payload, sizeof(ngx_http_graph_policy_payload_t));
-    ngx_memzero(&ctx, sizeof(ngx_http_graph_policy_payload_ctx_t));
+    ngx_memzero(ctx, offsetof(ngx_http_graph_policy_payload_ctx_t, path));
 
-    ctx.payload = payload;
-    ctx.entries = &payload->entries;
-    ctx.pos = memory;
-    ctx.end = ctx.pos + ngx_http_graph_policy_payload_memory(len);
-    ctx.statuses = (statuses != 0);
-    ctx.path[0] = NGX_HTTP_GRAPH_POLICY_WH_DOCUMENT;
+    ctx->payload = payload;
+    ctx->entries = &payload->entries;
+    ctx->pos = (u_char *) reader
+               + sizeof(ngx_http_graph_policy_payload_reader_t);
+    ctx->end = (u_char *) reader + ngx_http_graph_policy_payload_memory(len);
+    ctx->statuses = (statuses != 0);
+    ctx->path[0] = NGX_HTTP_GRAPH_POLICY_WH_DOCUMENT;
 
-    rc = ngx_http_graph_policy_yajl_run(
+    ngx_http_graph_policy_payload_enter(ctx, 0);
+
+    reader->begun = ngx_http_graph_policy_yajl_begin(&reader->yajl,
                                       &ngx_http_graph_policy_payload_callbacks,
-                                      body, len, arena, &ctx);
+                                                     body, len, arena, size,
+                                                     ctx);
+}
 
-    if (rc != NGX_OK || ctx.foreign) {
-        ngx_memzero(payload, sizeof(ngx_http_graph_policy_payload_t));
+
+ngx_int_t
+ngx_http_graph_policy_payload_step(
+    ngx_http_graph_policy_payload_reader_t *reader, size_t n)
+{
+    ngx_int_t  rc;
+
+    rc = reader->begun;
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_graph_policy_yajl_step(&reader->yajl, n);
+    }
+
+    if (rc == NGX_DECLINED || (rc == NGX_OK && reader->ctx.foreign)) {
+        ngx_memzero(reader->ctx.payload,
+                    sizeof(ngx_http_graph_policy_payload_t));
     }
 
     return rc;
 }
 
 
-static int
+static ngx_http_graph_policy_payload_noinline int
 ngx_http_graph_policy_payload_null(void *data)
 {
     ngx_http_graph_policy_payload_text_t  text;
@@ -149,13 +245,26 @@ static int
 ngx_http_graph_policy_payload_string(void *data, const unsigned char *text,
     size_t len)
 {
+    ngx_http_graph_policy_payload_ctx_t *ctx = data;
+
+    /* Most strings are of nobody's interest. */
+
+    return (ctx->next == NGX_HTTP_GRAPH_POLICY_WH_NONE)
+           ? 1 : ngx_http_graph_policy_payload_text(ctx, text, len);
+}
+
+
+static ngx_http_graph_policy_payload_noinline int
+ngx_http_graph_policy_payload_text(ngx_http_graph_policy_payload_ctx_t *ctx,
+    const u_char *text, size_t len)
+{
     ngx_http_graph_policy_payload_text_t  string;
 
     string.data = text;
     string.len = len;
     string.number = 0;
 
-    return ngx_http_graph_policy_payload_value(data, &string);
+    return ngx_http_graph_policy_payload_value(ctx, &string);
 }
 
 
@@ -172,13 +281,8 @@ ngx_http_graph_policy_payload_map_key(void *data, const unsigned char *text,
 {
     ngx_http_graph_policy_payload_ctx_t *ctx = data;
 
-    ngx_http_graph_policy_node_t  *node;
-
-    node = &ngx_http_graph_policy_shape[ctx->path[ctx->depth]];
-
-    if (node->members != NULL) {
-        ctx->member = ngx_http_graph_policy_shape_word(node->members, text,
-                                                       len);
+    if (ctx->node->members != NULL) {
+        ctx->next = ngx_http_graph_policy_shape_member(ctx->node, text, len);
     }
 
     return 1;
@@ -197,22 +301,26 @@ ngx_http_graph_policy_payload_end(void *data)
 {
     ngx_http_graph_policy_payload_ctx_t *ctx = data;
 
-    ngx_http_graph_policy_payload_close(ctx, ctx->path[ctx->depth--]);
+    ngx_uint_t  closed;
+
+    closed = ctx->path[ctx->depth];
+
+    ngx_http_graph_policy_payload_enter(ctx, ctx->depth - 1);
+    ngx_http_graph_policy_payload_close(ctx, closed);
 
     return 1;
 }
 
 
-/* Each value comes here first; returns the node or scalar (wh_e) that it is. */
+/* The values of a list are all alike, those of an object go by their names. */
 
-static ngx_uint_t
-ngx_http_graph_policy_payload_take(ngx_http_graph_policy_payload_ctx_t *ctx)
+static void
+ngx_http_graph_policy_payload_enter(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_uint_t depth)
 {
-    ngx_http_graph_policy_node_t  *node;
-
-    node = &ngx_http_graph_policy_shape[ctx->path[ctx->depth]];
-
-    return (node->members != NULL) ? ctx->member : node->element;
+    ctx->depth = depth;
+    ctx->node = &ngx_http_graph_policy_shape[ctx->path[depth]];
+    ctx->next = ctx->node->element;
 }
 
 
@@ -220,15 +328,12 @@ static int
 ngx_http_graph_policy_payload_start(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_uint_t list)
 {
-    ngx_uint_t                             what;
-    ngx_http_graph_policy_payload_text_t   none;
+    ngx_uint_t  what;
 
-    what = ngx_http_graph_policy_payload_take(ctx);
+    what = ctx->next;
 
     if (what >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS) {
-        ngx_memzero(&none, sizeof(ngx_http_graph_policy_payload_text_t));
-        (void) ngx_http_graph_policy_payload_scalar(ctx, what, &none);
-
+        (void) ngx_http_graph_policy_payload_null(ctx);
         what = NGX_HTTP_GRAPH_POLICY_WH_NONE;
 
     } else if (list != (ngx_http_graph_policy_shape[what].members == NULL)) {
@@ -244,7 +349,8 @@ ngx_http_graph_policy_payload_start(ngx_http_graph_policy_payload_ctx_t *ctx,
         return 0;
     }
 
-    ctx->path[++ctx->depth] = what;
+    ctx->path[ctx->depth + 1] = what;
+    ngx_http_graph_policy_payload_enter(ctx, ctx->depth + 1);
 
     return ngx_http_graph_policy_payload_open(ctx, what) == NGX_OK;
 }
@@ -256,7 +362,7 @@ ngx_http_graph_policy_payload_value(ngx_http_graph_policy_payload_ctx_t *ctx,
 {
     ngx_uint_t  what;
 
-    what = ngx_http_graph_policy_payload_take(ctx);
+    what = ctx->next;
 
     if (what < NGX_HTTP_GRAPH_POLICY_WH_SCALARS) {
         return what != NGX_HTTP_GRAPH_POLICY_WH_ROOT;

@@ -223,6 +223,10 @@ typedef struct {
 } ngx_http_graph_policy_payload_t;
 
 
+typedef struct ngx_http_graph_policy_payload_reader_s
+    ngx_http_graph_policy_payload_reader_t;
+
+
 /*
  * Returns the bytes of memory for the tree of a payload of "len" bytes, which
  * are enough whatever the payload says.  Meta's payloads need less than twice
@@ -248,6 +252,19 @@ size_t ngx_http_graph_policy_payload_memory(size_t len);
 ngx_int_t ngx_http_graph_policy_payload_read(u_char *body, size_t len,
     void *arena, void *memory, ngx_uint_t statuses,
     ngx_http_graph_policy_payload_t *payload);
+
+/*
+ * Do the same in steps: begin() returns the reader, which lies in "memory", and
+ * step() reads "n" more bytes; NGX_AGAIN says that there are more.  Until then
+ * neither the body nor "payload" may move.  The arena has payload_arena(len)
+ * bytes.
+ */
+size_t ngx_http_graph_policy_payload_arena(size_t len);
+ngx_http_graph_policy_payload_reader_t *ngx_http_graph_policy_payload_begin(
+    u_char *body, size_t len, void *arena, void *memory, ngx_uint_t statuses,
+    ngx_http_graph_policy_payload_t *payload);
+ngx_int_t ngx_http_graph_policy_payload_step(
+    ngx_http_graph_policy_payload_reader_t *reader, size_t n);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_PAYLOAD_H_INCLUDED_ */

@@ -11,7 +11,8 @@
  * there spell the parent form of a user's id in different ways, so all of them
  * are known here.
  *
- * Pure: no lock, no memory but these tables, which nobody changes.
+ * Pure: no lock, no memory but these tables, of which only the indexes change,
+ * once.
  */
 
 
@@ -150,30 +151,30 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_error[] = {
 
 ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
 
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE },               /* NONE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT },               /* DOCUMENT */
-    { ngx_http_graph_policy_shape_root, 0 },               /* ROOT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY },              /* ENTRIES */
-    { ngx_http_graph_policy_shape_entry, 0 },              /* ENTRY */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE },             /* CHANGES */
-    { ngx_http_graph_policy_shape_change, 0 },             /* CHANGE */
-    { ngx_http_graph_policy_shape_value, 0 },              /* VALUE */
-    { ngx_http_graph_policy_shape_metadata, 0 },           /* METADATA */
-    { ngx_http_graph_policy_shape_ban, 0 },                /* BAN_INFO */
-    { ngx_http_graph_policy_shape_waba, 0 },               /* WABA_INFO */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR },              /* VALUE_ERRORS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE },            /* MESSAGES */
-    { ngx_http_graph_policy_shape_message, 0 },            /* MESSAGE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS },             /* STATUSES */
-    { ngx_http_graph_policy_shape_status, 0 },             /* STATUS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT },            /* CONTACTS */
-    { ngx_http_graph_policy_shape_contact, 0 },            /* CONTACT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL },               /* CALLS */
-    { ngx_http_graph_policy_shape_call, 0 },               /* CALL */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART },               /* HISTORY */
-    { ngx_http_graph_policy_shape_part, 0 },               /* PART */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR },              /* ERRORS */
-    { ngx_http_graph_policy_shape_error, 0 }               /* ERROR */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, {0} },           /* NONE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, {0} },           /* DOCUMENT */
+    { ngx_http_graph_policy_shape_root, 0, {0} },           /* ROOT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, {0} },          /* ENTRIES */
+    { ngx_http_graph_policy_shape_entry, 0, {0} },          /* ENTRY */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, {0} },         /* CHANGES */
+    { ngx_http_graph_policy_shape_change, 0, {0} },         /* CHANGE */
+    { ngx_http_graph_policy_shape_value, 0, {0} },          /* VALUE */
+    { ngx_http_graph_policy_shape_metadata, 0, {0} },       /* METADATA */
+    { ngx_http_graph_policy_shape_ban, 0, {0} },            /* BAN_INFO */
+    { ngx_http_graph_policy_shape_waba, 0, {0} },           /* WABA_INFO */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, {0} },          /* VALUE_ERRORS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, {0} },        /* MESSAGES */
+    { ngx_http_graph_policy_shape_message, 0, {0} },        /* MESSAGE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, {0} },         /* STATUSES */
+    { ngx_http_graph_policy_shape_status, 0, {0} },         /* STATUS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, {0} },        /* CONTACTS */
+    { ngx_http_graph_policy_shape_contact, 0, {0} },        /* CONTACT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, {0} },           /* CALLS */
+    { ngx_http_graph_policy_shape_call, 0, {0} },           /* CALL */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, {0} },           /* HISTORY */
+    { ngx_http_graph_policy_shape_part, 0, {0} },           /* PART */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, {0} },          /* ERRORS */
+    { ngx_http_graph_policy_shape_error, 0, {0} }           /* ERROR */
 };
 
 
@@ -227,6 +228,106 @@ ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[] = {
     { ngx_string("USER_INITIATED"), 0 },
     { ngx_null_string, 1 }
 };
+
+
+/* A text of no bytes is nobody's. */
+
+#define ngx_http_graph_policy_place(text, len)                                \
+    (((len) + 7 * (text)[0]) & (NGX_HTTP_GRAPH_POLICY_PLACES - 1))
+
+
+void
+ngx_http_graph_policy_shape_init(void)
+{
+    u_char                        *place;
+    ngx_uint_t                     i, n;
+    ngx_http_graph_policy_word_t  *words;
+    ngx_http_graph_policy_node_t  *node;
+
+    static ngx_uint_t  done;
+
+    if (done) {
+        return;
+    }
+
+    for (n = 0; n < NGX_HTTP_GRAPH_POLICY_WH_SCALARS; n++) {
+        node = &ngx_http_graph_policy_shape[n];
+        words = node->members;
+
+        for (i = 0; words != NULL && words[i].name.len != 0; i++) {
+            place = &node->index[ngx_http_graph_policy_place(
+                                          words[i].name.data,
+                                          words[i].name.len)];
+
+            if (*place == 0) {
+                *place = (u_char) (i + 1);
+            }
+        }
+    }
+
+    done = 1;
+}
+
+
+/* Most names are short, and a call of memcmp() costs more than they do. */
+
+static ngx_inline ngx_uint_t
+ngx_http_graph_policy_shape_is(const u_char *name, const u_char *text,
+    size_t len)
+{
+    uint32_t  some[4];
+    uint64_t  more[4];
+
+    if (len >= 8) {
+        ngx_memcpy(&more[0], name, 8);
+        ngx_memcpy(&more[1], text, 8);
+        ngx_memcpy(&more[2], name + len - 8, 8);
+        ngx_memcpy(&more[3], text + len - 8, 8);
+
+        return more[0] == more[1] && more[2] == more[3]
+               && (len <= 16 || ngx_memcmp(name, text, len) == 0);
+    }
+
+    if (len >= 4) {
+        ngx_memcpy(&some[0], name, 4);
+        ngx_memcpy(&some[1], text, 4);
+        ngx_memcpy(&some[2], name + len - 4, 4);
+        ngx_memcpy(&some[3], text + len - 4, 4);
+
+        return some[0] == some[1] && some[2] == some[3];
+    }
+
+    return ngx_memcmp(name, text, len) == 0;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
+    const u_char *text, size_t len)
+{
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_word_t  *word;
+
+    if (len == 0) {
+        return NGX_HTTP_GRAPH_POLICY_WH_NONE;
+    }
+
+    i = node->index[ngx_http_graph_policy_place(text, len)];
+
+    if (i == 0) {
+        return NGX_HTTP_GRAPH_POLICY_WH_NONE;
+    }
+
+    word = &node->members[i - 1];
+
+    if (word->name.len == len
+        && ngx_http_graph_policy_shape_is(word->name.data, text, len))
+    {
+        return word->value;
+    }
+
+    return ngx_http_graph_policy_shape_word(word + 1, text, len);
+}
 
 
 ngx_uint_t

@@ -87,12 +87,21 @@ typedef struct {
 } ngx_http_graph_policy_word_t;
 
 
+/* The places of a node's index, a power of two. */
+#define NGX_HTTP_GRAPH_POLICY_PLACES  64
+
 typedef struct {
     /* words of wh_e for an object; NULL for a list */
     ngx_http_graph_policy_word_t  *members;
 
     /* wh_e of the elements of a list */
     ngx_uint_t                     element;
+
+    /*
+     * The words by their length and first character: 0 where there is none,
+     * else the number of the first one plus 1.
+     */
+    u_char                         index[NGX_HTTP_GRAPH_POLICY_PLACES];
 } ngx_http_graph_policy_node_t;
 
 
@@ -113,6 +122,13 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[];
 /* words for a call: 1 if it wasn't made by the customer, else 0 */
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
 
+
+/* Makes the indexes; it has to be called first. */
+void ngx_http_graph_policy_shape_init(void);
+
+/* Returns the value (wh_e) of a member of an object's node. */
+ngx_uint_t ngx_http_graph_policy_shape_member(
+    ngx_http_graph_policy_node_t *node, const u_char *text, size_t len);
 
 /* Returns the value of a word of "len" bytes. */
 ngx_uint_t ngx_http_graph_policy_shape_word(
@@ -163,8 +179,9 @@ typedef struct {
 
     ngx_uint_t                          depth;
 
-    /* wh_e of the next value in an object */
-    ngx_uint_t                          member;
+    /* the open node, and the wh_e of the next value in it */
+    ngx_http_graph_policy_node_t       *node;
+    ngx_uint_t                          next;
 
     /* the open change's */
     ngx_uint_t                          ban;

@@ -14,9 +14,16 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+
+
+/*
+ * SHA-256 is called directly: by EVP each body would have its contexts
+ * allocated, filled and freed, which costs as much as hashing a short one.
+ */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include "ngx_http_graph_policy_signature.h"
 
 
@@ -27,9 +34,6 @@
 /* SHA-256 hashes blocks of 64 bytes (FIPS 180-4, 1). */
 #define NGX_HTTP_GRAPH_POLICY_BLOCK_LEN   64
 
-/* A table's entry has this bit if its character is a hexadecimal digit. */
-#define NGX_HTTP_GRAPH_POLICY_HEX         0x10
-
 
 /*
  * HMAC (RFC 2104) hashes the key, padded to a block, ahead of the text and
@@ -38,42 +42,54 @@
  */
 
 struct ngx_http_graph_policy_signature_s {
-    EVP_MD_CTX  *inner;
-    EVP_MD_CTX  *outer;
-    EVP_MD_CTX  *body;      /* of the one that is being hashed */
-    ngx_uint_t   begun;
+    SHA256_CTX  inner;
+    SHA256_CTX  outer;
+    SHA256_CTX  body;       /* of the one that is being hashed */
+    ngx_uint_t  begun;
 };
 
 
-static EVP_MD_CTX *ngx_http_graph_policy_signature_pad(u_char *block,
-    u_char pad);
+static ngx_int_t ngx_http_graph_policy_signature_pad(SHA256_CTX *sha,
+    u_char *block, u_char pad);
 static ngx_int_t ngx_http_graph_policy_signature_result(
     ngx_http_graph_policy_signature_t *sig, int rc);
 
 
-static u_char  ngx_http_graph_policy_hex[256] = {
-    ['0'] = NGX_HTTP_GRAPH_POLICY_HEX,
-    ['1'] = NGX_HTTP_GRAPH_POLICY_HEX + 1,
-    ['2'] = NGX_HTTP_GRAPH_POLICY_HEX + 2,
-    ['3'] = NGX_HTTP_GRAPH_POLICY_HEX + 3,
-    ['4'] = NGX_HTTP_GRAPH_POLICY_HEX + 4,
-    ['5'] = NGX_HTTP_GRAPH_POLICY_HEX + 5,
-    ['6'] = NGX_HTTP_GRAPH_POLICY_HEX + 6,
-    ['7'] = NGX_HTTP_GRAPH_POLICY_HEX + 7,
-    ['8'] = NGX_HTTP_GRAPH_POLICY_HEX + 8,
-    ['9'] = NGX_HTTP_GRAPH_POLICY_HEX + 9,
-    ['A'] = NGX_HTTP_GRAPH_POLICY_HEX + 10,
-    ['B'] = NGX_HTTP_GRAPH_POLICY_HEX + 11,
-    ['C'] = NGX_HTTP_GRAPH_POLICY_HEX + 12,
-    ['D'] = NGX_HTTP_GRAPH_POLICY_HEX + 13,
-    ['E'] = NGX_HTTP_GRAPH_POLICY_HEX + 14,
-    ['F'] = NGX_HTTP_GRAPH_POLICY_HEX + 15,
-    ['a'] = NGX_HTTP_GRAPH_POLICY_HEX + 10,
-    ['b'] = NGX_HTTP_GRAPH_POLICY_HEX + 11,
-    ['c'] = NGX_HTTP_GRAPH_POLICY_HEX + 12,
-    ['d'] = NGX_HTTP_GRAPH_POLICY_HEX + 13,
-    ['e'] = NGX_HTTP_GRAPH_POLICY_HEX + 14,
-    ['f'] = NGX_HTTP_GRAPH_POLICY_HEX + 15
+/* The values of hexadecimal digits; 255: it is none. */
+
+static const u_char  ngx_http_graph_policy_hex[256] = {
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+      0,   1,   2,   3,   4,   5,   6,   7,
+      8,   9, 255, 255, 255, 255, 255, 255,
+    255,  10,  11,  12,  13,  14,  15, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255,  10,  11,  12,  13,  14,  15, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255,
+    255, 255, 255, 255, 255, 255, 255, 255
 };
 
 
@@ -93,17 +109,17 @@ ngx_http_graph_policy_signature_parse(ngx_str_t *value, u_char *digest)
     }
 
     p = value->data + NGX_HTTP_GRAPH_POLICY_SCHEME_LEN;
-    all = NGX_HTTP_GRAPH_POLICY_HEX;
+    all = 0;
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_DIGEST_LEN; i++) {
         high = ngx_http_graph_policy_hex[*p++];
         low = ngx_http_graph_policy_hex[*p++];
 
-        all &= high & low;
-        digest[i] = (u_char) (high << 4 | (low & 0xf));
+        all |= high | low;
+        digest[i] = (u_char) (high << 4 | low);
     }
 
-    return (all != 0) ? NGX_OK : NGX_DECLINED;
+    return (all <= 0xf) ? NGX_OK : NGX_DECLINED;
 }
 
 
@@ -128,78 +144,56 @@ ngx_http_graph_policy_signature_create(u_char *key, size_t len)
 
     sig = OPENSSL_zalloc(sizeof(ngx_http_graph_policy_signature_t));
 
-    if (sig != NULL) {
-        sig->inner = ngx_http_graph_policy_signature_pad(block, 0x36);
-        sig->outer = ngx_http_graph_policy_signature_pad(block, 0x5c);
-        sig->body = EVP_MD_CTX_new();
+    if (sig != NULL
+        && (ngx_http_graph_policy_signature_pad(&sig->inner, block, 0x36)
+            != NGX_OK
+            || ngx_http_graph_policy_signature_pad(&sig->outer, block, 0x5c)
+               != NGX_OK))
+    {
+        ngx_http_graph_policy_signature_destroy(sig);
+        sig = NULL;
     }
 
     OPENSSL_cleanse(block, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN);
-
-    if (sig == NULL || sig->inner == NULL || sig->outer == NULL
-        || sig->body == NULL)
-    {
-        ngx_http_graph_policy_signature_destroy(sig);
-        ERR_clear_error();
-        return NULL;
-    }
 
     return sig;
 }
 
 
-static EVP_MD_CTX *
-ngx_http_graph_policy_signature_pad(u_char *block, u_char pad)
+static ngx_int_t
+ngx_http_graph_policy_signature_pad(SHA256_CTX *sha, u_char *block, u_char pad)
 {
-    u_char       padded[NGX_HTTP_GRAPH_POLICY_BLOCK_LEN];
-    ngx_uint_t   i;
-    EVP_MD_CTX  *md;
+    int         rc;
+    u_char      padded[NGX_HTTP_GRAPH_POLICY_BLOCK_LEN];
+    ngx_uint_t  i;
 
     for (i = 0; i < NGX_HTTP_GRAPH_POLICY_BLOCK_LEN; i++) {
         padded[i] = block[i] ^ pad;
     }
 
-    md = EVP_MD_CTX_new();
-
-    if (md != NULL
-        && (EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1
-            || EVP_DigestUpdate(md, padded, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN)
-               != 1))
-    {
-        EVP_MD_CTX_free(md);
-        md = NULL;
-    }
+    rc = SHA256_Init(sha) == 1
+         && SHA256_Update(sha, padded, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN) == 1;
 
     OPENSSL_cleanse(padded, NGX_HTTP_GRAPH_POLICY_BLOCK_LEN);
 
-    return md;
+    return rc ? NGX_OK : NGX_ERROR;
 }
 
 
 void
 ngx_http_graph_policy_signature_destroy(ngx_http_graph_policy_signature_t *sig)
 {
-    if (sig == NULL) {
-        return;
-    }
-
-    /* OpenSSL wipes what a context has hashed when it frees it. */
-
-    EVP_MD_CTX_free(sig->inner);
-    EVP_MD_CTX_free(sig->outer);
-    EVP_MD_CTX_free(sig->body);
-
-    OPENSSL_free(sig);
+    OPENSSL_clear_free(sig, sizeof(ngx_http_graph_policy_signature_t));
 }
 
 
 ngx_int_t
 ngx_http_graph_policy_signature_init(ngx_http_graph_policy_signature_t *sig)
 {
+    sig->body = sig->inner;
     sig->begun = 1;
 
-    return ngx_http_graph_policy_signature_result(sig,
-               EVP_MD_CTX_copy_ex(sig->body, sig->inner));
+    return NGX_OK;
 }
 
 
@@ -212,7 +206,7 @@ ngx_http_graph_policy_signature_update(ngx_http_graph_policy_signature_t *sig,
     }
 
     return ngx_http_graph_policy_signature_result(sig,
-               EVP_DigestUpdate(sig->body, data, len));
+               SHA256_Update(&sig->body, data, len));
 }
 
 
@@ -226,12 +220,14 @@ ngx_http_graph_policy_signature_final(ngx_http_graph_policy_signature_t *sig,
         return NGX_ERROR;
     }
 
-    rc = EVP_DigestFinal_ex(sig->body, digest, NULL) == 1
-         && EVP_MD_CTX_copy_ex(sig->body, sig->outer) == 1
-         && EVP_DigestUpdate(sig->body, digest,
-                             NGX_HTTP_GRAPH_POLICY_DIGEST_LEN)
+    rc = SHA256_Final(digest, &sig->body);
+
+    sig->body = sig->outer;
+
+    rc = rc == 1
+         && SHA256_Update(&sig->body, digest, NGX_HTTP_GRAPH_POLICY_DIGEST_LEN)
             == 1
-         && EVP_DigestFinal_ex(sig->body, digest, NULL) == 1;
+         && SHA256_Final(digest, &sig->body) == 1;
 
     sig->begun = 0;
 
@@ -247,13 +243,6 @@ ngx_http_graph_policy_signature_result(ngx_http_graph_policy_signature_t *sig,
         return NGX_OK;
     }
 
-    /*
-     * nginx would take errors that are left in OpenSSL's queue for those of a
-     * connection, so the queue is emptied.
-     */
-
-    ERR_clear_error();
-
     sig->begun = 0;
 
     return NGX_ERROR;
@@ -267,20 +256,32 @@ ngx_http_graph_policy_signature_wipe(u_char *p, size_t len)
 }
 
 
+/* All bytes are looked at, so that the time doesn't tell how many are right. */
+
 ngx_uint_t
 ngx_http_graph_policy_signature_equal(u_char *a, u_char *b)
 {
-    return CRYPTO_memcmp(a, b, NGX_HTTP_GRAPH_POLICY_DIGEST_LEN) == 0;
+    uint64_t           one[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN / 8];
+    uint64_t           two[NGX_HTTP_GRAPH_POLICY_DIGEST_LEN / 8];
+    volatile uint64_t  differ;
+
+    ngx_memcpy(one, a, NGX_HTTP_GRAPH_POLICY_DIGEST_LEN);
+    ngx_memcpy(two, b, NGX_HTTP_GRAPH_POLICY_DIGEST_LEN);
+
+    differ = (one[0] ^ two[0]) | (one[1] ^ two[1])
+             | (one[2] ^ two[2]) | (one[3] ^ two[3]);
+
+    return differ == 0;
 }
 
 
 ngx_int_t
 ngx_http_graph_policy_sha256(u_char *data, size_t len, u_char *digest)
 {
-    if (EVP_Digest(data, len, digest, NULL, EVP_sha256(), NULL) != 1) {
-        ERR_clear_error();
-        return NGX_ERROR;
-    }
+    SHA256_CTX  sha;
 
-    return NGX_OK;
+    return (SHA256_Init(&sha) == 1
+            && SHA256_Update(&sha, data, len) == 1
+            && SHA256_Final(digest, &sha) == 1)
+           ? NGX_OK : NGX_ERROR;
 }

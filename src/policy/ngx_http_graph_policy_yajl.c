@@ -39,18 +39,13 @@
 #define NGX_HTTP_GRAPH_POLICY_YAJL_FEW     15
 
 
-typedef struct {
-    u_char  *pos;
-    u_char  *end;
-    u_char  *block;                 /* the last one given */
-} ngx_http_graph_policy_yajl_arena_t;
-
-
 static void *ngx_http_graph_policy_yajl_malloc(void *data, size_t size);
 static void *ngx_http_graph_policy_yajl_realloc(void *data, void *p,
     size_t size);
 static void ngx_http_graph_policy_yajl_free(void *data, void *p);
 
+static ngx_uint_t ngx_http_graph_policy_yajl_is_blank(const u_char *p,
+    const u_char *last);
 static int64_t ngx_http_graph_policy_yajl_exponent(const u_char *p,
     const u_char *last);
 static int64_t ngx_http_graph_policy_yajl_scale(int64_t value, int64_t power);
@@ -74,6 +69,43 @@ ngx_http_graph_policy_json_arena(size_t len)
 }
 
 
+size_t
+ngx_http_graph_policy_json_arena_in_steps(size_t len)
+{
+    /* A text that the end of a step has cut may be decoded later: n each. */
+
+    return NGX_HTTP_GRAPH_POLICY_YAJL_FIXED
+           + 2 * (2 * NGX_HTTP_GRAPH_POLICY_YAJL_BUFFER + 4 * (len + 1));
+}
+
+
+static ngx_inline uint64_t
+ngx_http_graph_policy_yajl_word(const u_char *p)
+{
+    uint64_t  word;
+
+    ngx_memcpy(&word, p, sizeof(uint64_t));
+
+    return word;
+}
+
+
+/* Returns 64 bytes, or'ed to eight. */
+
+static ngx_inline uint64_t
+ngx_http_graph_policy_yajl_some(const u_char *p)
+{
+    return ngx_http_graph_policy_yajl_word(p)
+           | ngx_http_graph_policy_yajl_word(p + 8)
+           | ngx_http_graph_policy_yajl_word(p + 16)
+           | ngx_http_graph_policy_yajl_word(p + 24)
+           | ngx_http_graph_policy_yajl_word(p + 32)
+           | ngx_http_graph_policy_yajl_word(p + 40)
+           | ngx_http_graph_policy_yajl_word(p + 48)
+           | ngx_http_graph_policy_yajl_word(p + 56);
+}
+
+
 /*
  * Checks UTF-8 strictly, after RFC 3629; yajl's own check accepts overlong
  * forms, surrogates and code points past U+10FFFF.
@@ -83,7 +115,7 @@ ngx_int_t
 ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 {
     u_char         c, low, high;
-    uint64_t       some[8];
+    uint64_t       some;
     ngx_uint_t     n;
     const u_char  *first;
 
@@ -96,17 +128,16 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
          * step.
          */
 
-        if (last - p >= 64) {
-            ngx_memcpy(some, p, 64);
+        while (last - p >= 64
+               && (ngx_http_graph_policy_yajl_some(p)
+                   & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+                  == 0)
+        {
+            p += 64;
+        }
 
-            if (((some[0] | some[1] | some[2] | some[3]
-                  | some[4] | some[5] | some[6] | some[7])
-                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
-                == 0)
-            {
-                p += 64;
-                continue;
-            }
+        if (p == last) {
+            break;
         }
 
         if (last - p < 64 && last - first >= 64) {
@@ -116,10 +147,7 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
              * have been checked before.
              */
 
-            ngx_memcpy(some, last - 64, 64);
-
-            if (((some[0] | some[1] | some[2] | some[3]
-                  | some[4] | some[5] | some[6] | some[7])
+            if ((ngx_http_graph_policy_yajl_some(last - 64)
                  & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
                 == 0)
             {
@@ -128,9 +156,9 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
         }
 
         if (last - p >= 8) {
-            ngx_memcpy(some, p, 8);
+            ngx_memcpy(&some, p, 8);
 
-            if ((some[0] & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
+            if ((some & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
                 p += 8;
                 continue;
             }
@@ -139,9 +167,9 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
             /* Likewise. */
 
-            ngx_memcpy(some, last - 8, 8);
+            ngx_memcpy(&some, last - 8, 8);
 
-            if ((some[0] & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
+            if ((some & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
                 break;
             }
         }
@@ -187,54 +215,105 @@ ngx_int_t
 ngx_http_graph_policy_yajl_run(yajl_callbacks *callbacks, u_char *text,
     size_t len, void *arena, void *ctx)
 {
-    size_t                              n;
-    yajl_handle                         handle;
-    yajl_alloc_funcs                    funcs;
-    ngx_http_graph_policy_yajl_arena_t  memory;
+    ngx_http_graph_policy_yajl_t  y;
 
-    memory.pos = arena;
-    memory.end = memory.pos + ngx_http_graph_policy_json_arena(len);
-    memory.block = NULL;
+    if (ngx_http_graph_policy_yajl_begin(&y, callbacks, text, len, arena,
+                                       ngx_http_graph_policy_json_arena(len),
+                                         ctx)
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
 
-    funcs.malloc = ngx_http_graph_policy_yajl_malloc;
-    funcs.realloc = ngx_http_graph_policy_yajl_realloc;
-    funcs.free = ngx_http_graph_policy_yajl_free;
-    funcs.ctx = &memory;
+    return ngx_http_graph_policy_yajl_step(&y, len);
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_yajl_begin(ngx_http_graph_policy_yajl_t *y,
+    yajl_callbacks *callbacks, u_char *text, size_t len, void *arena,
+    size_t size, void *ctx)
+{
+    y->arena.pos = arena;
+    y->arena.end = y->arena.pos + size;
+    y->arena.block = NULL;
+
+    y->funcs.malloc = ngx_http_graph_policy_yajl_malloc;
+    y->funcs.realloc = ngx_http_graph_policy_yajl_realloc;
+    y->funcs.free = ngx_http_graph_policy_yajl_free;
+    y->funcs.ctx = &y->arena;
+
+    y->text = text;
+    y->len = len;
+    y->done = 0;
+    y->whole = 0;
 
     if (ngx_http_graph_policy_yajl_utf8(text, text + len) != NGX_OK) {
         return NGX_DECLINED;
     }
 
-    handle = yajl_alloc(callbacks, &funcs, ctx);
+    y->handle = yajl_alloc(callbacks, &y->funcs, ctx);
 
     /*
-     * Trailing garbage is checked for below: yajl's own check accepts a string
-     * without an end.
+     * Trailing garbage is checked for in step(): yajl's own check accepts a
+     * string without an end.
      */
 
-    (void) yajl_config(handle, yajl_allow_trailing_garbage, 1);
+    (void) yajl_config(y->handle, yajl_allow_trailing_garbage, 1);
 
-    if (yajl_parse(handle, text, len) != yajl_status_ok) {
-        return NGX_DECLINED;
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_yajl_step(ngx_http_graph_policy_yajl_t *y, size_t n)
+{
+    size_t   used;
+    u_char  *p;
+
+    p = y->text + y->done;
+    n = ngx_min(n, y->len - y->done);
+    used = 0;
+
+    if (!y->whole) {
+
+        if (yajl_parse(y->handle, p, n) != yajl_status_ok) {
+            return NGX_DECLINED;
+        }
+
+        used = yajl_get_bytes_consumed(y->handle);
+        y->whole = (used < n);
     }
 
-    n = yajl_get_bytes_consumed(handle);
+    y->done += n;
 
-    if (yajl_complete_parse(handle) != yajl_status_ok) {
+    if (y->done == y->len
+        && yajl_complete_parse(y->handle) != yajl_status_ok)
+    {
         return NGX_DECLINED;
     }
 
     /* yajl_free() isn't called, as it would only return blocks to the arena. */
 
-    for ( /* void */ ; n < len; n++) {
-        if (text[n] != ' ' && text[n] != LF && text[n] != CR
-            && text[n] != '\t')
-        {
-            return NGX_DECLINED;
+    if (!ngx_http_graph_policy_yajl_is_blank(p + used, p + n)) {
+        return NGX_DECLINED;
+    }
+
+    return (y->done == y->len) ? NGX_OK : NGX_AGAIN;
+}
+
+
+static ngx_uint_t
+ngx_http_graph_policy_yajl_is_blank(const u_char *p, const u_char *last)
+{
+    for ( /* void */ ; p < last; p++) {
+
+        if (*p != ' ' && *p != LF && *p != CR && *p != '\t') {
+            return 0;
         }
     }
 
-    return NGX_OK;
+    return 1;
 }
 
 
@@ -437,8 +516,23 @@ ngx_http_graph_policy_yajl_digits(const u_char *p, size_t len)
     }
 
     value = 0;
+    last = p + len;
 
-    for (last = p + len; p < last; p++) {
+    if (len <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
+
+        for ( /* void */ ; p < last; p++) {
+
+            if ((u_char) (*p - '0') > 9) {
+                return -1;
+            }
+
+            value = value * 10 + (*p - '0');
+        }
+
+        return value;
+    }
+
+    for ( /* void */ ; p < last; p++) {
 
         if (*p < '0' || *p > '9') {
             return -1;

@@ -16,6 +16,44 @@
 #include <yajl/yajl_parse.h>
 
 
+/* The caller's arena, of which yajl gets its memory. */
+
+typedef struct {
+    u_char                             *pos;
+    u_char                             *end;
+    u_char                             *block;      /* the last one given */
+} ngx_http_graph_policy_yajl_arena_t;
+
+
+/* A text that is being read; it must not move before it is. */
+
+typedef struct {
+    yajl_handle                         handle;
+    yajl_alloc_funcs                    funcs;
+    ngx_http_graph_policy_yajl_arena_t  arena;
+    u_char                             *text;
+    size_t                              len;
+    size_t                              done;       /* bytes read */
+    unsigned                            whole:1;    /* the rest is blank */
+} ngx_http_graph_policy_yajl_t;
+
+
+/*
+ * Begin to read a text, and read "n" more bytes of it.  The arena has "size"
+ * bytes: json_arena(len), or json_arena_in_steps(len) if there will be more
+ * than one step.  The callbacks are as for yajl_run().  Both return
+ * NGX_DECLINED if the text isn't one whole document; step() returns NGX_OK if
+ * it is, or NGX_AGAIN if there is more to be read.
+ */
+ngx_int_t ngx_http_graph_policy_yajl_begin(ngx_http_graph_policy_yajl_t *y,
+    yajl_callbacks *callbacks, u_char *text, size_t len, void *arena,
+    size_t size, void *ctx);
+ngx_int_t ngx_http_graph_policy_yajl_step(ngx_http_graph_policy_yajl_t *y,
+    size_t n);
+
+/* Returns the bytes of an arena for a text that is read in several steps. */
+size_t ngx_http_graph_policy_json_arena_in_steps(size_t len);
+
 /*
  * Runs "callbacks" with "ctx" over one complete text; "arena" is as for
  * json_parse().  The callbacks must stop at a depth of

@@ -35,7 +35,8 @@ static ngx_int_t ngx_http_graph_policy_post(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_uint_t error_page);
 static ngx_int_t ngx_http_graph_policy_end(ngx_http_request_t *r,
     ngx_http_graph_policy_loc_conf_t *glcf, ngx_int_t status);
-static void ngx_http_graph_policy_end_handler(ngx_http_request_t *r);
+static void ngx_http_graph_policy_end_handler(ngx_http_request_t *r,
+    void *data);
 static ngx_uint_t ngx_http_graph_policy_is_subscription(
     ngx_http_request_t *r);
 static ngx_int_t ngx_http_graph_policy_signature_header(ngx_http_request_t *r,
@@ -133,19 +134,21 @@ ngx_http_graph_policy_end(ngx_http_request_t *r,
 
     ctx->answer_status = status;
 
-    rc = ngx_http_graph_policy_drop_body(r, ctx,
-                                         ngx_http_graph_policy_end_handler);
+    rc = ngx_http_graph_policy_drop_body(r, ngx_http_graph_policy_end_handler,
+                                         ctx);
+
+    if (rc == NGX_DONE) {
+        ngx_http_finalize_request(r, NGX_DONE);
+    }
 
     return (rc == NGX_DECLINED) ? status : rc;
 }
 
 
 static void
-ngx_http_graph_policy_end_handler(ngx_http_request_t *r)
+ngx_http_graph_policy_end_handler(ngx_http_request_t *r, void *data)
 {
-    ngx_http_graph_policy_ctx_t  *ctx;
-
-    ctx = ngx_http_graph_policy_get_ctx(r);
+    ngx_http_graph_policy_ctx_t *ctx = data;
 
     ngx_http_finalize_request(r, (ngx_int_t) ctx->answer_status);
 }
@@ -218,7 +221,7 @@ ngx_http_graph_policy_post(ngx_http_request_t *r,
     case NGX_OK:
         ctx->verified = glcf->secrets;
         rc = ngx_http_graph_policy_webhook_read(r, ctx, glcf, &trust,
-                                                &body);
+                                                &body, &allocated);
         break;
 
     case NGX_DECLINED:

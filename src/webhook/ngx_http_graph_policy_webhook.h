@@ -82,14 +82,16 @@ typedef struct {
 
 
 /*
- * webhook_read() reads a verified body and inspects its first slice.  While
+ * webhook_read() reads a verified body and inspects its first slice; a body
+ * that is read in slices itself it takes over from *allocated.  While
  * ctx->learning isn't NULL, webhook_inspect() is to be called each time that
  * the request comes back to its phase, for another slice.  Both return what
  * webhook() returns; NGX_AGAIN says that another slice follows.
  */
 ngx_int_t ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body);
+    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body,
+    u_char **allocated);
 ngx_int_t ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 

@@ -9,9 +9,10 @@
  * goes on to the application, or is refused while receiving is paused, so that
  * Meta delivers it again later.
  *
- * Lock rule: none of its own.  Memory: the tree of the payload is freed before
- * the payload goes on, or by the cleanup of the request's pool; the zone gets
- * fingerprints and ids of it, no text.
+ * Lock rule: none of its own.  Memory: the tree of the payload, and a copy of
+ * the body that is read in slices, are freed before the payload goes on, or by
+ * the cleanup of the request's pool; the zone gets fingerprints and ids of it,
+ * no text.
  */
 
 
@@ -25,6 +26,7 @@
 #include "ngx_http_graph_policy_log.h"
 #include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_reply.h"
+#include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_tell.h"
 #include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_webhook_learning.h"
@@ -35,20 +37,43 @@
 /* milliseconds between two slices, in which the worker serves others */
 #define NGX_HTTP_GRAPH_POLICY_SLICE_WAIT  1
 
-/* bytes; reading a payload of this length or more is a slice of its own */
-#define NGX_HTTP_GRAPH_POLICY_LONG        262144
+/*
+ * Bytes; of a longer payload a slice reads so many, which takes a few
+ * milliseconds if they are dense.
+ */
+#define NGX_HTTP_GRAPH_POLICY_LONG        131072
 
 
-static ngx_int_t ngx_http_graph_policy_read_payload(ngx_http_request_t *r,
-    ngx_str_t *body, ngx_http_graph_policy_learning_t *learning);
+/*
+ * A worker keeps memory for one payload of the usual length.  That is enough
+ * but for those that wait for their next slice.
+ */
+#define NGX_HTTP_GRAPH_POLICY_USUAL       32768
+
+static uint64_t     ngx_http_graph_policy_usual[NGX_HTTP_GRAPH_POLICY_USUAL
+                                                / sizeof(uint64_t)];
+static ngx_uint_t   ngx_http_graph_policy_usual_used;
+
+
+/* Each call of the zone empties the list, so all walks of a worker share it. */
+static ngx_http_graph_policy_changes_t  ngx_http_graph_policy_learnt_changes;
+
+
+static ngx_int_t ngx_http_graph_policy_begin_payload(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_str_t *body);
+static ngx_int_t ngx_http_graph_policy_unread(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf);
 static void ngx_http_graph_policy_learning_cleanup(void *data);
+static void ngx_http_graph_policy_free_body(
+    ngx_http_graph_policy_learning_t *learning);
 static void ngx_http_graph_policy_learning_end(
     ngx_http_graph_policy_ctx_t *ctx);
 static ngx_int_t ngx_http_graph_policy_inspect_slice(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf);
 static ngx_int_t ngx_http_graph_policy_learnt(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx);
-static ngx_int_t ngx_http_graph_policy_await_slice(ngx_http_request_t *r);
+static ngx_int_t ngx_http_graph_policy_await_slice(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx);
 static void ngx_http_graph_policy_next_slice(ngx_http_request_t *r);
 static void ngx_http_graph_policy_count(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_webhook_e kind,
@@ -58,9 +83,8 @@ static void ngx_http_graph_policy_count(ngx_http_request_t *r,
 ngx_int_t
 ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_loc_conf_t *glcf,
-    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body)
+    ngx_http_graph_policy_trust_t *trust, ngx_str_t *body, u_char **allocated)
 {
-    ngx_pool_cleanup_t                *cln;
     ngx_http_graph_policy_learning_t  *learning;
 
     ngx_http_graph_policy_zone_count_webhook(glcf->webhook_zone,
@@ -79,75 +103,131 @@ ngx_http_graph_policy_webhook_read(ngx_http_request_t *r,
         return NGX_DECLINED;
     }
 
-    cln = ngx_pool_cleanup_add(r->pool,
-                               sizeof(ngx_http_graph_policy_learning_t));
-    if (cln == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (ngx_http_graph_policy_begin_payload(r, ctx, body) != NGX_OK) {
+        return ngx_http_graph_policy_unread(r, glcf);
     }
 
-    learning = cln->data;
-
-    ngx_memzero(learning,
-                offsetof(ngx_http_graph_policy_learning_t, changes));
-
-    cln->handler = ngx_http_graph_policy_learning_cleanup;
+    learning = ctx->learning;
 
     learning->ctx = ctx;
     learning->glcf = glcf;
     learning->trust = *trust;
+    learning->changes = &ngx_http_graph_policy_learnt_changes;
 
-    ngx_http_graph_policy_changes_of(&learning->changes, r, ctx->log_level);
+    if (learning->reader != NULL) {
 
-    if (ngx_http_graph_policy_read_payload(r, body, learning) != NGX_OK) {
-        ngx_http_graph_policy_learning_cleanup(learning);
+        /* Verifying it has taken its time, too, so others come first. */
 
-        ngx_http_graph_policy_count(r, glcf->webhook_zone,
-                                    NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNREAD,
-                                    NGX_LOG_WARN, "can't be read");
-        return NGX_DECLINED;
+        learning->body = *allocated;
+        *allocated = NULL;
+
+        return ngx_http_graph_policy_await_slice(r, ctx);
     }
 
     ngx_http_graph_policy_webhook_begin(learning);
-    ctx->learning = learning;
 
-    return (body->len < NGX_HTTP_GRAPH_POLICY_LONG)
-           ? ngx_http_graph_policy_webhook_inspect(r, ctx, glcf)
-           : ngx_http_graph_policy_await_slice(r);
+    return ngx_http_graph_policy_webhook_inspect(r, ctx, glcf);
 }
 
 
+/*
+ * Makes ctx->learning, and reads a payload unless it is long; that is left to
+ * learning->reader.  Returns NGX_OK or NGX_ERROR; ctx->learning is NULL then.
+ */
+
 static ngx_int_t
-ngx_http_graph_policy_read_payload(ngx_http_request_t *r, ngx_str_t *body,
-    ngx_http_graph_policy_learning_t *learning)
+ngx_http_graph_policy_begin_payload(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx, ngx_str_t *body)
 {
-    size_t  arena, tree;
+    u_char                            *p, *arena;
+    size_t                             head, tree, need;
+    uint64_t                           small[NGX_HTTP_GRAPH_POLICY_SMALL
+                                             / sizeof(uint64_t)];
+    ngx_int_t                          rc;
+    ngx_uint_t                         slices, statuses;
+    ngx_http_graph_policy_learning_t  *learning;
 
-    arena = ngx_align(ngx_http_graph_policy_json_arena(body->len),
-                      NGX_ALIGNMENT);
-    tree = ngx_http_graph_policy_payload_memory(body->len);
+    slices = (body->len > NGX_HTTP_GRAPH_POLICY_LONG);
 
-    learning->memory = ngx_alloc(arena + tree, r->connection->log);
-    if (learning->memory == NULL) {
+    head = ngx_align(sizeof(ngx_http_graph_policy_learning_t), NGX_ALIGNMENT);
+    tree = ngx_align(ngx_http_graph_policy_payload_memory(body->len),
+                     NGX_ALIGNMENT);
+    need = slices ? ngx_http_graph_policy_payload_arena(body->len)
+                  : ngx_http_graph_policy_json_arena(body->len);
+
+    if (head + tree <= sizeof(ngx_http_graph_policy_usual)
+        && need <= sizeof(small) && !ngx_http_graph_policy_usual_used)
+    {
+        p = (u_char *) ngx_http_graph_policy_usual;
+        ngx_http_graph_policy_usual_used = 1;
+
+    } else {
+        p = ngx_alloc(head + tree + ((need > sizeof(small)) ? need : 0),
+                      r->connection->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    learning = (ngx_http_graph_policy_learning_t *) p;
+    arena = (need > sizeof(small)) ? p + head + tree : (u_char *) small;
+    statuses = ngx_http_graph_policy_zone_awaited(ctx->zone);
+
+    ngx_memzero(learning, offsetof(ngx_http_graph_policy_learning_t, result));
+
+    if (slices) {
+        learning->reader = ngx_http_graph_policy_payload_begin(body->data,
+                                       body->len, arena, p + head, statuses,
+                                       &learning->payload);
+        rc = NGX_OK;
+
+    } else {
+        rc = ngx_http_graph_policy_payload_read(body->data, body->len, arena,
+                                                p + head, statuses,
+                                                &learning->payload);
+    }
+
+    ctx->learning = learning;
+
+    if (rc != NGX_OK) {
+        ngx_http_graph_policy_learning_end(ctx);
         return NGX_ERROR;
     }
 
-    return ngx_http_graph_policy_payload_read(body->data, body->len,
-                                              learning->memory,
-                                              learning->memory + arena,
-                                 ngx_http_graph_policy_zone_awaited(
-                                                          learning->ctx->zone),
-                                              &learning->payload);
+    return NGX_OK;
+}
+
+
+/* The application gets it all the same, as the payload is its own affair. */
+
+static ngx_int_t
+ngx_http_graph_policy_unread(ngx_http_request_t *r,
+    ngx_http_graph_policy_loc_conf_t *glcf)
+{
+    ngx_http_graph_policy_count(r, glcf->webhook_zone,
+                                NGX_HTTP_GRAPH_POLICY_WEBHOOK_UNREAD,
+                                NGX_LOG_WARN, "can't be read");
+    return NGX_DECLINED;
 }
 
 
 static void
 ngx_http_graph_policy_learning_cleanup(void *data)
 {
-    ngx_http_graph_policy_learning_t *learning = data;
+    ngx_http_graph_policy_ctx_t *ctx = data;
 
-    if (learning->memory != NULL) {
-        ngx_free(learning->memory);
-        learning->memory = NULL;
+    if (ctx->learning != NULL) {
+        ngx_http_graph_policy_learning_end(ctx);
+    }
+}
+
+
+static void
+ngx_http_graph_policy_free_body(ngx_http_graph_policy_learning_t *learning)
+{
+    if (learning->body != NULL) {
+        ngx_free(learning->body);
+        learning->body = NULL;
     }
 }
 
@@ -155,7 +235,15 @@ ngx_http_graph_policy_learning_cleanup(void *data)
 static void
 ngx_http_graph_policy_learning_end(ngx_http_graph_policy_ctx_t *ctx)
 {
-    ngx_http_graph_policy_learning_cleanup(ctx->learning);
+    ngx_http_graph_policy_free_body(ctx->learning);
+
+    if ((void *) ctx->learning == (void *) ngx_http_graph_policy_usual) {
+        ngx_http_graph_policy_usual_used = 0;
+
+    } else {
+        ngx_free(ctx->learning);
+    }
+
     ctx->learning = NULL;
 }
 
@@ -169,7 +257,7 @@ ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
     rc = ngx_http_graph_policy_inspect_slice(r, ctx, glcf);
 
     if (rc == NGX_AGAIN) {
-        return ngx_http_graph_policy_await_slice(r);
+        return ngx_http_graph_policy_await_slice(r, ctx);
     }
 
     /* NGX_DONE says that the request was answered, and ctx may be freed. */
@@ -183,9 +271,26 @@ ngx_http_graph_policy_webhook_inspect(ngx_http_request_t *r,
 
 
 static ngx_int_t
-ngx_http_graph_policy_await_slice(ngx_http_request_t *r)
+ngx_http_graph_policy_await_slice(ngx_http_request_t *r,
+    ngx_http_graph_policy_ctx_t *ctx)
 {
-    ngx_event_t  *wev;
+    ngx_event_t         *wev;
+    ngx_pool_cleanup_t  *cln;
+
+    /* Only a walk that waits can be ended by a client that leaves. */
+
+    if (!ctx->learning->waited) {
+        cln = ngx_pool_cleanup_add(r->pool, 0);
+        if (cln == NULL) {
+            ngx_http_graph_policy_learning_end(ctx);
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        cln->data = ctx;
+        cln->handler = ngx_http_graph_policy_learning_cleanup;
+
+        ctx->learning->waited = 1;
+    }
 
     wev = r->connection->write;
 
@@ -235,6 +340,25 @@ ngx_http_graph_policy_inspect_slice(ngx_http_request_t *r,
     ngx_http_graph_policy_learning_t  *learning;
 
     learning = ctx->learning;
+
+    ngx_http_graph_policy_changes_of(learning->changes, r, ctx->log_level);
+
+    if (learning->reader != NULL) {
+        rc = ngx_http_graph_policy_payload_step(learning->reader,
+                                                NGX_HTTP_GRAPH_POLICY_LONG);
+
+        if (rc == NGX_DECLINED) {
+            return ngx_http_graph_policy_unread(r, glcf);
+        }
+
+        if (rc == NGX_OK) {
+            learning->reader = NULL;
+            ngx_http_graph_policy_free_body(learning);
+            ngx_http_graph_policy_webhook_begin(learning);
+        }
+
+        return NGX_AGAIN;
+    }
 
     if (!learning->learnt) {
 

@@ -277,7 +277,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
     other.data = data;
 
     rc = ngx_http_graph_policy_zone_link(zone, id, &other, learning->now,
-                                         &learning->changes);
+                                         learning->changes);
 
     if (rc == NGX_HTTP_GRAPH_POLICY_LINK_OTHER) {
 
@@ -294,7 +294,7 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
         }
 
         rc = ngx_http_graph_policy_zone_link(zone, id, NULL, learning->now,
-                                             &learning->changes);
+                                             learning->changes);
     }
 
     if (rc == NGX_HTTP_GRAPH_POLICY_LINK_NO_ROOM) {
@@ -431,7 +431,7 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
         }
 
         ngx_http_graph_policy_zone_inbound(ctx->zone, id, when, learning->now,
-                                           &learning->changes);
+                                           learning->changes);
     }
 }
 

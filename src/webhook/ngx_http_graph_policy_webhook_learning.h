@@ -25,8 +25,8 @@
 
 
 /*
- * The state of one walk over a payload.  It lies in the request's pool; the
- * tree that it walks lies in "memory", which the pool's cleanup frees.
+ * The state of one walk over a payload.  It lies in memory of its own, along
+ * with the tree that it walks; the cleanup of the request's pool frees both.
  */
 
 struct ngx_http_graph_policy_learning_s {
@@ -34,8 +34,13 @@ struct ngx_http_graph_policy_learning_s {
     ngx_http_graph_policy_loc_conf_t        *glcf;
     ngx_http_graph_policy_trust_t            trust;
     ngx_http_graph_policy_payload_t          payload;
-    ngx_http_graph_policy_webhook_result_t   result;
-    u_char                                  *memory;    /* the tree's */
+
+    /* while the payload is read; then NULL */
+    ngx_http_graph_policy_payload_reader_t  *reader;
+    u_char                                  *body;      /* a copy, or NULL */
+
+    /* the last call's, by the request of this slice */
+    ngx_http_graph_policy_changes_t         *changes;
 
     /*
      * The place of the walk.  "change" is NULL at its end; "error" is NULL
@@ -60,8 +65,10 @@ struct ngx_http_graph_policy_learning_s {
     /* All is learnt; the second walk checks if receiving is paused. */
     unsigned                                 learnt:1;
 
-    /* The last call's; it stands last because it is large and isn't zeroed. */
-    ngx_http_graph_policy_changes_t          changes;
+    unsigned                                 waited:1;  /* for a slice */
+
+    /* It stands last because it is large and isn't zeroed. */
+    ngx_http_graph_policy_webhook_result_t   result;
 };
 
 

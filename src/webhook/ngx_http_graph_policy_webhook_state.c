@@ -68,7 +68,7 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
 
     rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
                                           &learning->identity, &failure,
-                                          &learning->changes, &view);
+                                          learning->changes, &view);
 
     if (rc != NGX_OK || view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {
         return;
@@ -104,7 +104,7 @@ ngx_http_graph_policy_learn_resolved(
 
     ngx_http_graph_policy_zone_resolve(learning->ctx->zone,
                                        &learning->identity, kind, reason, when,
-                                       learning->now, &learning->changes);
+                                       learning->now, learning->changes);
 }
 
 
@@ -125,7 +125,7 @@ ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
     if (item->status != NGX_HTTP_GRAPH_POLICY_STATUS_FAILED) {
         ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
                                            &learning->identity, message, NULL,
-                                           learning->now, &learning->changes);
+                                           learning->now, learning->changes);
         return;
     }
 
@@ -142,7 +142,7 @@ ngx_http_graph_policy_learn_status(ngx_http_graph_policy_learning_t *learning)
 
     ngx_http_graph_policy_zone_confirm(learning->ctx->zone,
                                        &learning->identity, message, &failure,
-                                       learning->now, &learning->changes);
+                                       learning->now, learning->changes);
 }
 
 

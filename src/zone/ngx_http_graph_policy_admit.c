@@ -16,6 +16,7 @@
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_decision.h"
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
@@ -23,6 +24,10 @@
 #include "ngx_http_graph_policy_zone_admit.h"
 
 
+static ngx_http_graph_policy_admission_e ngx_http_graph_policy_admit(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_query_t *query,
+    uint64_t now, ngx_http_graph_policy_changes_t *changes,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view);
 static void ngx_http_graph_policy_show(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_query_t *query, ngx_http_graph_policy_state_t *shown,
     ngx_uint_t counted, uint64_t now, ngx_http_graph_policy_view_t *view);
@@ -49,6 +54,23 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
 {
+    ngx_http_graph_policy_admission_e  admission;
+
+    return ngx_http_graph_policy_decision_recall(zone, query, now, &admission,
+                                                 cover, view)
+           ? admission
+           : ngx_http_graph_policy_admit(zone, query, now, changes, cover,
+                                         view);
+}
+
+
+static ngx_http_graph_policy_admission_e
+ngx_http_graph_policy_admit(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_query_t *query, uint64_t now,
+    ngx_http_graph_policy_changes_t *changes,
+    ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
+{
+    size_t                                 asked;
     uint32_t                               lease;
     uint64_t                               end;
     ngx_uint_t                             i, n, counted;
@@ -62,6 +84,7 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_conversation_t  *limit;
 
     id = &query->identity;
+    asked = id->account.len;
 
     asker.kind = query->kind;
     asker.credential = id->credential;
@@ -136,6 +159,9 @@ ngx_http_graph_policy_zone_admit(ngx_http_graph_policy_zone_t *zone,
         limit->blocked += counted;
     }
 
+    ngx_http_graph_policy_decision_keep(zone, query, asked, now, admission,
+                                        shown, cover->n, view);
+
     ngx_http_graph_policy_zone_publish(zone, changes);
 
     return admission;
@@ -170,6 +196,8 @@ ngx_http_graph_policy_take_lease(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_asker_t *asker, uint64_t now)
 {
     ngx_http_graph_policy_terms_t  terms;
+
+    ngx_http_graph_policy_revise(zone->sh);
 
     ngx_http_graph_policy_state_terms(state, &terms);
     ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,

@@ -260,6 +260,8 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
+    ngx_http_graph_policy_revise(zone->sh);
+
     /* where two hosts probe at once each goes by its own probe's outcome */
 
     if (now < ngx_http_graph_policy_breaker_leased_until(b, now)

@@ -43,6 +43,66 @@ static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
     ngx_http_graph_policy_changes_t *changes);
 
 
+/*
+ * The link that was confirmed last.  Each webhook confirms one, and many of a
+ * phone come in a second; while nothing has changed the zone needn't hear of it
+ * more often than once a second.
+ */
+
+typedef struct {
+    ngx_http_graph_policy_shctx_t  *sh;
+    uint64_t                        revision;
+    uint64_t                        second;
+    uint64_t                        number;
+    size_t                          phone_len;
+    size_t                          account_len;
+    u_char                          phone[NGX_HTTP_GRAPH_POLICY_PHONE_LEN];
+    u_char                          account[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
+} ngx_http_graph_policy_confirmed_t;
+
+
+static ngx_http_graph_policy_confirmed_t  ngx_http_graph_policy_confirmed;
+
+
+static ngx_uint_t
+ngx_http_graph_policy_is_confirmed(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t now)
+{
+    ngx_http_graph_policy_confirmed_t  *last;
+
+    last = &ngx_http_graph_policy_confirmed;
+
+    return last->sh == zone->sh
+           && last->revision == zone->sh->revision
+           && last->second == now / 1000
+           && last->number == id->number
+           && last->phone_len == id->phone.len
+           && last->account_len == id->account.len
+           && ngx_memcmp(last->phone, id->phone.data, id->phone.len) == 0
+           && ngx_memcmp(last->account, id->account.data, id->account.len)
+              == 0;
+}
+
+
+static void
+ngx_http_graph_policy_keep_confirmed(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_identity_t *id, uint64_t now)
+{
+    ngx_http_graph_policy_confirmed_t  *last;
+
+    last = &ngx_http_graph_policy_confirmed;
+
+    last->sh = zone->sh;
+    last->revision = zone->sh->revision;
+    last->second = now / 1000;
+    last->number = id->number;
+    last->phone_len = id->phone.len;
+    last->account_len = id->account.len;
+    ngx_memcpy(last->phone, id->phone.data, id->phone.len);
+    ngx_memcpy(last->account, id->account.data, id->account.len);
+}
+
+
 ngx_http_graph_policy_link_e
 ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_identity_t *id, ngx_str_t *other, uint64_t now,
@@ -60,6 +120,12 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     }
 
     rc = NGX_HTTP_GRAPH_POLICY_LINK_KNOWN;
+
+    /* Without "other" it is another host's, whose time has to be kept. */
+
+    if (other != NULL && ngx_http_graph_policy_is_confirmed(zone, id, now)) {
+        return rc;
+    }
 
     ngx_http_graph_policy_zone_edit(zone, changes);
 
@@ -125,6 +191,8 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
     ngx_queue_remove(&link->queue);
     ngx_queue_insert_tail(&zone->sh->link_queue, &link->queue);
 
+    ngx_http_graph_policy_keep_confirmed(zone, id, now);
+
 done:
 
     ngx_http_graph_policy_zone_publish(zone, changes);
@@ -158,6 +226,7 @@ ngx_http_graph_policy_link_regroup(ngx_http_graph_policy_zone_t *zone,
 
     if (state != NULL && ngx_http_graph_policy_state_is_at(state, &place)) {
         zone->sh->editing = 1;
+        ngx_http_graph_policy_revise(zone->sh);
         ngx_http_graph_policy_group_join(zone->sh, state, id);
     }
 }

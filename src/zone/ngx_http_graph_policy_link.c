@@ -123,6 +123,8 @@ ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
 
     n = ngx_http_graph_policy_link_count(zone->sh, link->member.key);
 
+    ngx_http_graph_policy_revise(zone->sh);
+
     ngx_http_graph_policy_index_insert(&zone->sh->index,
                                        NGX_HTTP_GRAPH_POLICY_INDEXED_LINK,
                                        &link->node);
@@ -145,6 +147,8 @@ ngx_http_graph_policy_link_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t  n;
 
     zone->sh->editing = 1;
+
+    ngx_http_graph_policy_revise(zone->sh);
 
     /* ngx_rbtree_delete() zeroes the key, so it is read before. */
 
@@ -232,6 +236,8 @@ ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
     }
 
     zone->sh->editing = 1;
+
+    ngx_http_graph_policy_revise(zone->sh);
 
     node = ngx_http_graph_policy_tree_find(numbers, key);
 

@@ -314,6 +314,8 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
+    ngx_http_graph_policy_revise(zone->sh);
+
     ngx_http_graph_policy_state_note(zone->sh, state, now, transition, changes);
 
     /*
@@ -343,6 +345,8 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
                                            refs[i].reason);
 
         if (state != NULL) {
+            ngx_http_graph_policy_revise(zone->sh);
+
             ngx_http_graph_policy_breaker_renew(&state->breaker,
                                                 refs[i].lease, now);
             ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
@@ -363,6 +367,8 @@ ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t  *state;
 
     ngx_http_graph_policy_zone_lock(zone);
+
+    ngx_http_graph_policy_revise(zone->sh);
 
     for (bound = 0; bound < 2; bound++) {
 

@@ -168,6 +168,8 @@ ngx_http_graph_policy_state_init(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
+    ngx_http_graph_policy_revise(zone->sh);
+
     ngx_http_graph_policy_index_insert(&zone->sh->index,
                                        NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
                                        &state->node);
@@ -243,6 +245,8 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     conversation = (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION);
 
     sh->editing = 1;
+
+    ngx_http_graph_policy_revise(sh);
 
     sh->changes++;
 
@@ -326,6 +330,8 @@ ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state)
 {
     zone->sh->editing = 1;
+
+    ngx_http_graph_policy_revise(zone->sh);
 
     if (state->breaker.armed) {
         state->breaker.armed = 0;

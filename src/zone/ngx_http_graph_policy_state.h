@@ -168,7 +168,14 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     limited;
     ngx_atomic_t                     linked;
     ngx_atomic_t                     awaited;   /* statuses of messages */
-    u_char                           pad[128 - 6 * sizeof(ngx_atomic_t)];
+    u_char                           pad[64 - 6 * sizeof(ngx_atomic_t)];
+
+    /*
+     * Workers keep what was decided under a revision, see decision.c; it is
+     * read without the lock, too.
+     */
+    ngx_atomic_t                     revision;
+    u_char                           pad_revision[64 - sizeof(ngx_atomic_t)];
 
     ngx_http_graph_policy_counters_t  counters;
 
@@ -208,6 +215,13 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_http_graph_policy_tree_t     link_numbers;
     ngx_queue_t                      link_queue;
 };
+
+
+/*
+ * To be called with the mutex held, before a change of what decides if a
+ * request may pass: states, their leases, and the accounts of phones.
+ */
+#define ngx_http_graph_policy_revise(sh)  (sh)->revision++
 
 
 /* A place where states are looked up; "key" belongs to the caller. */

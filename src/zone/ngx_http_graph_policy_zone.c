@@ -24,6 +24,7 @@
 #include "ngx_http_graph_policy_breaker.h"
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_counters.h"
+#include "ngx_http_graph_policy_decision.h"
 #include "ngx_http_graph_policy_locks.h"
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
@@ -33,7 +34,7 @@
 
 
 #define NGX_HTTP_GRAPH_POLICY_MAGIC    0x67727068706f6c31ULL
-#define NGX_HTTP_GRAPH_POLICY_LAYOUT   14
+#define NGX_HTTP_GRAPH_POLICY_LAYOUT   15
 
 /*
  * A zone that another version of the module has made must not be walked.  The
@@ -99,6 +100,12 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
     zone->shm_zone = shm_zone;
     zone->tell = tell;
     zone->data = data;
+
+    zone->decisions = ngx_pcalloc(cf->pool, NGX_HTTP_GRAPH_POLICY_DECISIONS
+                                  * sizeof(ngx_http_graph_policy_decision_t));
+    if (zone->decisions == NULL) {
+        return NGX_ERROR;
+    }
 
     shm_zone->init = ngx_http_graph_policy_zone_init_handler;
     shm_zone->data = zone;
@@ -380,7 +387,7 @@ ngx_http_graph_policy_zone_lock(ngx_http_graph_policy_zone_t *zone)
 static void
 ngx_http_graph_policy_zone_recover(ngx_http_graph_policy_zone_t *zone)
 {
-    uint64_t                        key[2], lease;
+    uint64_t                        key[2], lease, revision;
     ngx_http_graph_policy_keep_t    keep;
     ngx_http_graph_policy_fleet_t   fleet;
     ngx_http_graph_policy_shctx_t  *sh;
@@ -396,6 +403,7 @@ ngx_http_graph_policy_zone_recover(ngx_http_graph_policy_zone_t *zone)
     key[0] = sh->key[0];
     key[1] = sh->key[1];
     lease = sh->lease;
+    revision = sh->revision;
     keep = sh->keep;
 
     if (sh->fleet != NULL) {
@@ -406,6 +414,7 @@ ngx_http_graph_policy_zone_recover(ngx_http_graph_policy_zone_t *zone)
 
     if (ngx_http_graph_policy_zone_format(zone, key) == NGX_OK) {
         zone->sh->lease = lease + 1;
+        zone->sh->revision = revision + 1;
         zone->sh->keep = keep;
         zone->sh->keep.owned = 0;
         zone->sh->keep.lost = (zone->file != NULL);

@@ -32,6 +32,8 @@ typedef struct ngx_http_graph_policy_shctx_s  ngx_http_graph_policy_shctx_t;
 typedef struct ngx_http_graph_policy_state_file_s
     ngx_http_graph_policy_state_file_t;
 typedef struct ngx_http_graph_policy_share_s  ngx_http_graph_policy_share_t;
+typedef struct ngx_http_graph_policy_decision_s
+    ngx_http_graph_policy_decision_t;
 
 
 typedef struct ngx_http_graph_policy_changes_s  ngx_http_graph_policy_changes_t;
@@ -53,6 +55,7 @@ struct ngx_http_graph_policy_zone_s {
     ngx_slab_pool_t                 *shpool;
     ngx_uint_t                       recovered; /* to be logged on unlock */
     ngx_uint_t                       parked;    /* requests of this worker */
+    ngx_http_graph_policy_decision_t  *decisions;   /* this worker's */
     ngx_http_graph_policy_state_file_t  *file;  /* NULL: none */
     ngx_http_graph_policy_share_t   *share;     /* NULL: not in a fleet */
 

@@ -551,7 +551,7 @@ test_memory(void)
         }
     }
 
-    ok(n > 3, "a key without memory: none, %ld times", n);
+    ok(n > 0, "a key without memory: none, %ld times", n);
     is_int(wrong, 0, "a key without memory: no error is left behind");
 
     strcpy(want, signed_by(sig, "body"));
