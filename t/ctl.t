@@ -66,6 +66,9 @@ sub typed {
     return ($? >> 8, $said =~ tr/\r//dr);
 }
 
+# a chroot may have none
+my $terminal = !system 'script -qec true /dev/null </dev/null >/dev/null 2>&1';
+
 
 # -- a host -------------------------------------------------------------------
 
@@ -226,12 +229,18 @@ like("$out$err", qr/^$paused is.*^$frozen->{id} is.*f00 isn't in force/ms,
 
 ctl(qw(pause phone), $_, 'other') for '1004', '1005';
 is((ctl('clear', '--all'))[0], 2, 'clear --all: wants to be told so');
-is((typed("n\n", 'clear', '--all'))[0], 1, 'clear --all: a no');
-is((ctl('-e', 'list'))[0], 0, 'nothing is cleared then');
-like((typed("y\n", qw(clear --all -c fatal)))[1],
-    qr/Clear all fatal states of zone "graph", frozen ones too\?/,
-    'clear --all: it asks');
-is((ctl('-e', '-c', 'fatal', 'list'))[0], 1, 'clear --all: a yes');
+
+SKIP: {
+    skip 'no terminal can be had here', 4 if !$terminal;
+
+    is((typed("n\n", 'clear', '--all'))[0], 1, 'clear --all: a no');
+    is((ctl('-e', 'list'))[0], 0, 'nothing is cleared then');
+    like((typed("y\n", qw(clear --all -c fatal)))[1],
+        qr/Clear all fatal states of zone "graph", frozen ones too\?/,
+        'clear --all: it asks');
+    is((ctl('-e', '-c', 'fatal', 'list'))[0], 1, 'clear --all: a yes');
+}
+
 is((ctl('clear', '--all', '--yes'))[0], 0, 'clear --all --yes: without asking');
 is((ctl('-e', 'list'))[0], 1, 'conversations too');
 
@@ -309,7 +318,7 @@ unlike(slurp("$dir/watched"), qr/1007/, 'watch: and tells of that alone');
 # -- what goes wrong ----------------------------------------------------------
 
 for (
-    [3, qr/can't reach .*Couldn't connect|can't reach .*refused/, '-u',
+    [3, qr/can't reach .*(?:Could(?:n't| not) connect|refused)/, '-u',
         'http://127.0.0.1:1/', 'list'],
     [4, qr/wants a name and a password/, '-u', "$base/own/", 'list'],
     [4, qr/doesn't let you in \(403\)/, '-u', "$base/shut/", 'list'],
@@ -354,9 +363,14 @@ $ENV{GRAPH_POLICY_PASSWORD} = 'wrong';
 is((ctl('-u', "$base/own/", '-U', 'ops', 'list'))[0], 4, 'one that is wrong');
 delete $ENV{GRAPH_POLICY_PASSWORD};
 
-($status, $out) = typed("a \"wor\\d\n", '-u', "$base/own/", '-U', 'ops', 'list');
-is($status, 0, 'one that is typed');
-like($out, qr/^Password of ops: /m, 'which is asked for');
+SKIP: {
+    skip 'no terminal can be had here', 2 if !$terminal;
+
+    ($status, $out) = typed("a \"wor\\d\n", '-u', "$base/own/", '-U', 'ops',
+        'list');
+    is($status, 0, 'one that is typed');
+    like($out, qr/^Password of ops: /m, 'which is asked for');
+}
 
 spew("$dir/.netrc", "machine 127.0.0.1 login ops password a\\ wrong\n");
 is((ctl('-u', "$base/own/", 'list'))[0], 4, '~/.netrc is read');

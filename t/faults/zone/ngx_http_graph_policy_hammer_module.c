@@ -468,7 +468,7 @@ hammer_save(hammer_t *h)
         ngx_memzero(&h->save, sizeof(ngx_http_graph_policy_cursor_t));
     }
 
-    (void) ngx_http_graph_policy_record_batch(h->zone, &h->save, h->records);
+    (void) ngx_http_graph_policy_record_batch(h->zone, &h->save, 1, h->records);
 }
 
 
