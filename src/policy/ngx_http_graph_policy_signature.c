@@ -23,6 +23,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/sha.h>
 #include "ngx_http_graph_policy_signature.h"
 
@@ -142,7 +143,16 @@ ngx_http_graph_policy_signature_create(u_char *key, size_t len)
         return NULL;
     }
 
+    /*
+     * OpenSSL 3.2 and later queue an error where memory runs out, which nginx
+     * would report with the next connection.
+     */
+
+    ERR_set_mark();
+
     sig = OPENSSL_zalloc(sizeof(ngx_http_graph_policy_signature_t));
+
+    ERR_pop_to_mark();
 
     if (sig != NULL
         && (ngx_http_graph_policy_signature_pad(&sig->inner, block, 0x36)

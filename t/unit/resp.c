@@ -153,7 +153,7 @@ test_refused(void)
     static const char  *wrong[] = {
         "hello\r\n", "\r\n", "HTTP/1.1 400 Bad Request\r\n", "$x\r\n",
         "*x\r\n", ":x\r\n", "%1\r\n+a\r\n+b\r\n", "~1\r\n+a\r\n",
-        ">1\r\n+a\r\n", ",1.5\r\n", "#t\r\n", "_\r\n", "(1\r\n",
+        ">1\r\n+a\r\n", ",1.5\r\n", "#t\r\n", "(1\r\n",
         "=5\r\ntxt:a\r\n", "\x15\x03\x01"
     };
 
@@ -162,6 +162,12 @@ test_refused(void)
         ok(strcmp(out + strlen(out) - 5, "wrong") == 0,
            "not of the protocol: \"%.20s\"", wrong[i]);
     }
+
+    /* hiredis 1 knows the null of RESP3, and doesn't tell it from RESP2's */
+
+    read_in("_\r\n", 3, 1000);
+    ok(strcmp(out, "wrong") == 0 || strcmp(out, "nil ; more") == 0,
+       "the null of RESP3 is none, or a null");
 
     is_str(whole("*4096\r\n"), "[4096] more", "4096 elements are read");
     is_str(whole("*4097\r\n"), "large", "4097 are not");
