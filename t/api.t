@@ -577,6 +577,9 @@ for my $case (['90s', 90], ['1h30m', 5400], ['250ms', 0.25], ['10', 10]) {
     my $id = $state->{id} // 'none';
 
     is(members($state, qw(until due probing)), '- no no', 'frozen: no end');
+    like($nginx->log,
+        qr/state set, [^\n]*"$phone", [^\n]* hold: until it is cleared, zone:/,
+        'frozen: so the log says');
     sleep 0.05; # longer than its hold
     everywhere($phone, '400 blocked', 'frozen');
 

@@ -255,6 +255,16 @@ ok(!$after->blocks(2, '/2/messages', token => 'mine'),
 like($third->log, qr/\[warn\] [^\n]*: graph_policy_zone "z" drops 1 states of credentials from "\Q$file\E", which is of another fingerprint key than the fleet's/,
     'which the log tells');
 
+my $plain = GraphPolicy::Fleet->start(nodes => 1, no_sync => 1, alone => 1,
+    graph => $graph, zone => "zone=z:1m state=$file.plain", hold => '1h max=1h');
+$plain->send(0, '/5/messages', '400 131042');
+wait_until(sub { slurp("$file.plain") =~ /"state"/ });
+$plain->node(0)->stop('QUIT');
+my $fourth = $after->add(zone => "zone=z:1m state=$file.plain");
+ok($after->blocked(0, '/5/messages')->{status} == 400,
+    'of a file that has no such state all is told');
+unlike($fourth->log, qr/ drops /, 'and the log has nothing to tell');
+
 $after->send(2, '/3/messages', '401 190', token => 'mine');
 wait_until(sub { slurp($file) =~ /"credential"/ });
 $third->stop('QUIT');

@@ -145,8 +145,15 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
     p = ngx_http_graph_policy_put(p, ", ");
     p = ngx_http_graph_policy_write_state(p, view);
     p = ngx_http_graph_policy_put(p, ", hold: ");
-    p = ngx_sprintf(p, "%uD", view->hold);
-    p = ngx_http_graph_policy_put(p, "ms, zone: \"");
+
+    if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
+        p = ngx_http_graph_policy_put(p, "until it is cleared");
+
+    } else {
+        p = ngx_sprintf(p, "%uDms", view->hold);
+    }
+
+    p = ngx_http_graph_policy_put(p, ", zone: \"");
 
     ngx_log_error(level, log, 0, "%*s%V\"", (size_t) (p - text), text,
                   &zone->name);

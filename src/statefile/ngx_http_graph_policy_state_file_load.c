@@ -424,7 +424,7 @@ ngx_http_graph_policy_load_end(ngx_http_graph_policy_state_file_t *file,
                           load->states, load->links, &file->name);
         }
 
-        if (load->foreign && !ngx_test_config) {
+        if (load->foreign && load->dropped && !ngx_test_config) {
             ngx_log_error(NGX_LOG_WARN, load->log, 0,
                           "graph_policy_zone \"%V\" drops %uL states of "
                           "credentials from \"%V\", which is of another "
