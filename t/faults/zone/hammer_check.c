@@ -274,14 +274,13 @@ check_order(ngx_http_graph_policy_shctx_t *sh, ngx_uint_t large,
 static const char *
 check_groups(ngx_http_graph_policy_shctx_t *sh, ngx_uint_t *counts)
 {
-    ngx_uint_t                        armed, members, firsts, looked;
+    ngx_uint_t                        armed, firsts, looked;
     ngx_http_graph_policy_state_t    *state, *next;
     ngx_http_graph_policy_cursor_t    cursor;
     ngx_http_graph_policy_indexed_t  *node, *group;
 
     ngx_memzero(&cursor, sizeof(ngx_http_graph_policy_cursor_t));
     armed = 0;
-    members = 0;
     firsts = 0;
     looked = 0;
 
@@ -317,7 +316,6 @@ check_groups(ngx_http_graph_policy_shctx_t *sh, ngx_uint_t *counts)
             continue;
         }
 
-        members++;
         firsts += state->first;
 
         group = ngx_http_graph_policy_index_find(&sh->index,
