@@ -189,6 +189,7 @@ static char *
 ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *value, ngx_str_t *rest, ngx_http_graph_policy_sync_t *sync)
 {
+    ngx_str_t                             host;
     ngx_url_t                             u;
     ngx_uint_t                            i;
     ngx_http_graph_policy_sync_server_t  *server;
@@ -212,6 +213,23 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
                    "\"server=unix:PATH\"");
     }
 
+    /* OpenSSL takes a name that ends with a zero byte, and no brackets */
+
+    host = u.host;
+
+    if (host.len > 1 && host.data[0] == '[') {
+        host.data++;
+        host.len -= 2;
+    }
+
+    u.host.len = host.len;
+    u.host.data = ngx_pnalloc(cf->pool, host.len + 1);
+    if (u.host.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    (void) ngx_cpystrn(u.host.data, host.data, host.len + 1);
+
     for (i = 0; i < u.naddrs; i++) {
         server = ngx_array_push(&sync->servers);
 
@@ -223,22 +241,6 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
         server->socklen = u.addrs[i].socklen;
         server->text = *rest;
         server->host = u.host;
-
-        if (u.host.len > 1 && u.host.data[0] == '[') {
-            server->host.data++;
-            server->host.len -= 2;
-        }
-
-        /* as OpenSSL wants it */
-
-        server->host.data = ngx_pnalloc(cf->pool, server->host.len + 1);
-        if (server->host.data == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        (void) ngx_cpystrn(server->host.data,
-                           u.host.data + (u.host.len - server->host.len) / 2,
-                           server->host.len + 1);
     }
 
     return NGX_CONF_OK;
