@@ -19,6 +19,7 @@ use lib "$FindBin::Bin/../lib";
 use IO::Socket::INET;
 use List::Util qw(shuffle);
 use POSIX ();
+use Time::HiRes qw(time);
 
 use GraphPolicy qw(slurp spew wait_until);
 use GraphPolicy::Faults;
@@ -150,9 +151,11 @@ is(tested()->{status}, 0, 'the configuration is right') or diag(tested()->{said}
 each_fails('nginx -t', [qw(own slab libc)], \&tested, sub {
     my ($got, $hit) = @_;
 
-    return "it died of $got->{status}" if $got->{status} & 127;
-    return "exit $got->{status}" if $got->{status} != 0
-        && $got->{status} != 1 << 8;
+    # the C library's own look-up of users doesn't check it
+    return "it died of $got->{status}" if $got->{status} & 127
+        && ($hit->{from} || $got->{said} !~ /__nss_\w+lookup/);
+    return "exit $got->{status}"
+        if $got->{status} > 127 && $got->{status} != 1 << 8;
     return 'it says that all is well' if $got->{status}
         && $got->{said} =~ /test is successful/;
     return 'it fails without a word'
@@ -232,12 +235,14 @@ sub reloaded {
 
     spew($nginx->dir . '/error.log', '');
     $nginx->signal('HUP');
-    # new workers, or none because it was refused
+    # new workers, or none because it was refused, which nobody may say
+    my $hit;
     wait_until(sub {
         my @now = $nginx->workers;
-        return @now && !grep({ $old{$_} } @now)
-            || $nginx->log =~ /\[emerg\]|malloc|memalign/;
-    }, 0.4);
+
+        $hit //= time if $faults->hit;
+        return @now && !grep({ $old{$_} } @now) || $hit && time > $hit + 0.5;
+    });
     return $nginx->log;
 }
 

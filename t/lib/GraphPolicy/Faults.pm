@@ -98,6 +98,15 @@ sub end {
     return \%now;
 }
 
+# whether it has happened by now
+sub hit {
+    my ($self) = @_;
+
+    sysseek $self->{handle}, 32, 0;
+    sysread $self->{handle}, my $bytes, 8;
+    return unpack 'Q<', $bytes;
+}
+
 # the kind is written last: nobody counts by half of it
 sub put {
     my ($self, $kind, $at, $steps) = @_;
