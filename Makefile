@@ -116,7 +116,7 @@ mutation: build ## change the source in 200 places, and see who notices
 	@$(TOOLS)/mutate
 
 pictures: ## take the pictures of the documentation anew
-	@$(TOOLS)/need browser
+	@$(TOOLS)/need browser test
 	@node $(TOP)/t/browser/dashboard.mjs --pictures $(TOP)/docs/images
 
 test-clients: build ## drive published npm clients through the proxy

@@ -15,6 +15,9 @@
 //   GRAPH_POLICY_API_ZONE a zone of that API, "graph" by default
 //   ONLY                  tests to run, by the names of their functions
 
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
 import { Mock, REASONS, START } from './mock.mjs';
 import { scene } from './scene.mjs';
 import { test_alert, test_axe, test_elsewhere, test_keyboard, test_sizes }
@@ -648,7 +651,47 @@ async function pictures(dir) {
         await page.screenshot({ path: `${dir}/${name}.png` });
         await page.context().close();
     }
+    await terminal(mock, url, `${dir}/terminal.png`);
     close();
+}
+
+// what graph-policy-ctl says of the same afternoon, as a terminal shows it
+
+async function terminal(mock, url, path) {
+    const ctl = new URL('../../examples/graph-policy-ctl', import.meta.url)
+        .pathname;
+    const { id } = mock.states.find(s => s.reason === 'billing');
+    const said = [];
+
+    for (const words of [['--category', 'fatal', 'list'], ['show', id],
+                         ['clear', id]])
+    {
+        const { stdout, stderr } = await promisify(execFile)(ctl, words, {
+            env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', HOME: '/nowhere',
+                   GRAPH_POLICY_URL: url } });
+
+        said.push(['$ graph-policy-ctl ' + words.join(' '), stdout + stderr]);
+    }
+
+    const page = await browser.newPage({ viewport: { width: 960, height: 430 } });
+
+    await page.setContent(`<style>
+        body { margin: 0; padding: 18px 22px; background: #1a1d21;
+               color: #d5d8dc; font: 13px/20px 'DejaVu Sans Mono', monospace;
+               white-space: pre-wrap; overflow-wrap: anywhere; }
+        b { color: #fff; }
+        </style><body></body>`);
+    await page.evaluate(lines => {
+        for (const [command, text] of lines) {
+            const b = document.createElement('b');
+
+            b.textContent = command;
+            document.body.append(b, `\n${text}\n`);
+        }
+        document.body.append('$ \u2588');
+    }, said);
+    await page.screenshot({ path });
+    await page.close();
 }
 
 
