@@ -68,9 +68,16 @@ if (@missing) {
     }
 }
 
+# the place of the documentation, as docs/dashboard.md shows it
+my ($told) = GraphPolicy::slurp("$FindBin::Bin/../docs/dashboard.md")
+    =~ /^```nginx\n(location \/graph\/ .*?sub_filter.*?)^```/ms;
+
+$told =~ s{/graph/}{/told/}g;
+$told =~ s{/usr/share/doc/libnginx-mod-http-graph-policy}{%DIR%};
+
 my $graph = GraphPolicy::Graph->start;
 my $nginx = GraphPolicy::Nginx->start(graph => $graph, workers => 2,
-    http => <<'END');
+    http => <<'END' =~ s/^TOLD\n/$told/mr);
 graph_policy_zone zone=graph:1m;
 server {
     listen 127.0.0.1:%PORT%;
@@ -80,6 +87,7 @@ server {
     location /look/ {
         graph_policy_api;
     }
+TOLD
     location /again/ {
         graph_policy       zone=graph;
         graph_policy_retry attempts=2 base=10ms;
@@ -94,6 +102,10 @@ server {
     }
 }
 END
+
+mkdir $nginx->dir . '/docs' or die "mkdir: $!";
+GraphPolicy::spew($nginx->dir . '/docs/operating.md',
+    GraphPolicy::slurp("$FindBin::Bin/../docs/operating.md"));
 
 delete @ENV{qw(GRAPH_POLICY_API_URL GRAPH_POLICY_API_ZONE)};
 

@@ -23,9 +23,9 @@ import { scene } from './scene.mjs';
 import { test_alert, test_axe, test_elsewhere, test_keyboard, test_sizes }
     from './eyes.mjs';
 import { test_fleet } from './fleet.mjs';
-import { test_by_hand, test_figures_more, test_find, test_halt, test_hosts,
-    test_many_talks, test_open, test_questions, test_refusals, test_stall, test_undo }
-    from './hands.mjs';
+import { test_by_hand, test_docs, test_figures_more, test_find, test_halt,
+    test_hosts, test_many_talks, test_open, test_past, test_questions,
+    test_refusals, test_served_docs, test_stall, test_undo } from './hands.mjs';
 import { PHONE, REAL, TOKEN, RECIPIENT, ZONE, becomes, browser, call, cell,
     content, focused, guarded, halt, headline, look, ok, open, send, shown, tap,
     width, world } from './harness.mjs';
@@ -695,13 +695,15 @@ async function terminal(mock, url, path) {
 }
 
 
-const tests = ONLY === 'test_many_talks' ? [test_many_talks]
-    : process.env.GRAPH_POLICY_PEER ? [test_fleet] : REAL ? [test_life, test_sends, test_by_hand, test_alert]
+const tests = (ONLY === 'test_many_talks' ? [test_many_talks]
+    : process.env.GRAPH_POLICY_PEER ? [test_fleet]
+    : REAL ? [test_life, test_sends, test_by_hand, test_alert, test_served_docs]
     : [test_life, test_states, test_hostile, test_evil, test_many, test_figures,
-       test_find, test_open, test_undo, test_halt, test_questions,
-       test_figures_more, test_refusals, test_hosts, test_stall,
-       test_axe, test_sizes, test_keyboard, test_elsewhere]
+       test_find, test_open, test_past, test_docs, test_undo, test_halt,
+       test_questions, test_figures_more, test_refusals, test_hosts, test_stall,
+       test_axe, test_sizes, test_keyboard, test_elsewhere])
         .filter(test => !ONLY || ONLY.split(' ').includes(test.name));
+
 
 try {
     if (process.argv[2] === '--pictures') {
