@@ -673,7 +673,7 @@ async function terminal(mock, url, path) {
         said.push(['$ graph-policy-ctl ' + words.join(' '), stdout + stderr]);
     }
 
-    const page = await browser.newPage({ viewport: { width: 960, height: 430 } });
+    const page = await browser.newPage({ viewport: { width: 960, height: 630 } });
 
     await page.setContent(`<style>
         body { margin: 0; padding: 18px 22px; background: #1a1d21;
