@@ -226,7 +226,7 @@ sub left_by_others {
     return $file =~ m{^/var/lib/(?:dpkg|systemd|ucf|update-rc\.d)\b
         |^/var/log/(?:dpkg|alternatives)|^/etc/(?:ld\.so\.cache|rc[0-6S]\.d
         |ca-certificates|ssl)\b|^/usr/share/ca-certificates\b
-        |^/var/www(?:/html)?\z}x;
+        |^/var/www(?:/html(?:/index\.nginx-debian\.html)?)?\z}x;
 }
 
 sub mode { run("stat -c '%a %U' $_[0]"); chomp $said; return $said }
