@@ -11,9 +11,9 @@
  */
 
 
+#include "http/nginx.h"
 #include <stdlib.h>
 #include <string.h>
-#include "http/nginx.h"
 #include "ngx_http_graph_policy_request.h"
 
 

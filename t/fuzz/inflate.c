@@ -20,6 +20,7 @@
 
 #define ROOM       65536
 #define WRAPPINGS  4
+#define DAMAGES    3
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -192,7 +193,7 @@ as_text(const uint8_t *data, size_t size)
 
     /* the last bytes say what is damaged, two for each place */
 
-    for (i = 1; i < 8 && 2 * i <= size; i++) {
+    for (i = 1; i <= DAMAGES && 2 * i <= size; i++) {
         packed[(data[size - 2 * i] * 257) % n] ^= data[size - 2 * i + 1];
 
         as_packed(packed, n);

@@ -5,14 +5,15 @@
 
 /*
  * libFuzzer: any bytes as a request line, behind a byte that says how the
- * location is configured.  Endpoint, phone, plainness, the masked line and
- * idempotence are compared with readings of their own.
+ * location is configured.  What follows the first newline is the request as
+ * nginx wrote it for the upstream.  Endpoint, phone, plainness, the masked line
+ * and idempotence are compared with readings of their own.
  */
 
 
+#include "http/nginx.h"
 #include <stdlib.h>
 #include <string.h>
-#include "http/nginx.h"
 #include "ngx_http_graph_policy_request.h"
 
 
@@ -21,7 +22,6 @@
 #define MERGE_SLASHES  0x01
 #define PAUSE_ALL      0x02
 #define PHONE          0x04
-#define AS_SENT        0x08
 #define PREFACE        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -371,7 +371,7 @@ has_method(const u_char *p, const u_char *last)
 }
 
 
-/* a request as nginx wrote it for the upstream: here, as it came */
+/* may it be carried out twice? */
 
 static void
 check_idempotent(ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf,
@@ -434,7 +434,9 @@ check_idempotent(ngx_http_request_t *r, ngx_http_graph_policy_loc_conf_t *glcf,
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    size_t                             len;
     uint8_t                           *line;
+    const uint8_t                     *sent;
     ngx_http_request_t                *r;
     ngx_http_complex_value_t           phone, account;
     ngx_http_graph_policy_loc_conf_t   glcf;
@@ -443,12 +445,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
 
-    line = malloc(size + 1);
-    check(line != NULL);
-    memcpy(line, data + 1, size - 1);
-    memcpy(line + size - 1, "\r\n", 2);
+    sent = memchr(data + 1, '\n', size - 1);
+    len = (sent != NULL) ? (size_t) (sent - data) - 1 : size - 1;
 
-    r = begin_request(line, size + 1, data[0] & MERGE_SLASHES);
+    line = malloc(len + 2);
+    check(line != NULL);
+    memcpy(line, data + 1, len);
+    memcpy(line + len, "\r\n", 2);
+
+    r = begin_request(line, len + 2, data[0] & MERGE_SLASHES);
 
     if (r == NULL) {
         free(line);
@@ -460,7 +465,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&glcf, 0, sizeof(glcf));
 
     account.value.data = line;
-    account.value.len = size;
+    account.value.len = len;
     glcf.account = &account;
 
     if (data[0] & PAUSE_ALL) {
@@ -475,11 +480,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_endpoint(r, &glcf);
     check_plain(r);
     check_masked(r);
-    check_idempotent(r, &glcf, line, size + 1);
+    check_idempotent(r, &glcf, line, len + 2);
 
-    if (data[0] & AS_SENT) {
-        memcpy(line, r->request_line.data, r->request_line.len);
-        check_idempotent(r, &glcf, line, r->request_line.len);
+    if (sent != NULL) {
+        check_idempotent(r, &glcf, sent + 1, data + size - sent - 1);
     }
 
     end_request();
