@@ -184,7 +184,8 @@ fuzz: fuzz-parts fuzz-worker ## run all fuzz targets, FUZZ_SECONDS each
 fuzz-parts: ## run those of parsers; longer with FUZZ_RUNS=10000000
 	@$(TOOLS)/need build test fuzz source
 	@KIND=asan OUT=$(BUILD)/asan $(TOOLS)/build-whole
-	@$(MAKE) -C $(TOP)/t/fuzz run $(FUZZ)
+	@echo "| target     | executions | edges |"
+	@$(MAKE) -s -C $(TOP)/t/fuzz run $(FUZZ)
 
 fuzz-worker: ## a whole worker amid hostile peers; RUNS, SEED, FIRST
 	@$(TOOLS)/need build test source
@@ -195,7 +196,7 @@ fuzz-worker: ## a whole worker amid hostile peers; RUNS, SEED, FIRST
 	    $(TOOLS)/suite t/fuzz/worker.t
 
 fuzz-keep: ## pack what the fuzz targets have found into t/fuzz/corpora
-	@$(MAKE) -C $(TOP)/t/fuzz keep $(FUZZ)
+	@$(MAKE) -s -C $(TOP)/t/fuzz keep $(FUZZ)
 
 
 ##@ Using
