@@ -36,42 +36,6 @@ typedef struct {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
-static int
-hex(u_char c)
-{
-    return (c >= '0' && c <= '9') ? c - '0'
-           : (c >= 'a' && c <= 'f') ? c - 'a' + 10
-           : (c >= 'A' && c <= 'F') ? c - 'A' + 10 : -1;
-}
-
-
-/* returns the length, or -1 if an escape is broken */
-
-static ssize_t
-unescape(const u_char *p, size_t len, u_char *to)
-{
-    size_t  i, n;
-
-    for (i = 0, n = 0; i < len; i++, n++) {
-
-        to[n] = p[i];
-
-        if (p[i] != '%') {
-            continue;
-        }
-
-        if (len - i < 3 || hex(p[i + 1]) == -1 || hex(p[i + 2]) == -1) {
-            return -1;
-        }
-
-        to[n] = (u_char) (hex(p[i + 1]) * 16 + hex(p[i + 2]));
-        i += 2;
-    }
-
-    return (ssize_t) n;
-}
-
-
 /* takes over the block of the text */
 
 static void
@@ -139,14 +103,14 @@ read_query(token_t *token, const u_char *p, size_t len)
 
         sign = memchr(p, '=', end - p);
 
-        n = unescape(p, (sign != NULL ? sign : end) - p, text);
+        n = unescape(p, (sign != NULL ? sign : end) - p, text, len);
 
         if (sign == NULL || n != 12 || memcmp(text, "access_token", 12) != 0) {
             continue;
         }
 
         sign++;
-        n = unescape(sign, end - sign, text);
+        n = unescape(sign, end - sign, text, len);
 
         if (n == -1) {
             token->odd = 1;

@@ -66,44 +66,21 @@ is_id(const u_char *p, size_t len)
 }
 
 
-static int
-hex(u_char c)
-{
-    return (c >= '0' && c <= '9') ? c - '0'
-           : (c >= 'a' && c <= 'f') ? c - 'a' + 10
-           : (c >= 'A' && c <= 'F') ? c - 'A' + 10 : -1;
-}
-
-
 /* whether a name, unescaped, is one of the words; a broken escape is in none */
 
 static int
 is_named(const u_char *p, size_t len, const char *const *words)
 {
-    size_t   i, n;
     u_char   name[64];
+    ssize_t  n;
 
-    for (i = 0, n = 0; i < len; i++, n++) {
-
-        if (n == sizeof(name)) {
-            return 0;
-        }
-
-        name[n] = p[i];
-
-        if (p[i] != '%') {
-            continue;
-        }
-
-        if (len - i < 3 || hex(p[i + 1]) == -1 || hex(p[i + 2]) == -1) {
-            return 0;
-        }
-
-        name[n] = (u_char) (hex(p[i + 1]) * 16 + hex(p[i + 2]));
-        i += 2;
+    if (len > 3 * sizeof(name)) {
+        return 0;
     }
 
-    return is_one_of(name, n, words);
+    n = unescape(p, len, name, sizeof(name));
+
+    return n != -1 && is_one_of(name, (size_t) n, words);
 }
 
 

@@ -20,6 +20,7 @@
 #define MAX_BLOCKS  512
 
 
+static int hex(u_char c);
 static ngx_int_t process_uri(ngx_http_request_t *r, int merge_slashes);
 
 
@@ -246,4 +247,42 @@ add_header(ngx_http_request_t *r, const char *name, const uint8_t *value,
     {
         r->headers_in.authorization = h;
     }
+}
+
+
+static int
+hex(u_char c)
+{
+    return (c >= '0' && c <= '9') ? c - '0'
+           : (c >= 'a' && c <= 'f') ? c - 'a' + 10
+           : (c >= 'A' && c <= 'F') ? c - 'A' + 10 : -1;
+}
+
+
+ssize_t
+unescape(const u_char *text, size_t len, u_char *to, size_t n)
+{
+    size_t  i, done;
+
+    for (i = 0, done = 0; i < len; i++, done++) {
+
+        if (done == n) {
+            return -1;
+        }
+
+        to[done] = text[i];
+
+        if (text[i] != '%') {
+            continue;
+        }
+
+        if (len - i < 3 || hex(text[i + 1]) == -1 || hex(text[i + 2]) == -1) {
+            return -1;
+        }
+
+        to[done] = (u_char) (hex(text[i + 1]) * 16 + hex(text[i + 2]));
+        i += 2;
+    }
+
+    return (ssize_t) done;
 }

@@ -34,5 +34,12 @@ void add_header(ngx_http_request_t *r, const char *name, const uint8_t *value,
 /* Copies a text into a block of exactly its size. */
 u_char *copy_text(ngx_http_request_t *r, const uint8_t *text, size_t len);
 
+/*
+ * Writes the text without its escapes, at most "n" bytes.  Returns how many
+ * there are, or -1 if there are more or an escape is broken.  No code is shared
+ * with nginx's ngx_unescape_uri().
+ */
+ssize_t unescape(const u_char *text, size_t len, u_char *to, size_t n);
+
 
 #endif /* _FUZZ_NGINX_H_INCLUDED_ */

@@ -114,9 +114,9 @@ sub damage {
                 1 + below(60);
         }
         elsif ($how == 5) {
-            substr($text, $at, 0) = one_of("\r\n", "\n", "\r", "\r\n\r\n", "\0",
-                ':', ' ', "\t", '0', '-1', '99999999999999999999', "\xff",
-                ';', ',', 'HTTP/1.1', "0\r\n\r\n");
+            substr($text, $at, 0) = one_of("\r\n", "\n", "\r", "\r\n\r\n",
+                "\0", ':', ' ', "\t", '0', '-1', '99999999999999999999',
+                "\xff", ';', ',', 'HTTP/1.1', "0\r\n\r\n");
         }
         elsif ($how == 6) {
             my $line = index $text, "\n", $at;
