@@ -19,7 +19,7 @@
 
 #define check(expr)  if (!(expr)) abort()
 
-#define MAX_LINES  64
+#define MAX_LINES  16
 #define LINE       "POST /v25.0/1/messages HTTP/1.1\r\n"
 
 

@@ -88,14 +88,13 @@ server {
     keepalive_timeout     300ms;
     lingering_time        1s;
     lingering_timeout     200ms;
-    proxy_read_timeout    3s;
+    proxy_read_timeout    60s;
 
 $locations
     location / { proxy_pass $up; }
     location /control/ {
-        graph_policy_hold  1h;
-        proxy_read_timeout 60s;
-        proxy_pass         $up;
+        graph_policy_hold 1h;
+        proxy_pass        $up;
     }
     location /hook/ {
         graph_policy_webhook             on;
@@ -149,7 +148,7 @@ sub begin {
     setsockopt $socket, IPPROTO_TCP, TCP_NODELAY, 1;
 
     my $conn = { socket => $socket, in => '', script => [], at => 0,
-        until => time + 12, %conn };
+        until => time + 60, %conn };
     $conns{ fileno $socket } = $conn;
 
     return $conn;
@@ -202,6 +201,10 @@ sub advance {
 
         shift @{ $conn->{script} };
     }
+
+    # an answer that never ends is left by us, however slow the machine is: a
+    # timeout of nginx would hit honest ones as well
+    $conn->{until} = time + 2 if $conn->{upstream};
 }
 
 sub on_input {
@@ -248,6 +251,7 @@ sub on_request {
 
     $conn->{in}     = '';
     $conn->{answer} = undef;
+    $conn->{until}  = time + 60;
     $conn->{script} = [@{ $answer->{script} }];
     advance($conn);
 }
