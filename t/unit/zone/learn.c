@@ -466,7 +466,7 @@ test_list(void)
                                            now, views),
            NGX_DECLINED, "nor by another hash");
 
-    id.conversation = 6;
+    id.conversation = 5000;
     zone_fail(&id, 131047, ANSWER);
     is_int(ngx_http_graph_policy_zone_find(zone, view.hash, WINDOW, now,
                                            views),
