@@ -194,6 +194,7 @@ test_confirm(void)
     zone_failure(131026, WEBHOOK);
     ngx_http_graph_policy_zone_confirm(zone, &id, 55, &failure, now, &changes);
     is_int(changes.views[0].transition, FREED, "another failure frees it");
+    is_int(ngx_http_graph_policy_zone_awaited(zone), 0, "nothing is awaited");
     is_int(changes.probe, PROBE_INCONCLUSIVE, "the probe proved nothing");
 
     /* the account's state waits for a status of any of its phones */
@@ -301,7 +302,9 @@ test_wait_over(void)
     zone_answer(&id, ACCEPTED)->message = 55;
     zone_settle(0);
     ngx_http_graph_policy_zone_make_due(zone, &id, now);
-    is_int(zone_ask(&id), PROBE, "registered anew it is probed at once");
+    is_int(ngx_http_graph_policy_zone_awaited(zone), 0,
+           "of a phone that is registered anew nothing is awaited");
+    is_int(zone_ask(&id), PROBE, "and it is probed at once");
 }
 
 
