@@ -18,8 +18,7 @@
 #include "nginx.h"
 
 
-#define SMALLEST  128       /* bytes of the smallest slot */
-#define CLASSES   5         /* up to half of a page */
+#define SMALLEST  64        /* bytes of the smallest slot */
 #define TAKEN     0xff      /* the class of a page that has no slots */
 
 
@@ -41,7 +40,7 @@ static uint64_t       shim_random = 1;
 /* of the one pool that there is: each page's class + 1, and its slots taken */
 
 static u_char         shim_class[SHIM_PAGES];
-static uint32_t       shim_slots[SHIM_PAGES];
+static uint64_t       shim_slots[SHIM_PAGES];
 static ngx_uint_t     shim_npages;
 static u_char        *shim_first;
 
@@ -229,7 +228,7 @@ ngx_slab_alloc_locked(ngx_slab_pool_t *pool, size_t size)
 
     for (page = 0; page < (ngx_int_t) shim_npages; page++) {
         if (shim_class[page] == class + 1
-            && shim_slots[page] != (uint32_t) (((uint64_t) 1 << n) - 1))
+            && shim_slots[page] != ~(uint64_t) 0 >> (64 - n))
         {
             break;
         }
@@ -248,7 +247,7 @@ ngx_slab_alloc_locked(ngx_slab_pool_t *pool, size_t size)
 
     for (i = 0; shim_slots[page] >> i & 1; i++) { /* void */ }
 
-    shim_slots[page] |= (uint32_t) 1 << i;
+    shim_slots[page] |= (uint64_t) 1 << i;
 
     return shim_first + page * SHIM_PAGE + i * slot;
 }
@@ -273,7 +272,7 @@ void
 ngx_slab_free_locked(ngx_slab_pool_t *pool, void *p)
 {
     size_t      slot, at;
-    uint32_t    bit;
+    uint64_t    bit;
     ngx_uint_t  page;
 
     page = ((u_char *) p - shim_first) / SHIM_PAGE;
@@ -286,7 +285,7 @@ ngx_slab_free_locked(ngx_slab_pool_t *pool, void *p)
     }
 
     slot = (size_t) SMALLEST << (shim_class[page] - 1);
-    bit = (uint32_t) 1 << at / slot;
+    bit = (uint64_t) 1 << at / slot;
 
     if (at % slot != 0 || !(shim_slots[page] & bit)) {
         abort();
