@@ -912,9 +912,40 @@ test_again(void)
 }
 
 
+/* Each character on its own, and among others, is kept or drops the trace. */
+
+static void
+test_trace(void)
+{
+    int                            c, good, kept;
+    char                           text[96];
+    size_t                         len;
+    ngx_http_graph_policy_facts_t  facts;
+
+    good = 0;
+
+    for (c = 0; c < 256; c++) {
+        len = sprintf(text, "{\"error\":{\"fbtrace_id\":\"\\u%04xAz9\"}}", c);
+
+        kept = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
+               || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+
+        if (parse((u_char *) text, len, &facts, NULL) == NGX_OK
+            && facts.trace_len == (kept ? 4u : 0u)
+            && (!kept || facts.trace[0] == c))
+        {
+            good++;
+        }
+    }
+
+    is_int(good, 256, "a trace is kept if it has the usual characters alone");
+}
+
+
 int
 main(void)
 {
+    test_trace();
     test_samples();
     test_shapes();
     test_codes();

@@ -68,6 +68,12 @@ test_precedence(void)
     b.armed = 0;
     ok(cmp(&b, &a) > 0 && cmp(&a, &b) < 0, "the later change stands");
 
+    a.armed = 0;
+    b = plain();
+    b.changed = 1001;
+    ok(cmp(&b, &a) > 0 && cmp(&a, &b) < 0, "even after an end");
+    a = plain();
+
     b = plain();
     b.armed = 0;
     b.holds = 1;
@@ -92,6 +98,72 @@ test_precedence(void)
     b.node.data[0] = 'a';
     ok(cmp(&b, &a) != 0 && (cmp(&b, &a) > 0) == (cmp(&a, &b) < 0),
        "and whatever tells them apart");
+}
+
+
+/* Two hosts that heard of both records must come to the same one. */
+
+#define tells(field)  { #field, offsetof(record_t, field) }
+
+typedef struct {
+    const char  *name;
+    size_t       offset;
+} tells_t;
+
+
+static void
+test_each(compare_pt compare, record_t (*base)(void), tells_t *each,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+    record_t    a, b;
+
+    for (i = 0; i < n; i++) {
+        a = base();
+        b = base();
+        (*(uint64_t *) ((u_char *) &b + each[i].offset))++;
+
+        ok(compare(&a, &b) != 0
+           && (compare(&a, &b) > 0) == (compare(&b, &a) < 0),
+           "two records that differ in \"%s\" are told apart", each[i].name);
+    }
+}
+
+
+static record_t
+refused(void)
+{
+    record_t  r;
+
+    r = plain();
+    r.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+
+    return r;
+}
+
+
+static void
+test_all(void)
+{
+    tells_t  states[] = {
+        tells(changed), tells(armed), tells(holds), tells(since), tells(hold),
+        tells(max), tells(category), tells(source), tells(code),
+        tells(subcode), tells(status), tells(dry_run), tells(group),
+        tells(setter), tells(confirm), tells(trace), tells(node)
+    };
+
+    tells_t  limits[] = {
+        tells(changed), tells(inbound), tells(armed), tells(hold),
+        tells(fixed), tells(since), tells(reason), tells(source), tells(code),
+        tells(subcode), tells(status), tells(dry_run), tells(node)
+    };
+
+    tells_t  links[] = { tells(confirmed), tells(number), tells(account) };
+
+    test_each(cmp, plain, states, sizeof(states) / sizeof(tells_t));
+    test_each(conv, refused, limits, sizeof(limits) / sizeof(tells_t));
+    test_each(ngx_http_graph_policy_merge_compare_links, plain, links,
+              sizeof(links) / sizeof(tells_t));
 }
 
 
@@ -413,6 +485,7 @@ main(void)
     srand(1);
 
     test_precedence();
+    test_all();
     test_conversations();
     test_order(cmp, any, "states");
     test_order(conv, any_conversation, "conversations");

@@ -1652,9 +1652,23 @@ test_edge(void)
 }
 
 
+static void
+test_memory(void)
+{
+    size_t  len;
+
+    /* what an operator is promised of 3 MB */
+
+    len = 3 * 1024 * 1024;
+    ok(ngx_http_graph_policy_payload_memory(len) <= 10 * len + 8192,
+       "a tree takes at most ten times what the payload does");
+}
+
+
 int
 main(void)
 {
+    test_memory();
     test_samples();
     test_statuses();
     test_shapes();

@@ -32,6 +32,15 @@ tell(void *data, ngx_http_graph_policy_resp_value_t *value)
         n += snprintf(out + n, sizeof(out) - n, "%d.", (int) value->index[i]);
     }
 
+    /* what has no text must not point at one */
+
+    if (value->type == NGX_HTTP_GRAPH_POLICY_RESP_INTEGER
+        || value->type == NGX_HTTP_GRAPH_POLICY_RESP_NIL)
+    {
+        n += snprintf(out + n, sizeof(out) - n, "%s",
+                      value->text.len || value->text.data ? "(text) " : "");
+    }
+
     switch (value->type) {
 
     case NGX_HTTP_GRAPH_POLICY_RESP_ARRAY:
