@@ -217,6 +217,24 @@ test_refused(void)
 
 
 static void
+test_stays_wrong(void)
+{
+    ngx_http_graph_policy_resp_t  *resp;
+
+    /* what is wrong once stays so */
+
+    resp = ngx_http_graph_policy_resp_create(tell, NULL);
+    is_int(ngx_http_graph_policy_resp_feed(resp, (u_char *) "?\r\n", 3),
+           NGX_OK, "what isn't Redis'");
+    is_int(ngx_http_graph_policy_resp_next(resp), NGX_ERROR, "is wrong");
+    is_int(ngx_http_graph_policy_resp_feed(resp, (u_char *) "+OK\r\n", 5),
+           NGX_ERROR, "and so is all behind it");
+    ngx_http_graph_policy_resp_destroy(resp);
+    ngx_http_graph_policy_resp_destroy(NULL);
+}
+
+
+static void
 test_command(void)
 {
     u_char     buf[128], *p;
@@ -237,6 +255,7 @@ main(void)
 {
     test_read();
     test_refused();
+    test_stays_wrong();
     test_command();
 
     return tap_done();
