@@ -33,6 +33,16 @@ ngx_uint_t            shim_level;
 ngx_uint_t            shim_fails;
 ngx_shm_zone_t       *shim_zone;
 
+/* what was allocated since the start, which frees it */
+
+typedef struct shim_block_s  shim_block_t;
+
+struct shim_block_s {
+    shim_block_t         *next;
+    uint64_t              data[1];
+};
+
+static shim_block_t  *shim_blocks;
 static ngx_time_t     shim_time;
 static ngx_cycle_t    shim_cycle;
 static uint64_t       shim_random = 1;
@@ -65,7 +75,14 @@ shim_clock(uint64_t now)
 void
 shim_start(void)
 {
-    static ngx_log_t  log;
+    shim_block_t      *block;
+    static ngx_log_t   log;
+
+    while (shim_blocks != NULL) {
+        block = shim_blocks;
+        shim_blocks = block->next;
+        free(block);
+    }
 
     ngx_pid = 4711;
 
@@ -103,7 +120,21 @@ ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
 void *
 ngx_pcalloc(ngx_pool_t *pool, size_t size)
 {
-    return (shim_fails != 0 && --shim_fails == 0) ? NULL : calloc(1, size);
+    shim_block_t  *block;
+
+    if (shim_fails != 0 && --shim_fails == 0) {
+        return NULL;
+    }
+
+    block = calloc(1, sizeof(shim_block_t) + size);
+    if (block == NULL) {
+        abort();
+    }
+
+    block->next = shim_blocks;
+    shim_blocks = block;
+
+    return block->data;
 }
 
 

@@ -695,6 +695,19 @@ test_apply_lease(void)
     is_int(changes.views[0].transition, CLEARED, "and is told");
     zone_at(now - CONFIRM);
 
+    /* a wait that is over gives way to another host's */
+
+    another();
+    record = leased;
+    hear();
+    zone_at(now + CONFIRM);
+    record.message = 66;
+    record.lease_until = now + CONFIRM;
+    is_int(hear(), SAME, "another probe's message");
+    is_int(zone_ask(&id), BLOCK, "is awaited when the first one's wait is over");
+    is_int(view.until, now + CONFIRM, "as long as that");
+    zone_at(now - CONFIRM);
+
     /* a change ends what was on its way */
 
     another();
