@@ -440,11 +440,29 @@ test_clock(void)
     ngx_http_graph_policy_engine_clock_set(&clock, &best);
     is_int(clock.offset, 300000, "it isn't moved by what may be an error");
 
+    clock.error = 2;
+    best.error = 3;
+    best.offset = 300005;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 300000, "all of it, and the clock's own");
+    best.offset = 300006;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 300006, "but by more");
+    is_int(clock.error, 3, "with what that may be wrong");
+
     best.offset = 299000;
     ngx_http_graph_policy_engine_clock_set(&clock, &best);
-    is_int(clock.offset, 299000, "but by more");
+    is_int(clock.offset, 299000, "either way");
+
+    memset(&best, 0, sizeof(best));
+    ngx_http_graph_policy_engine_clock_measure(&best, 1000, 1000, 5000);
+    is_int(best.error, 1, "a way of no time is wrong by a millisecond");
+    ngx_http_graph_policy_engine_clock_measure(&best, 1000, 1000, 6000);
+    is_int(best.offset, 4000, "of two that are as good the first one is kept");
+    best.known = 1;
 
     memset(&clock, 0, sizeof(clock));
+    best.error = 3;
     best.offset = 1;
     ngx_http_graph_policy_engine_clock_set(&clock, &best);
     is_int(clock.offset, 0, "a clock that may be right is taken for it");
@@ -460,6 +478,16 @@ test_clock(void)
            "and back");
     is_int(ngx_http_graph_policy_engine_clock_to(&clock, 10), 0,
            "no time is before all times");
+    is_int(ngx_http_graph_policy_engine_clock_to(&clock, 5001), 1,
+           "nor after it");
+
+    r = plain();
+    ngx_http_graph_policy_engine_clock_record(&clock, &r, 0);
+    is_int(r.until, 6105, "an end is told in that clock, too");
+    r = plain();
+    r.confirmed = 7000;
+    ngx_http_graph_policy_engine_clock_record(&clock, &r, 1);
+    is_int(r.confirmed, 2000, "and when a link was confirmed");
 
     r = plain();
     r.until = NGX_HTTP_GRAPH_POLICY_NEVER;

@@ -41,6 +41,15 @@ tell(void *data, ngx_http_graph_policy_resp_value_t *value)
                       value->text.len || value->text.data ? "(text) " : "");
     }
 
+    /* nor has a text a number */
+
+    if (value->type != NGX_HTTP_GRAPH_POLICY_RESP_INTEGER
+        && value->type != NGX_HTTP_GRAPH_POLICY_RESP_ARRAY)
+    {
+        n += snprintf(out + n, sizeof(out) - n, "%s",
+                      value->number ? "(number) " : "");
+    }
+
     switch (value->type) {
 
     case NGX_HTTP_GRAPH_POLICY_RESP_ARRAY:

@@ -270,6 +270,22 @@ test_block(void)
     zone_answer(&id, ACCEPTED);
     ngx_http_graph_policy_zone_make_due(zone, &id, now);
     is_int(ask(&id), PROBE, "a phone that is registered anew probes at once");
+
+    /* what an operator sets once more is shown as it is then */
+
+    zone_start(ZONE_SIZE);
+    zone_failure(131045, API);
+    ngx_http_graph_policy_zone_put(zone, &id, KEY_PHONE, &failure, 0, &changes,
+                                   &view);
+    question();
+    ask(&id);
+    ask(&id);
+    is_int(asked, 0, "what an operator has set is kept");
+    zone_failure(131045, API)->hold = 2 * HOLD;
+    ngx_http_graph_policy_zone_put(zone, &id, KEY_PHONE, &failure, 0, &changes,
+                                   &view);
+    is_int(ask(&id), BLOCK, "until they set it once more");
+    is_int(view.until, now + 2 * HOLD, "for longer");
 }
 
 

@@ -295,6 +295,18 @@ test_wait_over(void)
     is_int(changes.n, 1, "a late status finds it ended");
     is_int(changes.views[0].transition, CLEARED, "and tells so");
 
+    /* so does an event, which is too old to end it */
+
+    id = probing(WEBHOOK);
+    zone->memory = 600000;
+    zone_answer(&id, ACCEPTED)->message = 55;
+    zone_settle(0);
+    zone_at(now + CONFIRM);
+    ngx_http_graph_policy_zone_resolve(zone, &id, KEY_PHONE, DISCONNECTED,
+                                       T0 - HOUR, now, &changes);
+    is_int(changes.n, 1, "and so does an old event");
+    is_int(ngx_http_graph_policy_zone_armed(zone), 0, "nothing is armed");
+
     /* a phone that is registered anew is due before */
 
     id = probing(WEBHOOK);
