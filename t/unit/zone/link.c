@@ -149,6 +149,9 @@ test_link(void)
     ngx_http_graph_policy_zone_account(zone, &id);
     is_mem(id.account.data, id.account.len, "20009", 5,
            "who names an account keeps it");
+    id.credential = 7;
+    zone_fail(&id, 131042, ANSWER);
+    is_mem(view.key, view.key_len, "20009", 5, "and fails for that one");
 
     is_int(learn("10001", "20002", 0), OTHER, "another account's word");
     is_mem(other.data, other.len, "20001", 5, "is told whose the phone is");
