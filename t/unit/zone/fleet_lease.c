@@ -119,6 +119,7 @@ test_apply_lease(void)
     is_int(host_hear(), SAME, "who has awaited one awaits it still");
     zone_ask(&id);
     is_int(view.until, now + CONFIRM, "whoever else probes");
+    is_int(ngx_http_graph_policy_zone_awaited(zone), 1, "it is its own still");
     record = leased;
     record.lease_until = 0;
     record.message = 55;
