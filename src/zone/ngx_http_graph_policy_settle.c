@@ -341,6 +341,11 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_lock(zone);
 
     for (i = 0; i < n; i++) {
+
+        if (refs[i].lease == 0) {
+            continue;
+        }
+
         state = ngx_http_graph_policy_state_find(zone->sh, refs[i].hash,
                                            refs[i].reason);
 
