@@ -309,6 +309,11 @@ sub reset {
 sub pass {
     my ($self, $ms) = @_;
 
+    # A worker renews a lease when it notices that the time has come, and the
+    # clock may be past the lease's end by then.
+    $self->let_go if grep { $self->{time} + $ms >= $_->{at} + 29_000 }
+        @{ $self->{under_way} // [] };
+
     $self->{time} += $ms;
     $self->{model}->advance($ms);
     $self->set_clock;
@@ -400,14 +405,6 @@ sub differs {
 
 sub do_time {
     my ($self, $ms) = @_;
-
-    # A worker renews a lease when it notices that the time has come, and the
-    # clock may be past the lease's end by then.
-    for (@{ $self->{under_way} // [] }) {
-        next if $self->{time} + $ms < $_->{at} + 29_000;
-        $self->let_go;
-        last;
-    }
 
     $self->pass($ms);
     return;
