@@ -59,6 +59,12 @@ my @once = (
     . ' hold media 1009 tokB gate 15550002222,'
     . ' send template 1005 tokB e131047 gate 15550002222',
 
+    # a state whose status never came is over, and no message begins another wait
+    'event 1003 190 15550002222, time 135478,'
+    . ' send message 1003 tokA accepted gate 15550001111,'
+    . ' hold message 1002 tokB dry 15550002222, time 18195, free 5 accepted,'
+    . ' list',
+
     # a probe that is accepted ends the limit that let it pass
     'event 1003 131026 15550002222, time 960000,'
     . ' send message 1009 tokB e190 gate 15550002222, time 130109,'

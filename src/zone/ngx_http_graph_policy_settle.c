@@ -205,6 +205,10 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
+    /* A state whose wait for a status is over mustn't begin another. */
+
+    ngx_http_graph_policy_expire(zone, answer->now, changes);
+
     state = ngx_http_graph_policy_state_find(zone->sh, ref->hash, ref->reason);
 
     if (state != NULL) {

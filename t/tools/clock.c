@@ -11,7 +11,8 @@
  * no system call.
  *
  * A short wait for events takes a millisecond at most: what is due by the
- * clock has nothing to do with how long the wait takes.
+ * clock has nothing to do with how long the wait takes.  What is short, 20 ms,
+ * may be set by GRAPH_POLICY_CLOCK_SHORT.
  */
 
 
@@ -27,10 +28,8 @@
 #include <unistd.h>
 
 
-#define SHORT  20
-
-
 static volatile int64_t  *clock_ms;
+static int                clock_short = 20;
 
 
 __attribute__((constructor)) static void
@@ -56,6 +55,11 @@ clock_open(void)
     }
 
     clock_ms = p;
+
+    name = getenv("GRAPH_POLICY_CLOCK_SHORT");
+    if (name != NULL) {
+        clock_short = atoi(name);
+    }
 
     (void) close(fd);
 }
@@ -113,7 +117,7 @@ time(time_t *t)
 int
 epoll_wait(int fd, struct epoll_event *events, int count, int timeout)
 {
-    if (clock_ms != NULL && timeout > 1 && timeout <= SHORT) {
+    if (clock_ms != NULL && timeout > 1 && timeout <= clock_short) {
         timeout = 1;
     }
 
