@@ -11,8 +11,7 @@
  * no system call.
  *
  * A short wait for events takes a millisecond at most: what is due by the
- * clock has nothing to do with how long the wait takes.  What is short, 20 ms,
- * may be set by GRAPH_POLICY_CLOCK_SHORT.
+ * clock has nothing to do with how long the wait takes.
  */
 
 
@@ -28,8 +27,10 @@
 #include <unistd.h>
 
 
+#define SHORT  20
+
+
 static volatile int64_t  *clock_ms;
-static int                clock_short = 20;
 
 
 __attribute__((constructor)) static void
@@ -55,11 +56,6 @@ clock_open(void)
     }
 
     clock_ms = p;
-
-    name = getenv("GRAPH_POLICY_CLOCK_SHORT");
-    if (name != NULL) {
-        clock_short = atoi(name);
-    }
 
     (void) close(fd);
 }
@@ -117,7 +113,7 @@ time(time_t *t)
 int
 epoll_wait(int fd, struct epoll_event *events, int count, int timeout)
 {
-    if (clock_ms != NULL && timeout > 1 && timeout <= clock_short) {
+    if (clock_ms != NULL && timeout > 1 && timeout <= SHORT) {
         timeout = 1;
     }
 

@@ -28,7 +28,6 @@ use Time::Local ();
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy ();
-use GraphPolicy::Fleet ();
 use GraphPolicy::Model ();
 
 my $secret = 's3cretOfTheWalk';
@@ -76,43 +75,29 @@ sub start {
     chmod 0644, "$self->{temp}/now";
     $self->set_clock;
 
-    my $hosts = $self->{hosts} //= 1;
-
     local $ENV{GRAPH_POLICY_CLOCK} = "$self->{temp}/now";
-    local $ENV{GRAPH_POLICY_CLOCK_SHORT} = $hosts > 1 ? 200 : 20;
     local $ENV{LD_PRELOAD} = clock($self->{temp}) // die 'walk: no clock';
 
-    if ($hosts > 1) {
-        $self->{redis} = GraphPolicy::Redis->start;
-        GraphPolicy::spew("$self->{temp}/key", 'k' x 32 . "\n");
-        chmod 0600, "$self->{temp}/key";
-    }
-
-    $self->{nginx} = [map { GraphPolicy::Nginx->start(
-        workers   => 4 / $hosts,
+    $self->{nginx} = GraphPolicy::Nginx->start(
+        workers   => 4,
         log_level => $self->{log} // 'warn',
-        http      => $self->conf) } 1 .. $hosts];
-
-    $self->{pool} = [];
-    $self->settle('anew');
+        http      => $self->conf);
 
     return $self;
 }
+
+sub nginx { return $_[0]{nginx} }
 
 sub conf {
     my ($self) = @_;
 
     my $held = $self->{held}->sockport;
-    my $sync = $self->{hosts} == 1 ? '' : 'graph_policy_sync zone=z server='
-        . '127.0.0.1:' . $self->{redis}->port . " key_file=$self->{temp}/key"
-        . ' conversations=on timeout=60s;';
     my $map  = join "\n    ", map { "~/$_/ $accounts{$_};" } sort keys %accounts;
 
     # the mock of the Graph API is a server of this nginx: it answers what the
     # header X-Mock says; what is held goes to the walk itself
     return <<"END";
 graph_policy_zone zone=z:1m;
-$sync
 
 map \$uri \$account {
     default '';
@@ -261,7 +246,6 @@ sub run {
         my $wrong = eval { my $do = "do_$word"; $self->$do(@of) }
             // ($@ ? "died: $@" : undef);
 
-        $self->settle;
         $self->{done}++;
         return 'step ' . ($number + 1) . ' (' . text($steps[$number])
             . "): $wrong" if defined $wrong && length $wrong;
@@ -275,8 +259,7 @@ sub odd {
     my ($self) = @_;
 
     return join "\n", grep { /\[(?:alert|emerg|crit)\]/ }
-        map { split /\n/, GraphPolicy::slurp($_->dir . '/error.log') }
-        @{ $self->{nginx} };
+        split /\n/, GraphPolicy::slurp($self->{nginx}->dir . '/error.log');
 }
 
 sub text { return join ' ', map { $_ // '-' } @{ $_[0] } }
@@ -319,8 +302,7 @@ sub reset {
     $self->{messages} = [];
 
     $self->api('DELETE', 'states');
-    $self->forward(100_000_000);
-    $self->settle('anew');
+    $self->pass(100_000_000);
     $self->request(ask('message', '1001', 'tokA'), 'accepted') for 1 .. 3;
 }
 
@@ -332,78 +314,9 @@ sub pass {
     $self->let_go if grep { $self->{time} + $ms >= $_->{at} + 29_000 }
         @{ $self->{under_way} // [] };
 
-    # hosts that don't hear each other for seconds take each other for dead
-    while ($self->{hosts} > 1 && $ms > 1000) {
-        $self->forward(1000);
-        $self->settle;
-        $ms -= 1000;
-    }
-
-    $self->forward($ms);
-}
-
-sub forward {
-    my ($self, $ms) = @_;
-
     $self->{time} += $ms;
-    $self->{model}->advance($ms) if $self->{model};
+    $self->{model}->advance($ms);
     $self->set_clock;
-}
-
-# Until each host has heard all that was said; after a start or a leap of the
-# clock until they have found each other, too.
-sub settle {
-    my ($self, $anew) = @_;
-
-    return if $self->{hosts} == 1;
-
-    my $count = 0;
-    my @last  = ();
-
-    GraphPolicy::wait_until(sub {
-        my @now = $self->heard($anew);
-
-        $self->forward($anew ? 100 : 1) if !$count;
-
-        if (!$anew) {
-            my %behind = map { $now[$_] - $self->{heard}[$_] => 1 } 0 .. $#now;
-            return @now && keys %behind == 1;
-        }
-
-        $count = @now && "@now" eq "@last" ? $count + 1 : 0;
-        @last  = @now;
-        $self->{heard} = \@now;
-        return $count > 20;
-    }, 60) or die "the hosts don't settle\n";
-}
-
-# How much was said, and how much of it each host has heard; nothing while
-# something waits to be said, or they don't know each other.
-sub heard {
-    my ($self, $anew) = @_;
-
-    my $info = $self->{redis}->command('XINFO', 'STREAM',
-        'graph_policy:{z}:log');
-
-    return if ref $info ne 'ARRAY';
-
-    my %stream = @$info;
-    my @heard  = $stream{'entries-added'};
-
-    for my $host (0 .. $self->{hosts} - 1) {
-        my $text = $self->exchange("GET /api/metrics HTTP/1.1\r\nHost: a\r\n"
-            . "\r\n", undef, $host)->{body};
-
-        return if $text !~ /^graph_policy_sync_queue\S+ 0$/m;
-        return if $anew
-            && $text !~ /^graph_policy_sync_nodes\S+ $self->{hosts}$/m;
-
-        push @heard, 0;
-        $heard[-1] += $1
-            while $text =~ /^graph_policy_sync_received_total\S+ (\d+)$/mg;
-    }
-
-    return @heard;
 }
 
 # Where nobody knows yet if a hold is over, what follows may depend on it; so it
@@ -499,8 +412,6 @@ sub do_time {
 
 sub do_day {
     my ($self) = @_;
-
-    return if $self->{hosts} > 1;
 
     $self->let_go;
     $self->pass(27 * 3_600_000);
@@ -726,18 +637,16 @@ sub do_reload {
     my ($self) = @_;
 
     $self->let_go;
-    $self->{pool} = [];
+    delete $self->{pool};
 
-    my $nginx = $self->{nginx}[rand @{ $self->{nginx} }];
-    my %old   = map { $_ => 1 } $nginx->workers;
-
-    $nginx->signal('HUP');
+    my %old = map { $_ => 1 } $self->{nginx}->workers;
+    $self->{nginx}->signal('HUP');
 
     return GraphPolicy::wait_until(sub {
-        my @now = $nginx->workers;
+        my @now = $self->{nginx}->workers;
 
         $self->pass(10);
-        return @now == keys %old && !grep { $old{$_} } @now;
+        return @now == 4 && !grep { $old{$_} } @now;
     }, 30) ? '' : 'nginx did not reload';
 }
 
@@ -745,8 +654,6 @@ sub do_reload {
 # everybody. What is left of the others can't be told, so all begins anew.
 sub do_flood {
     my ($self) = @_;
-
-    return if $self->{hosts} > 1;
 
     $self->let_go;
 
@@ -906,11 +813,10 @@ sub milliseconds {
 # -- the client ---------------------------------------------------------------
 
 sub connected {
-    my ($self, $number) = @_;
+    my ($self) = @_;
 
-    my $nginx  = $self->{nginx}[($number // rand 12) % $self->{hosts}];
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $nginx->port) || die "connect: $!";
+        PeerPort => $self->{nginx}->port) || die "connect: $!";
 
     setsockopt $socket, SOL_SOCKET, SO_RCVTIMEO, pack 'l!l!', 60, 0;
     return $socket;
@@ -955,12 +861,12 @@ sub api {
 
 # by one of a few connections, which belong to different workers
 sub exchange {
-    my ($self, $text, $tick, $host) = @_;
+    my ($self, $text, $tick) = @_;
 
-    my $slot = defined $host ? 12 + $host : int rand 12;
+    my $slot = int rand 12;
 
     for (1, 2) {
-        my $socket = $self->{pool}[$slot] //= $self->connected($slot);
+        my $socket = $self->{pool}[$slot] //= $self->connected;
 
         syswrite $socket, $text;
         my $got = answer_of($socket, $tick);
