@@ -398,7 +398,8 @@ sub began {
     my $number = ++$self->{leases};
 
     for my $state (@$perhaps, @$due) {
-        my $setter = $state->{setter} ne '' && $state->{setter} eq $ask->{token};
+        my $setter = $state->{setter} ne ''
+            && $state->{setter} eq $ask->{token};
 
         $state->{to}         = min($state->{to}, $self->{now});
         $state->{confirming} = undef;
@@ -587,7 +588,8 @@ sub inbound {
 
     my $at    = $self->{now} - $self->{now} % 1000;
     my $until = $at + $talk_hold;
-    my $talk  = $self->{talks}{"$phone/$from"} //= { changed => -1, until => 0 };
+    my $talk  = $self->{talks}{"$phone/$from"}
+        //= { changed => -1, until => 0 };
 
     return if $at < $talk->{changed} - $talk->{changed} % 1000;
 

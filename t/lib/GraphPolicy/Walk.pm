@@ -8,29 +8,23 @@ package GraphPolicy::Walk;
 #   my $wrong = $walk->run(@steps);         # undef, or what differs
 #   @steps    = $walk->shrink(@steps);
 #
-# The clocks of nginx stand still and are set by each step (t/tools/clock.c), so
-# that hours pass in no time. What nginx does by a timer happens when the clock moves
-# on. A step is a list of words that depends on nothing
-# before it: of a list of steps any part is a list of steps, which is why one
-# that shows a difference can be made shorter.
+# A step is a list of words that depends on nothing before it: of a list of
+# steps any part is a list of steps, which is why one that shows a difference
+# can be made shorter. Hours pass in no time. What nginx does by a timer happens
+# when the clock moves on.
 
 use strict;
 use warnings;
 
-use Digest::SHA qw(hmac_sha256_hex);
-use File::Basename qw(dirname);
-use File::Temp ();
 use IO::Socket::INET;
 use JSON::PP ();
-use List::Util qw(max);
-use Socket qw(SOL_SOCKET SO_RCVTIMEO);
+use Time::HiRes qw(time);
 use Time::Local ();
-use Time::HiRes qw(time sleep);
+
+use parent 'GraphPolicy::WalkHost';
 
 use GraphPolicy ();
 use GraphPolicy::Model ();
-
-my $secret = 's3cretOfTheWalk';
 
 # five phones of two accounts, and one whose account nobody knows
 my %accounts = (1001 => '2001', 1002 => '2001', 1003 => '2001',
@@ -45,143 +39,11 @@ my @people = qw(15550001111 15550002222);
 my @events = (131042, 131042, 133010, 133010, 190, 368, 131047, 131047, 131026,
     10, 33, 130429);
 
-# 2030: later than any real time
-my $epoch = 1_893_456_000;
-
-# the library that gives nginx the clock; nothing if it can't be made
-sub clock {
-    my ($dir) = @_;
-
-    my $source = dirname(__FILE__) . '/../../tools/clock.c';
-    my $cc     = $ENV{CC} || 'cc';
-
-    system("$cc -shared -fPIC -O2 -o $dir/clock.so $source") == 0 or return;
-    return "$dir/clock.so";
-}
+my $epoch = GraphPolicy::WalkHost::EPOCH;
 
 sub start {
     my ($class, %of) = @_;
-
-    my $self = bless { time => 0, %of }, $class;
-
-    $self->{temp} = File::Temp->newdir('walk.XXXXXX', TMPDIR => 1);
-    chmod 0755, "$self->{temp}";
-    GraphPolicy::spew("$self->{temp}/secret", "$secret\n");
-
-    $self->{held} = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        Listen => 64) or die "walk: $!";
-
-    open $self->{clock}, '>', "$self->{temp}/now" or die "walk: $!";
-    chmod 0644, "$self->{temp}/now";
-    $self->set_clock;
-
-    local $ENV{GRAPH_POLICY_CLOCK} = "$self->{temp}/now";
-    local $ENV{LD_PRELOAD} = clock($self->{temp}) // die 'walk: no clock';
-
-    $self->{nginx} = GraphPolicy::Nginx->start(
-        workers   => 4,
-        log_level => $self->{log} // 'warn',
-        http      => $self->conf);
-
-    return $self;
-}
-
-sub nginx { return $_[0]{nginx} }
-
-sub conf {
-    my ($self) = @_;
-
-    my $held = $self->{held}->sockport;
-    my $map  = join "\n    ", map { "~/$_/ $accounts{$_};" } sort keys %accounts;
-
-    # the mock of the Graph API is a server of this nginx: it answers what the
-    # header X-Mock says; what is held goes to the walk itself
-    return <<"END";
-graph_policy_zone zone=z:1m;
-
-map \$uri \$account {
-    default '';
-    $map
-}
-map \$http_x_mock \$graph {
-    default mock;
-    held    127.0.0.1:$held;
-}
-upstream mock {
-    server 127.0.0.1:%PORT2%;
-    keepalive 4;
-    keepalive_requests 1000000;
-    keepalive_timeout 300d;
-}
-
-proxy_http_version    1.1;
-proxy_set_header      Connection "";
-proxy_next_upstream   off;
-
-server {
-    listen 127.0.0.1:%PORT%;
-    keepalive_requests 1000000;
-    keepalive_timeout 300d;
-
-    graph_policy         zone=z;
-    graph_policy_account \$account;
-    graph_policy_log_level info;
-
-    add_header X-Cred \$graph_policy_credential always;
-    add_header X-Status \$graph_policy_status always;
-
-    proxy_read_timeout 300d;
-
-    location / {
-        proxy_pass http://\$graph;
-    }
-    location /gate/ {
-        graph_policy_conversation on;
-        graph_policy_cooldown     on;
-        proxy_pass http://\$graph;
-    }
-    location /dry/ {
-        graph_policy_dry_run      on;
-        graph_policy_conversation on hold=30m;
-        graph_policy_cooldown     on;
-        proxy_pass http://\$graph;
-    }
-    location /webhook {
-        graph_policy_webhook             on;
-        graph_policy_webhook_secret_file $self->{temp}/secret;
-        rewrite ^ /_ok break;
-        proxy_pass http://mock;
-    }
-    location /api {
-        graph_policy_api write=on;
-    }
-}
-server {
-    listen 127.0.0.1:%PORT2%;
-    keepalive_requests 1000000;
-    keepalive_timeout 300d;
-    default_type application/json;
-
-    location / { rewrite ^ /_\$http_x_mock last; }
-    location = /_torn { return 444; }
-    location = /_ok { return 200 'ok'; }
-    location = /_accepted {
-        return 200 '{"messages":[{"id":"\$http_x_message"}]}';
-    }
-    location = /_proof { return 200 '{"success":true}'; }
-    location = /_nothing { return 200 '{"error":{"code":1}}'; }
-    location ~ ^/_e(\\d+)\$ {
-        return 400 '{"error":{"message":"m","type":"OAuthException","code":\$1,"fbtrace_id":"T"}}';
-    }
-}
-END
-}
-
-sub set_clock {
-    my ($self) = @_;
-
-    sysseek $self->{clock}, 0, 0;
-    syswrite $self->{clock}, pack 'q', $epoch * 1000 + $self->{time};
+    return $class->SUPER::start(accounts => \%accounts, %of);
 }
 
 
@@ -355,7 +217,8 @@ sub outcome {
 # what a 2xx says to what isn't a message
 sub fitting {
     my ($answer, $kind) = @_;
-    return $answer eq 'accepted' && $kind =~ /receipt|media/ ? 'proof' : $answer;
+    return $answer eq 'accepted' && $kind =~ /receipt|media/
+        ? 'proof' : $answer;
 }
 
 sub ask {
@@ -432,7 +295,7 @@ sub do_hold {
     my $may     = $model->expected($ask);
     my $socket  = $self->connected;
 
-    syswrite $socket, request_text($ask, 'held', $message);
+    syswrite $socket, $self->request_text($ask, 'held', $message);
 
     # it comes to the Graph API, or the proxy answers it
     my $read = '';
@@ -453,7 +316,7 @@ sub do_hold {
     # it isn't told yet whether it is the probe
     my $got = $graph ? { policy => $may->{probe} ? 'probe'
         : $may->{dry} ? 'dry' : 'passed', status => 0, reason => '',
-        odd => '' } : answer_of($socket);
+        odd => '' } : $self->answer_of($socket);
 
     return differs($may, $got) if !$may->{ $got->{policy} };
 
@@ -506,7 +369,7 @@ sub finish {
             . length($body) . "\r\n\r\n$body" if $answer ne 'torn';
         close $graph;
 
-        my $got = answer_of($call->{socket});
+        my $got = $self->answer_of($call->{socket});
 
         return 'what was held: ' . differs({ $call->{policy} => 1 }, $got)
             if $got->{policy} ne $call->{policy} || $got->{odd};
@@ -582,21 +445,6 @@ sub status_of {
             : '"status":"delivered"}]');
 }
 
-sub webhook {
-    my ($self, $phone, $what) = @_;
-
-    my $body = qq({"object":"whatsapp_business_account","entry":[{"id":")
-        . $accounts{$phone} . qq(","changes":[{"value":{"metadata":{)
-        . qq("phone_number_id":"$phone"},$what},)
-        . '"field":"messages"}]}]}';
-    my $got = $self->exchange("POST /webhook HTTP/1.1\r\nHost: a\r\n"
-        . "X-Mock: ok\r\nX-Hub-Signature-256: sha256="
-        . hmac_sha256_hex($body, $secret) . "\r\nContent-Length: "
-        . length($body) . "\r\n\r\n$body");
-
-    return $got->{status} == 200 ? '' : "a webhook got $got->{status}";
-}
-
 sub do_hand {
     my ($self, $kind, $phone, $reason, $seconds, $frozen) = @_;
 
@@ -661,8 +509,8 @@ sub do_flood {
     my @sockets = map { $self->connected } 1 .. 12;
 
     for my $socket (@sockets) {
-        syswrite $socket, join '', map { request_text(ask('message', '1009',
-            'made-up' . ++$self->{ids}), 'e190', 'm') } 1 .. 125;
+        syswrite $socket, join '', map { $self->request_text(ask('message',
+            '1009', 'made-up' . ++$self->{ids}), 'e190', 'm') } 1 .. 125;
     }
 
     for my $socket (@sockets) {
@@ -809,125 +657,5 @@ sub milliseconds {
     return Time::Local::timegm($s, $i, $h, $d, $m - 1, $y) * 1000 + $ms;
 }
 
-
-# -- the client ---------------------------------------------------------------
-
-sub connected {
-    my ($self) = @_;
-
-    my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $self->{nginx}->port) || die "connect: $!";
-
-    setsockopt $socket, SOL_SOCKET, SO_RCVTIMEO, pack 'l!l!', 60, 0;
-    return $socket;
-}
-
-sub request_text {
-    my ($ask, $mock, $message) = @_;
-
-    my $kind = $ask->{kind};
-    my $edge = $kind eq 'media' ? 'media' : 'messages';
-    my $path = $ask->{place} eq 'plain' ? '' : "/$ask->{place}";
-    my $body = $kind eq 'receipt'
-        ? '{"messaging_product":"whatsapp","status":"read","message_id":"m"}'
-        : $kind eq 'media' ? '{"messaging_product":"whatsapp"}'
-        : qq({"messaging_product":"whatsapp","to":"$ask->{to}","type":")
-            . ($kind eq 'template' ? 'template"}' : 'text"}');
-
-    return "POST $path/v25.0/$ask->{phone}/$edge HTTP/1.1\r\nHost: a\r\n"
-        . "Authorization: Bearer $ask->{token}\r\nX-Mock: $mock\r\n"
-        . "X-Message: $message\r\nContent-Type: application/json\r\n"
-        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-}
-
-sub request {
-    my ($self, $ask, $mock, $message) = @_;
-
-    my $got = $self->exchange(request_text($ask, $mock, $message // 'm'));
-
-    $self->{prints}{ $ask->{token} } = $got->{print} if length $got->{print};
-    return $got;
-}
-
-sub api {
-    my ($self, $method, $path, $body) = @_;
-
-    # the API works in steps, with pauses between them
-    return $self->exchange("$method /api/zones/z/$path HTTP/1.1\r\nHost: a\r\n"
-        . "Content-Type: application/json\r\nContent-Length: "
-        . length($body // '') . "\r\n\r\n" . ($body // ''),
-        $method eq 'POST' ? undef : sub { $self->pass(10) });
-}
-
-# by one of a few connections, which belong to different workers
-sub exchange {
-    my ($self, $text, $tick) = @_;
-
-    my $slot = int rand 12;
-
-    for (1, 2) {
-        my $socket = $self->{pool}[$slot] //= $self->connected;
-
-        syswrite $socket, $text;
-        my $got = answer_of($socket, $tick);
-
-        return $got if $got->{status};
-        delete $self->{pool}[$slot];
-    }
-
-    die "no answer\n";
-}
-
-my %policies = (PASSED => 'passed', PROBE => 'probe', BLOCKED => 'blocked',
-    BLOCKED_DRY_RUN => 'dry');
-
-sub answer_of {
-    my ($socket, $tick) = @_;
-
-    my ($text, $end, $length) = ('', -1, 0);
-
-    if ($tick) {
-        my $read = '';
-
-        vec($read, fileno $socket, 1) = 1;
-        $tick->() while !select my $ready = $read, undef, undef, 0.001;
-    }
-
-    while (($end = index $text, "\r\n\r\n") < 0) {
-        sysread $socket, $text, 65536, length $text or last;
-    }
-
-    my $head = $end < 0 ? $text : substr $text, 0, $end + 2;
-
-    if ($head =~ /^Content-Length: (\d+)/m) {
-        $length = $1;
-
-    } elsif ($head =~ /^Transfer-Encoding: chunked/m) {
-        while ($text !~ /\r\n0\r\n\r\n\z/) {
-            sysread $socket, $text, 65536, length $text or last;
-        }
-    }
-
-    while (length $text < $end + 4 + $length) {
-        sysread $socket, $text, 65536, length $text or last;
-    }
-
-    my %of = $head =~ /^(X-\S+): (\S*)/mg;
-
-    my $status = $head =~ m{^HTTP/1.1 (\d+)} ? $1 : 0;
-    my $policy = $policies{ $of{'X-Status'} // '' } // 'none';
-    my $shown  = $of{'X-Graph-Policy'} // '';
-    my $show   = $policy =~ /blocked|probe/ ? $policy
-        : $status < 400 || $policy eq 'none' ? ''
-        : $policy eq 'dry' ? 'dry-run' : $policy;
-
-    # what an answer says has to be what was done, but for nginx's own pages
-    return { status => $status, policy => $policy,
-        odd => $shown eq $show || $status == 502 ? ''
-            : ", X-Graph-Policy: $shown",
-        reason => $of{'X-Graph-Error-Reason'} // '',
-        print => $of{'X-Cred'} // '',
-        body => $end < 0 ? '' : substr($text, $end + 4) };
-}
 
 1;
