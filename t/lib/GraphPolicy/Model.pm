@@ -638,6 +638,14 @@ sub is_rough {
         $self->states;
 }
 
+# whether that is so within a time, for a state that is probed
+sub leaves {
+    my ($self, $ms) = @_;
+
+    return grep { @{ $_->{leases} }
+        && $self->{now} + $ms > $_->{from} + kept($_) } $self->armed;
+}
+
 # a phone was registered anew: the next message probes
 sub registered {
     my ($self, $phone, $token) = @_;

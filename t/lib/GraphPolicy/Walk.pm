@@ -172,9 +172,12 @@ sub pass {
     my ($self, $ms) = @_;
 
     # A worker renews a lease when it notices that the time has come, and the
-    # clock may be past the lease's end by then.
-    $self->let_go if grep { $self->{time} + $ms >= $_->{at} + 29_000 }
-        @{ $self->{under_way} // [] };
+    # clock may be past the lease's end by then. A state may leave while it is
+    # probed, if somebody looks.
+    my @under_way = @{ $self->{under_way} // [] };
+
+    $self->let_go if @under_way && ($self->{model}->leaves($ms + 1500)
+        || grep { $self->{time} + $ms >= $_->{at} + 29_000 } @under_way);
 
     $self->{time} += $ms;
     $self->{model}->advance($ms);
