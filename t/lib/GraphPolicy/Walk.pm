@@ -613,7 +613,8 @@ sub compare_pairs {
     push @{ $want{ $_->{reason} } }, $_->{from}
         for grep { $_->{kind} eq 'pair' } $self->{model}->armed;
     push @{ $want{ $_->{reason} } }, $_->{until}
-        for grep { $_->{live} } values %{ $self->{model}{talks} };
+        for grep { $_->{live} && $_->{until} > $self->{time} }
+        values %{ $self->{model}{talks} };
 
     for my $reason (sort keys %{ { %want, %$got } }) {
         # a limit that is over goes when somebody looks for it
