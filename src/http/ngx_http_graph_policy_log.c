@@ -130,11 +130,12 @@ ngx_http_graph_policy_write_state(u_char *p,
 
     if (view->code != -1) {
         p = ngx_http_graph_policy_put(p, ", code: ");
-        p = ngx_sprintf(p, "%L", view->code);
+        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->code);
     }
 
     if (view->subcode != -1) {
-        p = ngx_sprintf(p, "/%L", view->subcode);
+        *p++ = '/';
+        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->subcode);
     }
 
     if (view->trace_len != 0) {
