@@ -307,6 +307,10 @@ for my $case (grep { $_->{name} =~ /$only/ } @cases) {
 }
 
 spew($ENV{ALLOC_REPORT}, join '', map { "$_\n" } @wrong) if $ENV{ALLOC_REPORT};
+if (!length $only) {
+    cmp_ok($total{$_} // 0, '>=', 5, "there were some: $_")
+        for qw(own slab libc);
+}
 note(join ', ', map { "$_ $total{$_}" } sort keys %total);
 
 
