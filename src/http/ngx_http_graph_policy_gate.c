@@ -540,7 +540,18 @@ ngx_http_graph_policy_save_refs(ngx_http_graph_policy_ctx_t *ctx,
     size = cover->n * sizeof(ngx_http_graph_policy_ref_t);
 
     ctx->refs = ngx_palloc(ctx->request->pool, size);
+
     if (ctx->refs == NULL) {
+
+        /* Leases that the request can't keep would bar others from probing. */
+
+        ctx->refs = cover->refs;
+        ctx->nrefs = cover->n;
+        ngx_http_graph_policy_settle(ctx, NGX_HTTP_GRAPH_POLICY_PROOF_NONE,
+                                     NULL);
+        ctx->refs = NULL;
+        ctx->nrefs = 0;
+
         return NGX_ERROR;
     }
 

@@ -150,7 +150,8 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
         p = ngx_http_graph_policy_put(p, "until it is cleared");
 
     } else {
-        p = ngx_sprintf(p, "%uDms", view->hold);
+        p = ngx_http_graph_policy_write_number(p, view->hold);
+        p = ngx_http_graph_policy_put(p, "ms");
     }
 
     p = ngx_http_graph_policy_put(p, ", zone: \"");

@@ -197,6 +197,7 @@ ngx_http_graph_policy_take_lease(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, uint32_t lease,
     ngx_http_graph_policy_asker_t *asker, uint64_t now)
 {
+    ngx_http_graph_policy_view_t   view;
     ngx_http_graph_policy_terms_t  terms;
 
     ngx_http_graph_policy_revise(zone->sh);
@@ -204,6 +205,11 @@ ngx_http_graph_policy_take_lease(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_terms(state, &terms);
     ngx_http_graph_policy_breaker_lease(&state->breaker, lease, &terms, asker,
                                         now);
+
+    ngx_http_graph_policy_state_view(zone->sh, state, now, &view);
+    ngx_http_graph_policy_past_note(zone->sh, &view,
+                                    NGX_HTTP_GRAPH_POLICY_STEP_PROBE, now, 0);
+
     ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
                                NGX_HTTP_GRAPH_POLICY_MARK_STATE);
 }
