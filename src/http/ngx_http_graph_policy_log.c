@@ -164,8 +164,10 @@ ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
 
     u = r->upstream;
 
+    /* A handler that ran out of memory may have set the upstream up in part. */
+
     if (warned || u == NULL || u->cleanup != NULL || r->cached
-        || !u->conf->intercept_errors
+        || u->conf == NULL || !u->conf->intercept_errors
         || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST)
     {
         return;

@@ -296,7 +296,7 @@ ngx_http_graph_policy_breaker_confirm(ngx_http_graph_policy_breaker_t *b,
     uint64_t message, ngx_http_graph_policy_probe_outcome_e outcome,
     uint64_t now, uint32_t random)
 {
-    if (!b->armed || !b->confirming || b->leases.holder.message != message) {
+    if (!b->confirming || b->leases.holder.message != message) {
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 
@@ -506,7 +506,7 @@ static void
 ngx_http_graph_policy_breaker_await(ngx_http_graph_policy_breaker_t *b,
     uint64_t message, uint64_t now)
 {
-    ngx_http_graph_policy_breaker_free(b);
+    /* it takes the place of both tokens */
 
     b->leases.holder.message = message;
     b->leases.until[0] = (uint32_t) (now + b->confirm);
