@@ -357,6 +357,12 @@ shim_run(ngx_slab_pool_t *pool, ngx_uint_t n)
 void
 ngx_rbtree_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
 {
+    /* nginx's own would read from there */
+
+    if (tree->sentinel == NULL) {
+        abort();
+    }
+
     if (tree->root == tree->sentinel) {
         node->parent = NULL;
         node->left = tree->sentinel;
