@@ -27,8 +27,13 @@ TREES ?=
 DESTDIR ?=
 # where nginx looks for modules; asked of nginx by default
 MODULES_PATH ?=
-# seconds for each fuzz target
+# seconds for each fuzz target; or how often it runs, if that is set
 FUZZ_SECONDS ?= 60
+FUZZ_RUNS ?=
+# exchanges of "make fuzz-worker", the number of the first, and their seed
+RUNS ?=
+FIRST ?= 0
+SEED ?=
 # a checkout of nginx's own tests
 NGINX_TESTS ?=
 # a part of "make test-valgrind": the second of eight is SHARD=2/8
@@ -51,6 +56,10 @@ endif
 NAME := ngx_http_graph_policy_module
 MODULE := $(OUT)/$(NAME).so
 
+# what tests load ends where the mutex of a zone isn't heeded; what is installed
+# and measured has no such checks
+CHECKED := $(OUT)-checked
+
 # nginx's headers, for what is built without its makefile
 NGX_INC := $(patsubst %,-I$(OUT).tree/src/%,core event event/modules \
 	event/quic os/unix) -I$(OUT)
@@ -64,7 +73,8 @@ NEED_BROWSER := $(if $(or $(if $(T),,all),$(findstring t/dashboard.t,$(T))),\
 .PHONY: help build compile_commands check-warnings test test-unit model \
 	mutation coverage pictures test-clients test-nginx-tests test-asan \
 	test-valgrind test-matrix test-deb test-image test-kubernetes \
-	test-nginx-org install uninstall run deb dist bench fuzz clean
+	test-nginx-org install uninstall run deb dist bench fuzz fuzz-parts \
+	fuzz-worker fuzz-keep clean
 
 
 ##@ Building
@@ -76,8 +86,8 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, STEPS, WALKS, NGINX_TESTS, SHARD, SUITES' \
-	    'REDIS_SERVER, DEB_REVISION, TREES'
+	    'FUZZ_SECONDS, FUZZ_RUNS, RUNS, FIRST, SEED, STEPS, WALKS' \
+	    'NGINX_TESTS, SHARD, SUITES, REDIS_SERVER, DEB_REVISION, TREES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -100,7 +110,8 @@ check-warnings: ## build with gcc and with clang, warnings are errors
 test: build ## run every test, or those of T=t/some.t
 	@$(TOOLS)/need test
 	@$(NEED_BROWSER)
-	@MODULE=$(MODULE) OUT=$(OUT) JOBS=$(JOBS) $(TOOLS)/suite $(T)
+	@KIND=checked OUT=$(CHECKED) $(TOOLS)/build
+	@MODULE=$(CHECKED)/$(NAME).so OUT=$(OUT) JOBS=$(JOBS) $(TOOLS)/suite $(T)
 
 test-unit: build ## run the unit tests alone
 	@$(TOOLS)/need test
@@ -116,7 +127,7 @@ mutation: build ## change the source in 200 places, and see who notices
 	@$(TOOLS)/mutate
 
 pictures: ## take the pictures of the documentation anew
-	@$(TOOLS)/need browser
+	@$(TOOLS)/need browser test
 	@node $(TOP)/t/browser/dashboard.mjs --pictures $(TOP)/docs/images
 
 test-clients: build ## drive published npm clients through the proxy
@@ -169,10 +180,28 @@ bench: build ## measure what the module costs
 	@MODULE=$(MODULE) $(TOP)/t/bench/parked
 	@MODULE=$(MODULE) $(TOP)/t/bench/listing
 
-fuzz: build ## run the fuzz targets, FUZZ_SECONDS each
-	@$(TOOLS)/need fuzz
-	@$(MAKE) -C $(TOP)/t/fuzz run CC=clang OUT=$(BUILD)/fuzz \
-	    NGX_INC='$(NGX_INC)' NGX_OBJS=$(OUT) FUZZ_SECONDS=$(FUZZ_SECONDS)
+# targets read requests with nginx's parser, of which they need the source
+FUZZ := CC=clang OUT=$(BUILD)/fuzz NGX_TREE=$(BUILD)/asan.tree \
+	NGX_OBJS=$(BUILD)/asan FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_RUNS=$(FUZZ_RUNS)
+
+fuzz: fuzz-parts fuzz-worker ## run all fuzz targets, FUZZ_SECONDS each
+
+fuzz-parts: ## run those of parsers; longer with FUZZ_RUNS=10000000
+	@$(TOOLS)/need build test fuzz source
+	@KIND=asan OUT=$(BUILD)/asan $(TOOLS)/build-whole
+	@echo "| target     | executions | edges |"
+	@$(MAKE) -s -C $(TOP)/t/fuzz run $(FUZZ)
+
+fuzz-worker: ## a whole worker amid hostile peers; RUNS, SEED, FIRST
+	@$(TOOLS)/need build test source
+	@KIND=asan OUT=$(BUILD)/asan $(TOOLS)/build-whole
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) RUNS=$(RUNS) FIRST=$(FIRST) SEED=$(SEED) \
+	    KIND=asan OUT=$(BUILD)/asan MODULE=$(BUILD)/asan/$(NAME).so \
+	    NGINX_BINARY=$(BUILD)/asan/nginx TIME_LIMIT=1000000 \
+	    $(TOOLS)/suite t/fuzz/worker.t
+
+fuzz-keep: ## pack what the fuzz targets have found into t/fuzz/corpora
+	@$(MAKE) -s -C $(TOP)/t/fuzz keep $(FUZZ)
 
 
 ##@ Using

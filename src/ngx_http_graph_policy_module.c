@@ -92,6 +92,18 @@ static ngx_conf_bitmask_t  ngx_http_graph_policy_sync_ssl_protocols[] = {
     { ngx_null_string, 0 }
 };
 
+#else
+
+/* a directive that needs nginx's TLS says so, rather than being unknown */
+
+#define NGX_HTTP_GRAPH_POLICY_NO_TLS(name)                                    \
+    { ngx_string(name),                                                       \
+      NGX_HTTP_MAIN_CONF|NGX_CONF_ANY,                                        \
+      ngx_http_graph_policy_set_without_tls,                                  \
+      0,                                                                      \
+      0,                                                                      \
+      NULL }
+
 #endif
 
 
@@ -315,6 +327,17 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_ciphers),
       NULL },
+
+#else
+
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl"),
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl_verify"),
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl_trusted_certificate"),
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl_name"),
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl_certificate"),
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl_certificate_key"),
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl_protocols"),
+    NGX_HTTP_GRAPH_POLICY_NO_TLS("graph_policy_sync_ssl_ciphers"),
 
 #endif
 

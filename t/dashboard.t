@@ -14,6 +14,8 @@ use lib "$FindBin::Bin/lib";
 
 use Test::More;
 
+use File::Temp ();
+
 use GraphPolicy;
 use GraphPolicy::Fleet;
 use GraphPolicy::Webhook qw(entry messages payload status);
@@ -66,9 +68,16 @@ if (@missing) {
     }
 }
 
+# the place of the documentation, as docs/dashboard.md shows it
+my ($told) = GraphPolicy::slurp("$FindBin::Bin/../docs/dashboard.md")
+    =~ /^```nginx\n(location \/graph\/ .*?sub_filter.*?)^```/ms;
+
+$told =~ s{/graph/}{/told/}g;
+$told =~ s{/usr/share/doc/libnginx-mod-http-graph-policy}{%DIR%};
+
 my $graph = GraphPolicy::Graph->start;
 my $nginx = GraphPolicy::Nginx->start(graph => $graph, workers => 2,
-    http => <<'END');
+    http => <<'END' =~ s/^TOLD\n/$told/mr);
 graph_policy_zone zone=graph:1m;
 server {
     listen 127.0.0.1:%PORT%;
@@ -78,6 +87,7 @@ server {
     location /look/ {
         graph_policy_api;
     }
+TOLD
     location /again/ {
         graph_policy       zone=graph;
         graph_policy_retry attempts=2 base=10ms;
@@ -92,6 +102,10 @@ server {
     }
 }
 END
+
+mkdir $nginx->dir . '/docs' or die "mkdir: $!";
+GraphPolicy::spew($nginx->dir . '/docs/operating.md',
+    GraphPolicy::slurp("$FindBin::Bin/../docs/operating.md"));
 
 delete @ENV{qw(GRAPH_POLICY_API_URL GRAPH_POLICY_API_ZONE)};
 
@@ -140,6 +154,30 @@ END
     browse('5,000 conversations');
 }
 
+# The pictures of the documentation can be taken anew, of the page and of
+# graph-policy-ctl, and are as large as those that are shown.
+{
+    my $temp = File::Temp->newdir('pictures.XXXXXX', TMPDIR => 1);
+    my $docs = "$FindBin::Bin/../docs";
+    my $said = join '', map { GraphPolicy::slurp($_) } glob "$docs/*.md";
+
+    delete local @ENV{qw(GRAPH_POLICY_API_URL)};
+    is(system('node', $script, '--pictures', "$temp"), 0,
+        'pictures of it are taken');
+
+    my @names = map { s{.*/}{}r } glob "$temp/*";
+
+    is_deeply(\@names, [map { s{.*/}{}r } glob "$docs/images/*"],
+        'all that the documentation has');
+
+    for my $name (@names) {
+        is_deeply(size_of("$docs/images/$name"), size_of("$temp/$name"),
+            "$name is as large as it is there");
+        like($said, qr/!\[[^]]{20,}\]\(images\/\Q$name\E\)/,
+            '... where it is shown, and described');
+    }
+}
+
 SKIP: {
     skip 'there is no redis-server', 1
         if system('redis-server --version >/dev/null 2>&1');
@@ -158,6 +196,9 @@ SKIP: {
 
 done_testing();
 
+
+# width and height of a PNG
+sub size_of { [unpack 'x16 N2', GraphPolicy::slurp($_[0])] }
 
 # the tests of the script, as tests of this file
 sub browse {

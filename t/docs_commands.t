@@ -336,7 +336,7 @@ sub plain {
 
     $text =~ tr/\r//d;
     $text =~ s/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{3})?Z/TIME/g;
-    $text =~ s/^\d\d:\d\d:\d\dZ/CLOCK/mg;
+    $text =~ s/\b\d\d:\d\d:\d\dZ/CLOCK/g;
     $text =~ s/\b\d+[smhd]\b/AGE/g;
     $text =~ s/\b[0-9a-f]{18}\b/ID/g;
     $text =~ s/ +/ /g;

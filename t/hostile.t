@@ -13,7 +13,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use Compress::Zlib ();
 use IO::Socket::INET;
 use JSON::PP ();
 use POSIX ();
@@ -21,6 +20,8 @@ use Test::More;
 use Time::HiRes qw(time sleep);
 
 use GraphPolicy qw(slurp);
+use GraphPolicy::Hostile qw(seed below one_of bytes mutate code odd_headers
+    chunks);
 
 my $seed  = $ENV{HOSTILE_SEED} || 20260;
 my $count = $ENV{HOSTILE_COUNT} || 700 / GraphPolicy::slow();
@@ -33,147 +34,12 @@ my %fatal   = map { $_ => 1 } 0, 3, 10, 33, 102, 190, 200 .. 299, 368, 131005,
 die "no samples\n" if @samples < 10;
 
 
-# -- random numbers of our own, the same for every perl
-
-my $state;
-
-sub below {
-    my ($n) = @_;
-
-    $state = ($state * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return int($state / 65_536) % $n;
-}
-
-sub one_of { $_[below(scalar @_)] }
-
-sub bytes {
-    my ($n) = @_;
-    return join '', map { chr below(256) } 1 .. $n;
-}
-
-
-# -- bodies
-
-sub mutate {
-    my ($body) = @_;
-
-    for (1 .. 1 + below(3)) {
-        my $length = length $body or last;
-        my $at     = below($length);
-
-        my $how = below(13);
-
-        if    ($how == 0) { substr($body, $at, 1) = chr below(256) }
-        elsif ($how == 1) { $body = substr $body, 0, $at }
-        elsif ($how == 2) { substr($body, $at, 1 + below(9)) = '' }
-        elsif ($how == 3) { substr($body, $at, 0) = bytes(1 + below(6)) }
-        elsif ($how == 4) {
-            substr($body, $at, 0) = one_of("\xff", "\xc0\xaf", "\xed\xa0\x80",
-                "\xf4\x90\x80\x80", "\x00", "\r\n", "\xe2\x80", '\\u0000',
-                '\\ud800', '\\', '"', '{', '}', '[', ']', ',', ':', '//');
-        }
-        elsif ($how == 5) {
-            $body =~ s/("code"\s*:\s*)"?\d+"?/$1 . one_of(qw(0 -0 -1 1e3 190.0
-                1.9e2 131042.5 99999999999999999999 1e999 "190" null true []
-                {} 0190 +190 131042 190 368 "131042\\u0000" 4294967486
-                18446744073709551806 9007199254740993), '""')/e;
-        }
-        elsif ($how == 6) {
-            my $depth = one_of(1, 5, 30, 31, 32, 33, 500);
-            $body = ('{"error":' x $depth) . $body . ('}' x $depth);
-        }
-        elsif ($how == 7) {
-            my $depth = one_of(10, 31, 40, 3000);
-            $body =~ s/\{/'{"a":' . ('[' x $depth) . (']' x $depth) . ','/e;
-        }
-        elsif ($how == 8) {
-            my $more = "\"code\":" . one_of(190, 4, 1, 'null', 131042) . ',';
-            $body =~ s/(\{[^{]*\{)/$1$more/;
-        }
-        elsif ($how == 9) { $body .= one_of($body, ' ', "\n\n", "\0", 'x', '}') }
-        elsif ($how == 10) {
-            my $value = one_of('x' x 3000, "\\u000d\\u000aX-Graph-State: 1",
-                "a\\r\\nSet-Cookie: a=b", bytes(70), '<script>', "\xc3\xa9");
-            $body =~ s/("(?:fbtrace_id|message|type)"\s*:\s*")[^"]*/$1$value/;
-        }
-        elsif ($how == 11) { $body = ' ' x one_of(1, 4096, 65_000) . $body }
-        else { $body =~ s/\}/,"is_transient":true,"error_subcode":458}/ }
-    }
-
-    return $body;
-}
-
-# the body on its way, and the value of Content-Encoding; true as the fourth
-# if it is what its coding says
-sub code {
-    my ($body) = @_;
-
-    my $how = below(12);
-
-    return ($body, undef, 1) if $how < 6;
-    return ($body, one_of('gzip', 'deflate', 'br', 'zstd', 'x-gzip',
-        'gzip, gzip', 'GZIP', 'g zip', '', 'x' x 500), 0) if $how == 6;
-
-    my $packed = $how == 7 ? Compress::Zlib::compress($body)
-        : Compress::Zlib::memGzip($body);
-    my $coding = $how == 7 ? 'deflate' : 'gzip';
-
-    return ($packed, $coding, 1) if $how < 10;
-
-    my $at = below(length($packed) || 1);
-
-    if ($how == 10) {
-        substr($packed, $at, 1) ^= chr(1 + below(255)) if length $packed;
-    } else {
-        $packed = one_of(substr($packed, 0, $at), "$packed$packed",
-            $packed . bytes(9), bytes(40),
-            Compress::Zlib::memGzip('{"error":{"code":131042,"a":"'
-                . 'x' x 3_000_000 . '"}}'));
-    }
-
-    return ($packed, $coding, 0);
-}
-
-
-# -- headers
-
-sub odd_headers {
-    my @headers;
-
-    for (1 .. below(5)) {
-        push @headers, one_of(
-            'Retry-After: ' . one_of(0, -1, '1e9', '99999999999999999999',
-                'Wed, 21 Oct 2099 07:28:00 GMT', 'soon', '', '1, 2'),
-            'X-Graph-' . one_of('Policy', 'State', 'Error-Category',
-                'Error-Code', 'Attempts', 'error-reason') . ': '
-                . one_of('forged', '', "\x80\xff", 'x' x 2000),
-            'X-Business-Use-Case-Usage: ' . one_of('{}', '[' x 900, '{"1":[{'
-                . '"estimated_time_to_regain_access":' . one_of(1e300, 9, -1)
-                . '}]}', "\xff\xfe", '{"1":' x 300, 'x' x 3000),
-            'X-App-Usage: ' . one_of('{"call_count":100}', '{"call_count":',
-                '{"call_count":1e999}', "\x01"),
-            'WWW-Authenticate: OAuth "Facebook" "x" "' . 'y' x below(2000) . '"',
-            'X-' . 'a' x (1 + below(300)) . ': ' . 'b' x below(2500),
-            "X-Odd: \xe9\xff\x80", 'X-Empty:', 'Set-Cookie: a=b',
-            'Content-Type: text/html', 'Vary: *', 'Connection: close',
-            'Expires: 0', 'Cache-Control: max-age=' . '9' x below(30),
-            'X-Accel-Expires: x', 'X-Accel-Limit-Rate: 0',
-            'Server: ' . '%n%s' x 20, 'Link: <>;' x (1 + below(100)));
-    }
-
-    push @headers, map { "X-Many-$_: $_" } 1 .. 80 if below(20) == 0;
-
-    return @headers;
-}
-
-
 # -- one answer: what is sent in which pieces, and what must come of it
 
 sub make {
     my ($number) = @_;
 
-    $state = ($seed * 7919 + $number * 104_729) % 2_147_483_648;
-    below(2) for 1 .. 5;
+    seed($seed * 7919 + $number * 104_729);
 
     my $plain  = one_of(@samples);
     $plain = mutate($plain) if below(5);
@@ -256,21 +122,6 @@ sub make {
         packed => defined $coding, reset => !$valid && below(2),
     };
 }
-
-sub chunks {
-    my ($body) = @_;
-
-    my $text = '';
-
-    while (length $body) {
-        my $piece = substr $body, 0, 1 + below(one_of(9, 500, 70_000)), '';
-        $text .= sprintf(one_of('%x', '%X', '%04x'), length $piece)
-            . one_of('', '', ';a=b') . "\r\n$piece\r\n";
-    }
-
-    return "${text}0\r\n\r\n";
-}
-
 
 # -- the upstream: the number in the path says what to answer
 

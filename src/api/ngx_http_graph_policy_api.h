@@ -165,9 +165,14 @@ void ngx_http_graph_policy_api_fingerprint(ngx_http_graph_policy_gen_t *gen,
 /* Writes a number, or null for -1. */
 void ngx_http_graph_policy_api_code(ngx_http_graph_policy_gen_t *gen,
     const char *name, int64_t code);
-/* Writes a state as an object. */
+/* Writes a state as an object; the second one leaves the object open. */
 void ngx_http_graph_policy_api_state(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_view_t *view, uint64_t now);
+void ngx_http_graph_policy_api_open_state(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_view_t *view, uint64_t now);
+/* Writes what became of a state, as the member "events". */
+void ngx_http_graph_policy_api_past(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_step_t *steps, ngx_uint_t n);
 
 
 /*

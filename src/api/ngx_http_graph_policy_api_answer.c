@@ -64,6 +64,23 @@ ngx_http_graph_policy_all_rows(ngx_http_graph_policy_source_words,
                                NGX_HTTP_GRAPH_POLICY_NSOURCES);
 
 
+/* by transition; the names are those of the event log, where it has one */
+
+static ngx_str_t  ngx_http_graph_policy_step_words[] = {
+    ngx_null_string,
+    ngx_string("set"),
+    ngx_string("rearmed"),
+    ngx_string("cleared"),
+    ngx_string("inconclusive"),
+    ngx_string("evicted"),
+    ngx_string("accepted"),
+    ngx_string("probe")
+};
+
+ngx_http_graph_policy_all_rows(ngx_http_graph_policy_step_words,
+                               NGX_HTTP_GRAPH_POLICY_NSTEPS);
+
+
 void
 ngx_http_graph_policy_api_begin(ngx_http_graph_policy_api_answer_t *answer,
     ngx_http_request_t *r)
@@ -182,6 +199,7 @@ ngx_http_graph_policy_api_send_now(ngx_http_request_t *r, ngx_uint_t status,
     ngx_str_t *type, ngx_chain_t *out)
 {
     off_t         size;
+    u_char       *p;
     ngx_int_t     rc;
     ngx_chain_t  *cl;
 
@@ -201,8 +219,14 @@ ngx_http_graph_policy_api_send_now(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.content_length_n = size;
 
     if (out != NULL) {
+        /* filters such as gzip compare the type without its parameters */
+
+        p = ngx_strlchr(type->data, type->data + type->len, ';');
+
         r->headers_out.content_type = *type;
-        r->headers_out.content_type_len = type->len;
+        r->headers_out.content_type_len = (p != NULL)
+                                          ? (size_t) (p - type->data)
+                                          : type->len;
         r->headers_out.content_type_lowcase = NULL;
     }
 
@@ -331,6 +355,15 @@ void
 ngx_http_graph_policy_api_state(ngx_http_graph_policy_gen_t *gen,
     ngx_http_graph_policy_view_t *view, uint64_t now)
 {
+    ngx_http_graph_policy_api_open_state(gen, view, now);
+    ngx_http_graph_policy_gen_close_object(gen);
+}
+
+
+void
+ngx_http_graph_policy_api_open_state(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_view_t *view, uint64_t now)
+{
     u_char                           id[NGX_HTTP_GRAPH_POLICY_ID_LEN];
     ngx_http_graph_policy_reason_t  *reason;
 
@@ -391,6 +424,51 @@ ngx_http_graph_policy_api_state(ngx_http_graph_policy_gen_t *gen,
         ngx_http_graph_policy_gen_text(gen, "node", view->node,
                                        view->node_len);
     }
+}
 
-    ngx_http_graph_policy_gen_close_object(gen);
+
+void
+ngx_http_graph_policy_api_past(ngx_http_graph_policy_gen_t *gen,
+    ngx_http_graph_policy_step_t *steps, ngx_uint_t n)
+{
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_step_t  *step;
+
+    ngx_http_graph_policy_gen_array(gen, "events");
+
+    for (i = 0; i < n; i++) {
+        step = &steps[i];
+
+        ngx_http_graph_policy_gen_object(gen, NULL);
+
+        ngx_http_graph_policy_api_time(gen, "time", step->time);
+        ngx_http_graph_policy_gen_string(gen, "event",
+                              &ngx_http_graph_policy_step_words[step->what]);
+
+        /* what concerns a failure, or somebody's hand */
+
+        if (step->what == NGX_HTTP_GRAPH_POLICY_SET
+            || step->what == NGX_HTTP_GRAPH_POLICY_REARMED)
+        {
+            ngx_http_graph_policy_api_code(gen, "code", step->code);
+            ngx_http_graph_policy_gen_string(gen, "source",
+                          &ngx_http_graph_policy_source_words[step->source]);
+
+            if (step->hold == 0) {
+                ngx_http_graph_policy_gen_null(gen, "hold");
+
+            } else {
+                ngx_http_graph_policy_gen_integer(gen, "hold",
+                                                  (step->hold + 999) / 1000);
+            }
+        }
+
+        if (step->elsewhere) {
+            ngx_http_graph_policy_gen_bool(gen, "told", 1);
+        }
+
+        ngx_http_graph_policy_gen_close_object(gen);
+    }
+
+    ngx_http_graph_policy_gen_close_array(gen);
 }

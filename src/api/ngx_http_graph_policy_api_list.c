@@ -165,8 +165,9 @@ ngx_int_t
 ngx_http_graph_policy_api_one(ngx_http_graph_policy_call_t *call)
 {
     uint64_t                         hash, now;
-    ngx_uint_t                       reason;
+    ngx_uint_t                       reason, n;
     ngx_http_graph_policy_view_t     view;
+    ngx_http_graph_policy_step_t     steps[NGX_HTTP_GRAPH_POLICY_STEPS];
     ngx_http_graph_policy_api_answer_t   answer;
 
     now = ngx_http_graph_policy_now();
@@ -182,7 +183,18 @@ ngx_http_graph_policy_api_one(ngx_http_graph_policy_call_t *call)
     }
 
     ngx_http_graph_policy_api_begin(&answer, call->request);
-    ngx_http_graph_policy_api_state(&answer.gen, &view, now);
+    ngx_http_graph_policy_api_open_state(&answer.gen, &view, now);
+
+    if (ngx_http_graph_policy_zone_past(call->zone, &view, steps, &n)
+        == NGX_OK)
+    {
+        ngx_http_graph_policy_api_past(&answer.gen, steps, n);
+
+    } else {
+        ngx_http_graph_policy_gen_null(&answer.gen, "events");
+    }
+
+    ngx_http_graph_policy_gen_close_object(&answer.gen);
 
     return ngx_http_graph_policy_api_end(&answer, NGX_HTTP_OK);
 }

@@ -73,6 +73,9 @@ char *ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_graph_policy_set_sync(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+/* in the place of those for TLS to Redis, where nginx can't speak it */
+char *ngx_http_graph_policy_set_without_tls(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 /* when all is read: what zones are shared, and how */
 char *ngx_http_graph_policy_init_syncs(ngx_conf_t *cf,
     ngx_http_graph_policy_main_conf_t *gmcf);

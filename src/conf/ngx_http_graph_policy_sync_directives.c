@@ -324,3 +324,29 @@ ngx_http_graph_policy_set_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 #endif
+
+
+#if !(NGX_SSL)
+
+char *
+ngx_http_graph_policy_set_without_tls(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    /* the default, which needs nothing */
+
+    if (cf->args->nelts == 2
+        && ngx_strcmp(value[0].data, "graph_policy_sync_ssl") == 0
+        && ngx_strcasecmp(value[1].data, (u_char *) "off") == 0)
+    {
+        return NGX_CONF_OK;
+    }
+
+    return "isn't available: the module was built for an nginx without TLS, "
+           "--with-http_ssl_module gives it";
+}
+
+#endif

@@ -79,6 +79,7 @@ ngx_http_graph_policy_make_ctx(ngx_http_request_t *r,
     cln->data = ctx;
 
     ctx->request = r;
+    ctx->made = ngx_current_msec;
     ctx->attempts = 1;
     ctx->zone = ngx_http_graph_policy_zone_of(glcf);
     ctx->log_level = glcf->log_level;

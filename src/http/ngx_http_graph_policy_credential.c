@@ -175,6 +175,12 @@ ngx_http_graph_policy_argument_credential(ngx_http_request_t *r,
     u_char     *p, *dst, *src;
     ngx_str_t   name, value;
 
+    /* Without a query its data is NULL, to which C lets nothing be added. */
+
+    if (r->args.len == 0) {
+        return 1;
+    }
+
     p = r->args.data;
 
     while (ngx_http_graph_policy_next_argument(&p, r->args.data + r->args.len,

@@ -77,6 +77,9 @@ typedef struct {
     ngx_http_graph_policy_zone_t    *zone;
     ngx_uint_t                       log_level;
 
+    /* when it was made, by ngx_current_msec, which nobody sets back or on */
+    ngx_msec_t                       made;
+
     ngx_http_graph_policy_query_t    query;     /* for the zone */
     ngx_http_graph_policy_status_e   status;
 

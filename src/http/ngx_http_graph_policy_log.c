@@ -130,11 +130,12 @@ ngx_http_graph_policy_write_state(u_char *p,
 
     if (view->code != -1) {
         p = ngx_http_graph_policy_put(p, ", code: ");
-        p = ngx_sprintf(p, "%L", view->code);
+        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->code);
     }
 
     if (view->subcode != -1) {
-        p = ngx_sprintf(p, "/%L", view->subcode);
+        *p++ = '/';
+        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->subcode);
     }
 
     if (view->trace_len != 0) {
@@ -163,8 +164,10 @@ ngx_http_graph_policy_warn_intercepted(ngx_http_request_t *r,
 
     u = r->upstream;
 
+    /* A handler that ran out of memory may have set the upstream up in part. */
+
     if (warned || u == NULL || u->cleanup != NULL || r->cached
-        || !u->conf->intercept_errors
+        || u->conf == NULL || !u->conf->intercept_errors
         || u->headers_in.status_n < NGX_HTTP_BAD_REQUEST)
     {
         return;

@@ -80,7 +80,6 @@ static ngx_buf_t *ngx_http_graph_policy_write_body(ngx_http_request_t *r,
     ngx_http_graph_policy_view_t *view, ngx_uint_t due, ngx_str_t *code);
 static u_char *ngx_http_graph_policy_write_time(u_char *p, time_t sec);
 static u_char *ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n);
-static u_char *ngx_http_graph_policy_write_number(u_char *p, int64_t number);
 
 
 #define ngx_http_graph_policy_cpylit(p, literal)                              \
@@ -357,7 +356,7 @@ ngx_http_graph_policy_write_body(ngx_http_request_t *r,
     p = ngx_http_graph_policy_cpylit(p, "{\"error\":{\"message\":\"(#");
 
     code->data = p;
-    p = ngx_http_graph_policy_write_number(p, view->code);
+    p = ngx_http_graph_policy_write_number(p, (uint64_t) view->code);
     code->len = p - code->data;
 
     p = ngx_http_graph_policy_cpylit(p, ") ");
@@ -368,7 +367,7 @@ ngx_http_graph_policy_write_body(ngx_http_request_t *r,
 
     if (view->subcode != -1) {
         p = ngx_http_graph_policy_cpylit(p, ",\"error_subcode\":");
-        p = ngx_http_graph_policy_write_number(p, view->subcode);
+        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->subcode);
     }
 
     p = (view->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
@@ -455,22 +454,4 @@ ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n)
     *p++ = (u_char) ('0' + n % 10);
 
     return p;
-}
-
-
-static u_char *
-ngx_http_graph_policy_write_number(u_char *p, int64_t number)
-{
-    u_char    digits[NGX_INT64_LEN], *d;
-    uint64_t  n;
-
-    n = (uint64_t) number;
-    d = digits + NGX_INT64_LEN;
-
-    do {
-        *--d = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-
-    return ngx_cpymem(p, d, digits + NGX_INT64_LEN - d);
 }

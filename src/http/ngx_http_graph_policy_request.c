@@ -273,40 +273,15 @@ ngx_http_graph_policy_never_paused(ngx_http_request_t *r)
 }
 
 
+/*
+ * nginx marks these as it parses the request line, and doesn't copy the marks to
+ * subrequests, which have the target of their main request.
+ */
+
 ngx_uint_t
 ngx_http_graph_policy_is_plain_target(ngx_http_request_t *r)
 {
-    u_char  *p, *last, *segment;
-
-    p = r->unparsed_uri.data;
-    last = p + r->unparsed_uri.len;
-
-    if (ngx_strlchr(p, last, '#') != NULL) {
-        return 0;
-    }
-
-    while (p < last && *p == '/') {
-
-        segment = ++p;
-
-        while (p < last && *p != '/' && *p != '?') {
-
-            if (*p++ == '%') {
-                return 0;
-            }
-        }
-
-        /* the last one may be empty, and isn't a send then */
-
-        if ((p == segment && p < last && *p == '/')
-            || (p - segment == 1 && segment[0] == '.')
-            || (p - segment == 2 && segment[0] == '.' && segment[1] == '.'))
-        {
-            return 0;
-        }
-    }
-
-    return p == last || *p == '?';
+    return !r->main->complex_uri && !r->main->quoted_uri;
 }
 
 

@@ -50,8 +50,9 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
 
 /*
  * Returns 1 if the target, as the client sent it, means the same to nginx and
- * to Graph: its path has no escapes, no dot segments and no empty ones, and
- * there is no "#".  Either of them may take another one for another phone's.
+ * to Graph: its path has no escapes, no empty segments, and none that begins
+ * with a dot, and there is no "#".  Either of them may take another one for
+ * another phone's.
  */
 ngx_uint_t ngx_http_graph_policy_is_plain_target(ngx_http_request_t *r);
 

@@ -35,6 +35,7 @@
 typedef struct {
     ngx_http_graph_policy_answer_pt   answer;
     void                             *data;
+    ngx_msec_t                        begun;    /* by ngx_current_msec */
 } ngx_http_graph_policy_dropped_t;
 
 
@@ -44,6 +45,8 @@ static u_char  ngx_http_graph_policy_pieces[NGX_HTTP_GRAPH_POLICY_PIECES];
 
 static void ngx_http_graph_policy_body_handler(ngx_http_request_t *r);
 static void ngx_http_graph_policy_dropped_cleanup(void *data);
+static ngx_http_graph_policy_dropped_t *ngx_http_graph_policy_get_dropped(
+    ngx_http_request_t *r);
 static void ngx_http_graph_policy_dropped(ngx_http_request_t *r);
 static void ngx_http_graph_policy_drop_handler(ngx_http_request_t *r);
 static void ngx_http_graph_policy_drop_more(ngx_http_request_t *r);
@@ -133,6 +136,7 @@ ngx_http_graph_policy_drop_body(ngx_http_request_t *r,
 
     dropped->answer = answer;
     dropped->data = data;
+    dropped->begun = ngx_current_msec;
 
     cln->handler = ngx_http_graph_policy_dropped_cleanup;
 
@@ -154,20 +158,30 @@ ngx_http_graph_policy_dropped_cleanup(void *data)
 }
 
 
+/* Its body is being dropped, so the request has one. */
+
+static ngx_http_graph_policy_dropped_t *
+ngx_http_graph_policy_get_dropped(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t  *cln;
+
+    cln = r->pool->cleanup;
+
+    while (cln->handler != ngx_http_graph_policy_dropped_cleanup) {
+        cln = cln->next;
+    }
+
+    return cln->data;
+}
+
+
 static void
 ngx_http_graph_policy_dropped(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t               *cln;
     ngx_http_graph_policy_dropped_t  *dropped;
 
-    for (cln = r->pool->cleanup; cln != NULL; cln = cln->next) {
-
-        if (cln->handler == ngx_http_graph_policy_dropped_cleanup) {
-            dropped = cln->data;
-            dropped->answer(r, dropped->data);
-            return;
-        }
-    }
+    dropped = ngx_http_graph_policy_get_dropped(r);
+    dropped->answer(r, dropped->data);
 }
 
 
@@ -261,16 +275,17 @@ ngx_http_graph_policy_drop_part(ngx_http_request_t *r)
 static ngx_uint_t
 ngx_http_graph_policy_is_dropped_enough(ngx_http_request_t *r)
 {
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_graph_policy_dropped_t  *dropped;
 
     if (r->request_body->received > NGX_HTTP_GRAPH_POLICY_MAX_DROPPED) {
         return 1;
     }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+    dropped = ngx_http_graph_policy_get_dropped(r);
 
-    return ngx_time() - r->start_sec
-           > (time_t) (clcf->client_body_timeout / 1000);
+    return ngx_current_msec - dropped->begun > clcf->client_body_timeout;
 }
 
 

@@ -46,7 +46,6 @@
 
 static void ngx_http_graph_policy_count_denied(
     ngx_http_graph_policy_ctx_t *ctx, ngx_http_graph_policy_backoff_e why);
-static ngx_msec_t ngx_http_graph_policy_elapsed(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_graph_policy_can_park(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_buf_t *b);
 static ngx_int_t ngx_http_graph_policy_park(ngx_http_request_t *r,
@@ -74,7 +73,7 @@ ngx_http_graph_policy_retry(ngx_http_request_t *r,
 
     tries.attempts = ctx->attempts;
     tries.unknown = ctx->unknown;
-    tries.elapsed = ngx_http_graph_policy_elapsed(r);
+    tries.elapsed = ngx_current_msec - ctx->made;
     tries.hint = ctx->hint;
     tries.idempotent = ngx_http_graph_policy_is_idempotent(r, glcf);
 
@@ -151,21 +150,6 @@ ngx_http_graph_policy_count_denied(ngx_http_graph_policy_ctx_t *ctx,
     }
 
     ngx_http_graph_policy_zone_count_denied(ctx->zone, denied);
-}
-
-
-static ngx_msec_t
-ngx_http_graph_policy_elapsed(ngx_http_request_t *r)
-{
-    ngx_time_t      *tp;
-    ngx_msec_int_t   ms;
-
-    tp = ngx_timeofday();
-
-    ms = (ngx_msec_int_t)
-             ((tp->sec - r->start_sec) * 1000 + (tp->msec - r->start_msec));
-
-    return ngx_max(ms, 0);
 }
 
 
@@ -299,7 +283,7 @@ ngx_http_graph_policy_wait_longer(ngx_http_request_t *r,
         delay = (ngx_msec_t) (ctx->view->until - now);
     }
 
-    if (ngx_http_graph_policy_elapsed(r) + delay > glcf->retry.deadline) {
+    if (ngx_current_msec - ctx->made + delay > glcf->retry.deadline) {
         return 0;
     }
 

@@ -183,26 +183,16 @@ static ngx_int_t
 ngx_http_graph_policy_add_number(ngx_http_request_t *r, const char *name,
     size_t len, int64_t number)
 {
-    u_char     *last;
-    uint64_t    n;
-    ngx_str_t   value;
+    ngx_str_t  value;
 
-    last = ngx_pnalloc(r->pool, NGX_INT64_LEN);
-    if (last == NULL) {
+    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    last += NGX_INT64_LEN;
-
-    value.data = last;
-    n = (uint64_t) number;
-
-    do {
-        *--value.data = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-
-    value.len = last - value.data;
+    value.len = ngx_http_graph_policy_write_number(value.data,
+                                                   (uint64_t) number)
+                - value.data;
 
     return ngx_http_graph_policy_push(r, name, len, &value);
 }

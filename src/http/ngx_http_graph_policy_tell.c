@@ -150,7 +150,8 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
         p = ngx_http_graph_policy_put(p, "until it is cleared");
 
     } else {
-        p = ngx_sprintf(p, "%uDms", view->hold);
+        p = ngx_http_graph_policy_write_number(p, view->hold);
+        p = ngx_http_graph_policy_put(p, "ms");
     }
 
     p = ngx_http_graph_policy_put(p, ", zone: \"");
@@ -184,6 +185,10 @@ ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
 
     for (i = 0; i < ctx->nrefs; i++) {
         ref = &ctx->refs[i];
+
+        if (ref->lease == 0) {
+            continue;
+        }
 
         if (ngx_http_graph_policy_zone_find(ctx->zone, ref->hash, ref->reason,
                                             ngx_http_graph_policy_now(),

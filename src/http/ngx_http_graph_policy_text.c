@@ -49,3 +49,20 @@ ngx_http_graph_policy_write_id(u_char *p, ngx_http_graph_policy_view_t *view)
     return ngx_cpymem(p, &ngx_http_graph_policy_hex[view->stored_reason * 2],
                       2);
 }
+
+
+u_char *
+ngx_http_graph_policy_write_number(u_char *p, uint64_t n)
+{
+    u_char  digits[NGX_INT64_LEN], *first, *last;
+
+    last = digits + NGX_INT64_LEN;
+    first = last;
+
+    do {
+        *--first = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n != 0);
+
+    return ngx_cpymem(p, first, last - first);
+}

@@ -128,6 +128,7 @@ typedef struct {
     uint32_t      lease;            /* the token that it has already, or 0 */
     ngx_http_graph_policy_kind_e  kind;
     unsigned      may_probe:1;      /* target in normal form, body was read */
+    unsigned      asks_again:1;     /* if a state is due that it could probe */
 } ngx_http_graph_policy_asker_t;
 
 

@@ -22,6 +22,9 @@
 /* seconds; a number of more than ten digits has another unit */
 #define NGX_HTTP_GRAPH_POLICY_MAX_TIME  9999999999
 
+/* eight bytes that are all the same */
+#define NGX_HTTP_GRAPH_POLICY_EIGHT(c)  ((c) * 0x0101010101010101ULL)
+
 
 static ngx_int_t ngx_http_graph_policy_payload_item(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar,
@@ -37,6 +40,8 @@ static time_t ngx_http_graph_policy_payload_time(
     ngx_http_graph_policy_payload_text_t *text);
 static ngx_int_t ngx_http_graph_policy_payload_id(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *id,
+    ngx_http_graph_policy_payload_text_t *text);
+static ngx_uint_t ngx_http_graph_policy_payload_is_id(
     ngx_http_graph_policy_payload_text_t *text);
 static ngx_int_t ngx_http_graph_policy_payload_number(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *number,
@@ -260,21 +265,60 @@ static ngx_int_t
 ngx_http_graph_policy_payload_id(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_str_t *id, ngx_http_graph_policy_payload_text_t *text)
 {
-    size_t  i;
-
     id->len = 0;
 
-    if (text->len > NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN) {
-        return NGX_OK;
+    return ngx_http_graph_policy_payload_is_id(text)
+           ? ngx_http_graph_policy_payload_copy(ctx, id, text->data, text->len)
+           : NGX_OK;
+}
+
+
+/*
+ * Each payload has some ids, so eight digits are looked at at once: the upper
+ * half of a digit's byte is 3, and still is when 6 has been added.
+ */
+
+static ngx_uint_t
+ngx_http_graph_policy_payload_is_id(ngx_http_graph_policy_payload_text_t *text)
+{
+    uint64_t       eight;
+    const u_char  *p, *last;
+
+    if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN) {
+        return 0;
     }
 
-    for (i = 0; i < text->len; i++) {
-        if (text->data[i] < '0' || text->data[i] > '9') {
-            return NGX_OK;
+    p = text->data;
+    last = p + text->len;
+
+    while (last - p >= 8) {
+        ngx_memcpy(&eight, p, 8);
+
+        if ((eight & NGX_HTTP_GRAPH_POLICY_EIGHT(0xf0))
+            != NGX_HTTP_GRAPH_POLICY_EIGHT(0x30)
+            || ((eight + NGX_HTTP_GRAPH_POLICY_EIGHT(0x06))
+                & NGX_HTTP_GRAPH_POLICY_EIGHT(0xf0))
+               != NGX_HTTP_GRAPH_POLICY_EIGHT(0x30))
+        {
+            return 0;
+        }
+
+        p += 8;
+
+        /* what is left is looked at with some that have been before it */
+
+        if (p < last && last - p < 8) {
+            p = last - 8;
         }
     }
 
-    return ngx_http_graph_policy_payload_copy(ctx, id, text->data, text->len);
+    for ( /* void */ ; p < last; p++) {
+        if (*p < '0' || *p > '9') {
+            return 0;
+        }
+    }
+
+    return 1;
 }
 
 
@@ -289,6 +333,12 @@ ngx_http_graph_policy_payload_number(
     size_t  i, len;
 
     number->len = 0;
+
+    if (ngx_http_graph_policy_payload_is_id(text)) {
+        return ngx_http_graph_policy_payload_copy(ctx, number, text->data,
+                                                  text->len);
+    }
+
     len = 0;
 
     for (i = 0; i < text->len; i++) {

@@ -18,6 +18,7 @@
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_compat.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
 
 
@@ -190,7 +191,9 @@ ngx_http_graph_policy_push_number(ngx_http_request_t *r, const char *name,
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%L", number) - value.data;
+    value.len = ngx_http_graph_policy_write_number(value.data,
+                                                   (uint64_t) number)
+                - value.data;
 
     return ngx_http_graph_policy_push_header(r, name, lowcase, &value);
 }

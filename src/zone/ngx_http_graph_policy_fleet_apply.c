@@ -164,6 +164,9 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
                            ? NGX_HTTP_GRAPH_POLICY_CLEARED
                            : was_armed ? NGX_HTTP_GRAPH_POLICY_REARMED
                                        : NGX_HTTP_GRAPH_POLICY_SET;
+
+        ngx_http_graph_policy_past_note(zone->sh, view, view->transition, now,
+                                        1);
     }
 
 done:

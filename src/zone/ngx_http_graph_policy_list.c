@@ -22,6 +22,10 @@
 #include "ngx_http_graph_policy_zone_list.h"
 
 
+/* a state's beginning may be told by a clock that is a little ahead; ms */
+#define NGX_HTTP_GRAPH_POLICY_PAST_SLACK  1000
+
+
 static ngx_uint_t ngx_http_graph_policy_list_node(
     ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_indexed_t *node,
     uint64_t now, ngx_http_graph_policy_view_t *view);
@@ -149,6 +153,37 @@ ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_unlock(zone);
 
     return found ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_graph_policy_zone_past(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_view_t *view, ngx_http_graph_policy_step_t *steps,
+    ngx_uint_t *n)
+{
+    uint64_t                        since;
+    ngx_http_graph_policy_trail_t  *trail;
+
+    trail = &zone->sh->trail;
+
+    if (trail->steps == NULL
+        || view->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION
+        || view->kind == NGX_HTTP_GRAPH_POLICY_KEY_LIMITED)
+    {
+        return NGX_DECLINED;
+    }
+
+    since = (view->since > NGX_HTTP_GRAPH_POLICY_PAST_SLACK)
+            ? view->since - NGX_HTTP_GRAPH_POLICY_PAST_SLACK : 0;
+
+    ngx_http_graph_policy_zone_lock(zone);
+
+    *n = ngx_http_graph_policy_trail_of(trail, view->hash, view->stored_reason,
+                                        since, steps);
+
+    ngx_http_graph_policy_zone_unlock(zone);
+
+    return NGX_OK;
 }
 
 

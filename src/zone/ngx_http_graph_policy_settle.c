@@ -205,6 +205,10 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
+    /* A state whose wait for a status is over mustn't begin another. */
+
+    ngx_http_graph_policy_expire(zone, answer->now, changes);
+
     state = ngx_http_graph_policy_state_find(zone->sh, ref->hash, ref->reason);
 
     if (state != NULL) {
@@ -342,6 +346,11 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_lock(zone);
 
     for (i = 0; i < n; i++) {
+
+        if (refs[i].lease == 0) {
+            continue;
+        }
+
         state = ngx_http_graph_policy_state_find(zone->sh, refs[i].hash,
                                            refs[i].reason);
 

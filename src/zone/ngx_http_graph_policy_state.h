@@ -24,6 +24,7 @@
 #include "ngx_http_graph_policy_outcome.h"
 #include "ngx_http_graph_policy_record.h"
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_trail.h"
 #include "ngx_http_graph_policy_zone.h"
 #include "ngx_http_graph_policy_zone_learn.h"
 #include "ngx_http_graph_policy_zone_list.h"
@@ -196,6 +197,7 @@ struct ngx_http_graph_policy_shctx_s {
     ngx_atomic_t                     changes;   /* to be saved */
     ngx_http_graph_policy_keep_t     keep;
     ngx_http_graph_policy_history_t *history;   /* NULL: small zone */
+    ngx_http_graph_policy_trail_t    trail;     /* no steps: small zone */
     ngx_http_graph_policy_fleet_t   *fleet;     /* NULL: not shared */
 
     /* armed states by scope, as users see it, and category */
@@ -282,6 +284,17 @@ void ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
 
 
 /* All functions below are called with the mutex held. */
+
+/* Of a new zone: sets memory aside for what becomes of its states. */
+void ngx_http_graph_policy_past_init(ngx_slab_pool_t *shpool,
+    ngx_http_graph_policy_shctx_t *sh);
+/* Notes a step of a state; "elsewhere" is 1 if another host told it. */
+void ngx_http_graph_policy_past_note(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_view_t *view, ngx_uint_t what, uint64_t now,
+    ngx_uint_t elsewhere);
+/* Notes all changes of a list. */
+void ngx_http_graph_policy_past_publish(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_changes_t *changes);
 
 /* Adds a view to the list and returns it; NULL, and counted, if it is full. */
 ngx_http_graph_policy_view_t *ngx_http_graph_policy_change(

@@ -48,9 +48,10 @@
      + sizeof(ngx_http_graph_policy_link_t)                                   \
      + sizeof(ngx_http_graph_policy_counters_t)                               \
      + sizeof(ngx_http_graph_policy_history_t)                                \
+     + sizeof(ngx_http_graph_policy_step_t)                                   \
      + sizeof(ngx_http_graph_policy_fleet_t))
 
-/* a zone with fewer free pages has no history of the last hour */
+/* a zone with fewer free pages knows neither the last hour nor states' past */
 #define NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES  47
 
 
@@ -317,6 +318,7 @@ ngx_http_graph_policy_zone_format(ngx_http_graph_policy_zone_t *zone,
     if (zone->shpool->pfree >= NGX_HTTP_GRAPH_POLICY_HISTORY_PAGES) {
         sh->history = ngx_slab_calloc_locked(zone->shpool,
                                       sizeof(ngx_http_graph_policy_history_t));
+        ngx_http_graph_policy_past_init(zone->shpool, sh);
     }
 
     zone->shpool->data = sh;
@@ -491,6 +493,8 @@ void
 ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes)
 {
+    ngx_http_graph_policy_past_publish(zone->sh, changes);
+
     ngx_http_graph_policy_zone_unlock(zone);
 
     zone->tell(zone, changes);

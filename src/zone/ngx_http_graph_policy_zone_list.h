@@ -11,6 +11,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_rules.h"
+#include "ngx_http_graph_policy_trail.h"
 #include "ngx_http_graph_policy_zone.h"
 
 
@@ -59,6 +60,15 @@ ngx_uint_t ngx_http_graph_policy_zone_list(ngx_http_graph_policy_zone_t *zone,
 ngx_int_t ngx_http_graph_policy_zone_find(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
     ngx_http_graph_policy_view_t *view);
+
+/*
+ * Copies what became of the state since it began, its latest STEPS steps, the
+ * oldest first, and sets "n" to their number.  Returns NGX_OK, or NGX_DECLINED
+ * if none are kept: of a conversation, and in a small zone.
+ */
+ngx_int_t ngx_http_graph_policy_zone_past(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_view_t *view, ngx_http_graph_policy_step_t *steps,
+    ngx_uint_t *n);
 
 /*
  * Sets "since" to the start, in milliseconds, of the limit that ends first; the

@@ -211,7 +211,6 @@ sub webhook_case {
             . ($count > 1 ? "$count $what" : "1 KB, $what")
             . ($gated ? ', conversations on' : ''),
         limit => $count > 1 ? undef : $gated ? 4 : 3.1,
-        later => 'limit',
         bare => 'bare-webhook',
         conf => $gated ? 'webhook-gate' : 'webhook',
         requests => $count == 100 ? [20, 120] : undef,

@@ -7,7 +7,7 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT_OK = qw(has_wrk run_wrk cpu_time);
+our @EXPORT_OK = qw(has_wrk run_wrk cpu_time median);
 
 sub has_wrk { return system('command -v wrk >/dev/null 2>&1') == 0 }
 
@@ -21,6 +21,11 @@ sub cpu_time {
         or die "Wrk: the kernel keeps no schedstat: $!\n";
     my ($ns) = split ' ', <$f>;
     return $ns;
+}
+
+sub median {
+    my @sorted = sort { $a <=> $b } @_;
+    return ($sorted[$#sorted / 2] + $sorted[@sorted / 2]) / 2;
 }
 
 # So many seconds of a request over 16 connections.  Of "random" the text is

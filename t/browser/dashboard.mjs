@@ -15,14 +15,17 @@
 //   GRAPH_POLICY_API_ZONE a zone of that API, "graph" by default
 //   ONLY                  tests to run, by the names of their functions
 
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+
 import { Mock, REASONS, START } from './mock.mjs';
 import { scene } from './scene.mjs';
 import { test_alert, test_axe, test_elsewhere, test_keyboard, test_sizes }
     from './eyes.mjs';
 import { test_fleet } from './fleet.mjs';
-import { test_by_hand, test_figures_more, test_find, test_halt, test_hosts,
-    test_many_talks, test_open, test_questions, test_refusals, test_stall, test_undo }
-    from './hands.mjs';
+import { test_by_hand, test_docs, test_figures_more, test_find, test_halt,
+    test_hosts, test_many_talks, test_open, test_past, test_questions,
+    test_refusals, test_served_docs, test_stall, test_undo } from './hands.mjs';
 import { PHONE, REAL, TOKEN, RECIPIENT, ZONE, becomes, browser, call, cell,
     content, focused, guarded, halt, headline, look, ok, open, send, shown, tap,
     width, world } from './harness.mjs';
@@ -648,17 +651,59 @@ async function pictures(dir) {
         await page.screenshot({ path: `${dir}/${name}.png` });
         await page.context().close();
     }
+    await terminal(mock, url, `${dir}/terminal.png`);
     close();
 }
 
+// what graph-policy-ctl says of the same afternoon, as a terminal shows it
 
-const tests = ONLY === 'test_many_talks' ? [test_many_talks]
-    : process.env.GRAPH_POLICY_PEER ? [test_fleet] : REAL ? [test_life, test_sends, test_by_hand, test_alert]
+async function terminal(mock, url, path) {
+    const ctl = new URL('../../examples/graph-policy-ctl', import.meta.url)
+        .pathname;
+    const { id } = mock.states.find(s => s.reason === 'billing');
+    const said = [];
+
+    for (const words of [['--category', 'fatal', 'list'], ['show', id],
+                         ['clear', id]])
+    {
+        const { stdout, stderr } = await promisify(execFile)(ctl, words, {
+            env: { PATH: process.env.PATH, LC_ALL: 'C.UTF-8', HOME: '/nowhere',
+                   GRAPH_POLICY_URL: url } });
+
+        said.push(['$ graph-policy-ctl ' + words.join(' '), stdout + stderr]);
+    }
+
+    const page = await browser.newPage({ viewport: { width: 960, height: 630 } });
+
+    await page.setContent(`<style>
+        body { margin: 0; padding: 18px 22px; background: #1a1d21;
+               color: #d5d8dc; font: 13px/20px 'DejaVu Sans Mono', monospace;
+               white-space: pre-wrap; overflow-wrap: anywhere; }
+        b { color: #fff; }
+        </style><body></body>`);
+    await page.evaluate(lines => {
+        for (const [command, text] of lines) {
+            const b = document.createElement('b');
+
+            b.textContent = command;
+            document.body.append(b, `\n${text}\n`);
+        }
+        document.body.append('$ \u2588');
+    }, said);
+    await page.screenshot({ path });
+    await page.close();
+}
+
+
+const tests = (ONLY === 'test_many_talks' ? [test_many_talks]
+    : process.env.GRAPH_POLICY_PEER ? [test_fleet]
+    : REAL ? [test_life, test_sends, test_by_hand, test_alert, test_served_docs]
     : [test_life, test_states, test_hostile, test_evil, test_many, test_figures,
-       test_find, test_open, test_undo, test_halt, test_questions,
-       test_figures_more, test_refusals, test_hosts, test_stall,
-       test_axe, test_sizes, test_keyboard, test_elsewhere]
+       test_find, test_open, test_past, test_docs, test_undo, test_halt,
+       test_questions, test_figures_more, test_refusals, test_hosts, test_stall,
+       test_axe, test_sizes, test_keyboard, test_elsewhere])
         .filter(test => !ONLY || ONLY.split(' ').includes(test.name));
+
 
 try {
     if (process.argv[2] === '--pictures') {

@@ -250,6 +250,125 @@ export async function test_open() {
 }
 
 
+// what the proxy knows of a state's past
+
+export async function test_past() {
+    const { mock, url, close } = await world();
+    const state = mock.state(ZONE, 'billing', { scope: 'account', key: ACCOUNT,
+        until: mock.time(3000), holds: 3, since: mock.time(-600), events: [
+            { time: mock.time(-600), event: 'set', code: 131042,
+              source: 'answer', hold: 10 },
+            { time: mock.time(-590), event: 'probe' },
+            { time: mock.time(-589), event: 'inconclusive' },
+            { time: mock.time(-580), event: 'probe', told: true },
+            { time: mock.time(-579), event: 'rearmed', code: 131042,
+              source: 'answer', hold: 80, told: true },
+            { time: mock.time(-500), event: 'probe' },
+            { time: mock.time(-499), event: 'accepted' },
+            { time: mock.time(-490), event: 'cleared' },
+            { time: mock.time(-400), event: 'rearmed', code: null,
+              source: 'webhook', hold: 3600 },
+            { time: mock.time(-300), event: 'rearmed', code: null,
+              source: 'api', hold: null },
+            { time: mock.time(-200), event: 'rearmed', code: null,
+              source: 'api', hold: 600 },
+            { time: mock.time(-100), event: 'a-new-word' } ] });
+    const page = await open(`${url}#state=${state.id}`);
+    const events = () => text(page, '#one-events')();
+
+    await becomes(events, new RegExp('^17:50:00 An answer of Meta set it:'
+        + ' billing, for 10 s\\. 17:50:10 A send left as the probe\\. 17:50:11'
+        + ' The probe told nothing\\. 17:50:20 A send left as the probe, as'
+        + ' another host told\\. 17:50:21 Refused again with code 131042, as'
+        + ' another host told: held for 1 min 20 s\\. 17:51:40 A send left as the'
+        + ' probe\\. 17:51:41 The probe was accepted; its status has to come\\.'
+        + ' 17:51:50 It ended, and came back\\. 17:53:20 Refused again with code'
+        + ' none: held for 1 h 0 min\\. 17:55:00 Frozen by hand\\. 17:56:40 Set'
+        + ' anew by hand, for 10 min\\. 17:58:20 A new word\\.$'),
+        'all that the proxy knows of its past is told');
+    await becomes(text(page, '#one-watch'), /^The proxy keeps the latest changes of all its states\. What it has forgotten.* event log/,
+        'and where the rest is');
+
+    // what a page sees besides is told, and nothing twice
+    Object.assign(state, { due: true, until: mock.time(-1) });
+    mock.now += 3000;
+    await page.clock.runFor(3000);
+    await becomes(events, /A new word\. 18:00:0\d The hold is over: the next send is the probe\.$/,
+        'what the page sees is told as well');
+    Object.assign(state, { probing: true, until: mock.time(30) });
+    state.events.push({ time: mock.time(3), event: 'probe' });
+    mock.now += 3000;
+    await page.clock.runFor(3000);
+    await becomes(events, /probe\. 18:00:0\d A send left as the probe\.$/,
+        'but nothing twice');
+
+    // the beginning has been forgotten
+    state.events = state.events.slice(-1);
+    await page.clock.runFor(3000);
+    await becomes(events, /^17:50:00 It began: billing\. What came next isn.t kept any more\. 18:00/,
+        'what is forgotten is said to be');
+
+    // a small zone and a conversation have none
+    state.events = null;
+    await page.clock.runFor(3000);
+    await becomes(events, /^17:50:00 An answer of Meta set it: billing\. It was set 2 times more/,
+        'where none is kept, the state itself tells what it can');
+
+    ok(await page.locator('#one-docs').isHidden(), 'nobody has named a place of'
+        + ' the documentation');
+    content(page, url);
+    await page.context().close();
+    close();
+}
+
+// the place of the documentation, which operators set in the page as it passes
+
+export async function test_docs() {
+    const { mock, url, close } = await world();
+    const name = content => mock.page_of = html => html.replace(
+        '<meta name="operating" content="">',
+        `<meta name="operating" content="${content}">`);
+    const link = page => page.locator('#one-docs');
+
+    const state = mock.state(ZONE, 'billing', { scope: 'account', key: ACCOUNT });
+
+    for (const [content, href] of [
+        ['docs/operating.md', `${url}docs/operating.md`],
+        ['/wiki/operating?v=3', new URL('/wiki/operating?v=3', url).href],
+        ['https://wiki.example.com/gp/operating.html',
+         'https://wiki.example.com/gp/operating.html'] ])
+    {
+        name(content);
+
+        const page = await open(`${url}#state=${state.id}`);
+
+        await becomes(() => link(page).getAttribute('href'),
+            `${href}#by-reason:~:text=%60billing%60`, `${content} is linked to,`
+            + ' by reason');
+        ok(await link(page).isVisible(), '... where what to do is told');
+        ok(await link(page).getAttribute('rel') === 'noopener noreferrer',
+            '... and isn\u2019t told where one comes from');
+        ok(await page.locator('#one-file').isHidden(),
+            '... in place of the name of the file');
+        await page.context().close();
+    }
+
+    for (const content of ['javascript:alert(1)', 'data:text/html,x', 'http://',
+        'ftp://example.com/', '  '])
+    {
+        name(content);
+
+        const page = await open(`${url}#state=${state.id}`);
+
+        await page.locator('#one').waitFor();
+        ok(await link(page).isHidden() && await link(page).getAttribute('href')
+            === null, `${content} is no place of a documentation`);
+        await page.context().close();
+    }
+    close();
+}
+
+
 // -- clearing
 
 export async function test_undo() {
@@ -736,8 +855,18 @@ export async function test_by_hand() {
     await ask.getByRole('button', { name: 'Freeze these sends' }).click();
     await becomes(async () => (await call('GET', `zones/${ZONE}/states`))
         .states[0].until, null, 'it is frozen');
-    await becomes(text(page, '#one-events'), /Frozen\.$/, 'which is told');
+    await becomes(text(page, '#one-events'), /Frozen by hand\.$/,
+        'which is told');
     await page.keyboard.press('Escape');
+
+    // one that opens the page later knows as much
+    const later = await open(`${url}#key=${PHONE}`);
+
+    await later.locator('#found').getByRole('button', { name: `Phone ${PHONE}`,
+        exact: true }).click();
+    await becomes(text(later, '#one-events'), /^\d\d:\d\d:\d\d It was set by hand: phone disconnected, for 10 min\. \d\d:\d\d:\d\d Frozen by hand\.$/,
+        'whoever comes later is told since it began');
+    await later.context().close();
 
     // what the boxes say is what a send finds
     const may = page.locator('#may');
@@ -777,5 +906,40 @@ export async function test_by_hand() {
     await becomes(headline(reader), /^All sends pass/, 'without write=on');
     ok(await writes(reader)() === 0, 'no button writes');
     await reader.context().close();
+    await close();
+}
+
+
+// at the module: nginx puts the place into the page, and serves the file
+
+export async function test_served_docs() {
+    const { url, pause, close } = await world();
+    const served = new URL('/told/', url).href;
+
+    await pause();
+
+    const page = await open(served);
+
+    await page.getByRole('button', { name: `Phone ${PHONE}`, exact: true })
+        .first().click();
+    const link = page.locator('#one-docs');
+
+    await becomes(() => link.getAttribute('href'),
+        `${served}docs/operating.md#by-reason:~:text=%60phone-disconnected%60`,
+        'nginx names the place of the documentation, as docs/dashboard.md says');
+
+    const [file] = await Promise.all([page.context().waitForEvent('page'),
+        link.click()]);
+
+    await file.waitForLoadState();
+    await becomes(() => file.locator('body').innerText(),
+        /## By reason[^]*\| `phone-disconnected` \| is the id right/,
+        'and there it is, as text');
+    ok(await file.evaluate(() => document.contentType) === 'text/plain'
+        && await file.evaluate(() => document.characterSet) === 'UTF-8',
+        'which is no markup');
+
+    content(page, served);
+    await page.context().close();
     await close();
 }

@@ -55,6 +55,7 @@ export class Mock {
     status = 0;                 // not 0: the status of every answer
     page = null;                // a page that is sent instead, with that status
     posted = [];                // bodies
+    page_of = html => html;     // what becomes of the page on its way
     replace = null;             // of what is answered, as JSON.stringify does
     lookup = { free_form: true, template: true, reason: null, until: null };
     explanation = { category: 'fatal', code: 131042, subcode: null,
@@ -151,7 +152,9 @@ export class Mock {
         const next = from + states.length < all.length
             ? states.at(-1).id : null;
 
-        return { states: states.map(({ zone, ...state }) => state), next };
+        // a past is told of one state alone
+        return { states: states.map(({ zone, events, ...state }) => state),
+                 next };
     }
 
     // what is posted is kept, for the tests to look at
@@ -207,8 +210,10 @@ export class Mock {
         this.asked.push(url.search);
 
         if (base !== 'graph') return error(404, 'no such path');
-        if (zones === '') return send(200, 'text/html', readFileSync(page,
-            'utf8'));
+        if (zones === '') {
+            return send(200, 'text/html', this.page_of(readFileSync(page,
+                'utf8')));
+        }
         if (this.page !== null) {
             return send(this.status || 200, 'text/html', this.page);
         }

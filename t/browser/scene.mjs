@@ -63,8 +63,14 @@ export function scene(mock) {
     });
 
     mock.state('graph', 'billing', { scope: 'account', key: '102290129340398',
-        since: mock.time(-13 * 60 - 8), until: mock.time(222), holds: 6,
-        blocked: tally(blocked) - 96, trace: 'AFk3xWq2bTz8nVd0LmRcYh1' });
+        since: mock.time(-13 * 60 - 8), until: mock.time(514), holds: 7,
+        blocked: tally(blocked) - 96, trace: 'AFk3xWq2bTz8nVd0LmRcYh1',
+        events: [{ time: mock.time(-13 * 60 - 8), event: 'set', code: 131042,
+                   source: 'answer', hold: 10 },
+            ...[-774, -750, -704, -619, -452, -126].flatMap((at, i) => [
+                { time: mock.time(at - 0.4), event: 'probe' },
+                { time: mock.time(at), event: 'rearmed', code: 131042,
+                  source: 'answer', hold: 20 * 2 ** i }])] });
     mock.state('graph', 'phone-disconnected', { key: '106540352242922',
         since: mock.time(-21 * 60 - 40), until: mock.time(37), holds: 4,
         blocked: 71, trace: 'A7PmS0cVuJ4eRtKx9qWbD2f' });

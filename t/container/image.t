@@ -108,6 +108,10 @@ like(logs($pod), qr/graph policy state set/, 'and the error log, too');
 unlike(logs($pod), qr/EAAFAKEtoken|\[(?:alert|emerg|crit)\]/,
     'without a token, and without a complaint');
 
+is(run("$podman exec $pod graph-policy-ctl list"), 0,
+    'graph-policy-ctl is there, and knows where to ask');
+like($said, qr/^\w{18} +account of phone 106540352242922 +billing +131042 /m,
+    'and what is paused') or diag $said;
 run("$podman exec $pod curl -sS http://127.0.0.1:8081/graph/metrics");
 like($said, qr/^graph_policy_states\{.*\} 1$/m, 'metrics are there');
 unlike(slurp_in($pod, '20-sync.conf'), qr/./, 'there is no fleet');

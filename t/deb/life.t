@@ -66,6 +66,34 @@ like($first, qr/^X-Far-Side: 1\r$/m, 'has Graph\'s own answer');
 
 blocked('is blocked the second time');
 
+
+# -- from the terminal --------------------------------------------------------
+
+run('graph-policy-ctl list');
+my ($state) = $said =~ /^(\w+) +account of phone 106540352242922 +billing +131042 /m;
+ok($state, 'graph-policy-ctl lists what is paused') or diag $said;
+is(run('graph-policy-ctl list | wc -l'), 0, 'with a heading');
+is($said, "2\n", 'and nothing else');
+
+is(run("graph-policy-ctl show $state"), 0, 'shows it');
+like($said, qr/^why +billing \(131042\), by an answer$/m, 'why it is');
+like($said, qr/^blocked +1 send$/m, 'and what it stops');
+
+is(run("graph-policy-ctl clear $state"), 0, 'and clears it');
+like(send_message(), qr/^X-Far-Side: 1\r$/m, 'the next send goes to Graph');
+blocked('whose answer pauses again');
+
+my ($version) = version() =~ /^([\d.]+)-/;
+
+run('graph-policy-ctl --version');
+is($said, "graph-policy-ctl $version\n", 'it has the version of the package');
+ok(-s "$root/usr/share/man/man1/graph-policy-ctl.1.gz", 'and a manual page');
+is(run('source /usr/share/bash-completion/completions/graph-policy-ctl'
+    . ' && complete -p graph-policy-ctl'), 0, 'bash completes it') or diag $said;
+
+
+# -- a fleet ------------------------------------------------------------------
+
 spew("$root/tmp/sync.conf", <<'END');
 include /etc/nginx/modules-enabled/*.conf;
 events {}
@@ -160,7 +188,7 @@ run('apt-get -y purge --auto-remove "nginx*" ca-certificates');
 
 my %there = map { $_ => 1 } @before;
 
-is_deeply([grep { !$there{$_} && !left_by_others($_) } files()], [],
+is(join("\n", grep { !$there{$_} && !left_by_others($_) } files()), '',
     'with nginx and the libraries purged, the system is as it was');
 
 done_testing();
@@ -197,7 +225,8 @@ sub left_by_others {
 
     return $file =~ m{^/var/lib/(?:dpkg|systemd|ucf|update-rc\.d)\b
         |^/var/log/(?:dpkg|alternatives)|^/etc/(?:ld\.so\.cache|rc[0-6S]\.d
-        |ca-certificates|ssl)\b|^/usr/share/ca-certificates\b}x;
+        |ca-certificates|ssl)\b|^/usr/share/ca-certificates\b
+        |^/var/www(?:/html(?:/index\.nginx-debian\.html)?)?\z}x;
 }
 
 sub mode { run("stat -c '%a %U' $_[0]"); chomp $said; return $said }
@@ -227,6 +256,13 @@ sub stand_in {
     spew("$root/etc/nginx/conf.d/graph-far.conf", <<'END');
 # longer than the test takes
 graph_policy_hold 1h;
+# where graph-policy-ctl looks by itself
+server {
+    listen 127.0.0.1:8081;
+    location /graph/ {
+        graph_policy_api write=on;
+    }
+}
 server {
     listen              127.0.0.1:443 ssl;
     server_name         graph.facebook.com;

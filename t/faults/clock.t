@@ -14,30 +14,21 @@ use Test::More;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use File::Temp ();
 use Time::HiRes qw(sleep time);
 
-use GraphPolicy qw(finish_requests slow spew wait_until);
+use GraphPolicy qw(finish_requests slow wait_until);
 use GraphPolicy::Api;
+use GraphPolicy::Clock;
 use GraphPolicy::Webhook qw(payload entry messages status inbound short);
 
-my ($faketime) = glob '/usr/lib/*/faketime/libfaketime.so.1';
-
-plan skip_all => 'libfaketime is missing (package faketime)'
-    if !defined $faketime || !-e $faketime;
-plan skip_all => 'a sanitizer has to be the first library'
-    if ($ENV{KIND} // '') eq 'asan';
+plan skip_all => GraphPolicy::Clock::missing() if GraphPolicy::Clock::missing();
 
 # how long everything blocks, and how long that may take: the hold is jittered
 # upwards by a tenth, and there is a probe
 my $hold     = 2;
 my $patience = $hold * 1.1 + 1 * slow();
 
-my $dir   = File::Temp->newdir('clock.XXXXXX', TMPDIR => 1);
-my $ahead = 0;
-
-chmod 0755, "$dir" or die "chmod: $!";
-spew("$dir/now", '+0');
+my $clock = GraphPolicy::Clock->new;
 
 my $hook  = start();
 my $nginx = $hook->nginx;
@@ -132,22 +123,9 @@ done_testing();
 
 # -- helpers ------------------------------------------------------------------
 
-# The environment is for nginx alone: neither this clock nor that of the Graph
-# API is set.
 sub start {
-    my %faked = (
-        LD_PRELOAD                   => $faketime,
-        FAKETIME_TIMESTAMP_FILE      => "$dir/now",
-        FAKETIME_NO_CACHE            => 1,
-        DONT_FAKE_MONOTONIC          => 1,
-        FAKETIME_DONT_FAKE_MONOTONIC => 1,
-    );
-    local @ENV{ keys %faked } = values %faked;
-
-    return GraphPolicy::Webhook->start(
-        secrets => ['s3cretOfTheApp'],
-        main    => join('', map { "env $_;\n" } sort keys %faked),
-        http    => conf());
+    return $clock->within(sub { GraphPolicy::Webhook->start(
+        secrets => ['s3cretOfTheApp'], http => conf(), @_) });
 }
 
 sub conf {
@@ -192,20 +170,16 @@ END
 sub new_phone { return ++$phones }
 
 # the second that nginx has
-sub now { return int(time + $ahead) }
+sub now { return int $clock->now }
 
-# Sets the clock of nginx by so many seconds. The file is replaced, as nginx
-# reads it at any moment.
 sub step {
     my ($seconds) = @_;
 
-    $ahead += $seconds;
-    spew("$dir/new", sprintf '%+d', $ahead);
-    rename "$dir/new", "$dir/now" or die "rename: $!";
+    $clock->step($seconds);
 
     ok(wait_until(sub {
         my $answer = $nginx->request(method => 'GET', path => '/clock');
-        return abs($answer->{body} - time - $ahead) < 60;
+        return abs($answer->{body} - $clock->now) < 60;
     }), "the clock of nginx is set by $seconds seconds");
 }
 

@@ -16,7 +16,7 @@ use Test::More;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
-use GraphPolicy qw(parallel request wait_until);
+use GraphPolicy qw(parallel request slurp wait_until);
 
 my $workers   = 4;
 my $thousands = $ENV{HAMMER_THOUSANDS} || 100;
@@ -77,9 +77,17 @@ for my $size (qw(32k 256k 1m)) {
 
 # -- the checks check ---------------------------------------------------------
 
+SKIP: {
+    skip 'nobody says which module it is', 1 if !$ENV{MODULE};
+    ok(index(slurp($GraphPolicy::module), 'ngx_http_graph_policy_locks') > 0,
+        'the module that all tests load has these checks');
+}
+
 my %faults = (
     1 => 'a lookup without the mutex',
     2 => 'a line in the log under the mutex',
+    3 => 'an allocation under the mutex',
+    4 => 'a parser under the mutex',
 );
 
 for my $fault (sort keys %faults) {

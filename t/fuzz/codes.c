@@ -132,14 +132,12 @@ matches(ngx_http_graph_policy_codes_t *codes, int n, int64_t code,
 /* an error is ignored just where one of the elements means it */
 
 static void
-decide(ngx_http_graph_policy_rule_t *rule,
+decide(ngx_http_graph_policy_ruleset_t *set,
     ngx_http_graph_policy_codes_t *codes, int n, int64_t code,
     int64_t subcode)
 {
-    void                             *memory;
-    ngx_http_graph_policy_facts_t     facts;
-    ngx_http_graph_policy_ruleset_t   set;
-    ngx_http_graph_policy_verdict_t   verdict;
+    ngx_http_graph_policy_facts_t    facts;
+    ngx_http_graph_policy_verdict_t  verdict;
 
     if (code < 0 || code >= LIMIT || subcode >= LIMIT) {
         return;
@@ -153,22 +151,62 @@ decide(ngx_http_graph_policy_rule_t *rule,
 
     memset(&verdict, 0xff, sizeof(verdict));
 
-    memory = malloc(ngx_http_graph_policy_rules_memory(rule, 1));
-
-    ngx_http_graph_policy_rules_index(&set, rule, 1, memory);
-    ngx_http_graph_policy_rules_decide(&facts, &set, &verdict);
-
-    free(memory);
+    ngx_http_graph_policy_rules_decide(&facts, set, &verdict);
 
     check((verdict.category == NGX_HTTP_GRAPH_POLICY_IGNORE)
           == matches(codes, n, code, subcode < 0 ? -1 : subcode));
 }
 
 
+/*
+ * Errors at all the ends, with all the subcodes that the text names.  An
+ * element without a subcode adds none to those that are asked anyhow.
+ */
+
+static void
+decide_all(ngx_http_graph_policy_rule_t *rule,
+    ngx_http_graph_policy_codes_t *codes, int n)
+{
+    int                               i, j, k;
+    void                             *memory;
+    int64_t                           subcode;
+    ngx_http_graph_policy_ruleset_t   set;
+
+    memory = malloc(ngx_http_graph_policy_rules_memory(rule, 1));
+    check(memory != NULL);
+
+    ngx_http_graph_policy_rules_index(&set, rule, 1, memory);
+
+    for (j = -1; j < n; j++) {
+
+        if (j != -1 && codes[j].subcode == -1) {
+            continue;
+        }
+
+        subcode = (j == -1) ? -1 : codes[j].subcode;
+
+        for (k = -1; k <= 1; k++) {
+            decide(&set, codes, n, 100, subcode + k);
+
+            for (i = 0; i < n; i++) {
+                decide(&set, codes, n, codes[i].first + k, subcode);
+                decide(&set, codes, n, codes[i].first, subcode + k);
+
+                if (codes[i].last != codes[i].first) {
+                    decide(&set, codes, n, codes[i].last + k, subcode);
+                }
+            }
+        }
+    }
+
+    free(memory);
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    int                             i, j, k, n, want, odd;
+    int                             i, n, want, odd;
     u_char                         *text, *p, *before;
     ngx_int_t                       rc;
     ngx_http_graph_policy_rule_t    rule;
@@ -249,20 +287,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rule.refused = NGX_HTTP_GRAPH_POLICY_UNSET;
     rule.wait = NGX_CONF_UNSET_MSEC;
 
-    /* errors at all the ends, with all the subcodes that the text names */
-
-    for (i = 0; i < n; i++) {
-        for (j = -1; j < n; j++) {
-            for (k = -1; k <= 1; k++) {
-                int64_t  subcode = (j == -1) ? -1 : own[j].subcode;
-
-                decide(&rule, own, n, own[i].first + k, subcode);
-                decide(&rule, own, n, own[i].last + k, subcode);
-                decide(&rule, own, n, 100, subcode + k);
-                decide(&rule, own, n, own[i].first, subcode + k);
-            }
-        }
-    }
+    decide_all(&rule, own, n);
 
     return 0;
 }

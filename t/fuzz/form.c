@@ -7,10 +7,12 @@
  * libFuzzer: any bytes as an object that a person writes, and as a text that
  * is written.  What was read is written into chunks as small as the first
  * byte says, and read again.  All memory is in blocks of exactly its size, so
- * that the sanitizer sees each byte beyond.
+ * that the sanitizer sees each byte beyond; chunks are parts of one block, with
+ * bytes between them that nobody may touch.
  */
 
 
+#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 #include "ngx_http_graph_policy_form.h"
@@ -23,7 +25,8 @@
 
 #define LONGEST  NGX_HTTP_GRAPH_POLICY_FIELD_LEN
 #define NFIELDS  4
-#define CHUNKS   16384
+#define CHUNKS   4096
+#define GAP      16
 
 
 /* what is written, chunk by chunk */
@@ -32,7 +35,10 @@ typedef struct {
     size_t   size;                  /* of a chunk */
     size_t   n;
     u_char  *chunks[CHUNKS];
+    u_char   block[CHUNKS * (8 + GAP)];  /* mostly untouchable */
 } paper_t;
+
+#define paper_step(paper)  (((paper)->size + 7) / 8 * 8 + GAP)
 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -119,8 +125,10 @@ more(void *data, u_char *last, u_char **end)
           || last == paper->chunks[paper->n - 1] + paper->size);
     check(paper->n < CHUNKS);
 
-    chunk = malloc(paper->size);
-    check(chunk != NULL);
+    chunk = paper->block + paper->n * paper_step(paper);
+    check(chunk + paper_step(paper) <= paper->block + sizeof(paper->block));
+
+    __asan_unpoison_memory_region(chunk, paper->size);
 
     paper->chunks[paper->n++] = chunk;
     *end = chunk + paper->size;
@@ -165,9 +173,9 @@ joined(paper_t *paper, ngx_http_graph_policy_gen_t *gen, size_t *size)
                                   : paper->size;
         memcpy(text + *size, paper->chunks[i], len);
         *size += len;
-
-        free(paper->chunks[i]);
     }
+
+    __asan_poison_memory_region(paper->block, paper->n * paper_step(paper));
 
     return text;
 }
@@ -253,13 +261,17 @@ write_any(const u_char *data, size_t len, paper_t *paper)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    size_t                         len;
-    paper_t                        paper;
     ngx_http_graph_policy_form_t   form;
     ngx_http_graph_policy_field_t  fields[NFIELDS];
 
+    static paper_t  paper;
+
     if (size == 0) {
         return 0;
+    }
+
+    if (paper.size == 0) {
+        __asan_poison_memory_region(paper.block, sizeof(paper.block));
     }
 
     paper.size = data[0] + 1;
@@ -274,11 +286,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         write_again(fields, &paper);
     }
 
-    for (len = 0; size != 0; data += len, size -= len) {
-        len = ngx_min(size, LONGEST);
-        paper.n = 0;
-        write_any(data, len, &paper);
-    }
+    paper.n = 0;
+    write_any(data, ngx_min(size, LONGEST), &paper);
 
     return 0;
 }

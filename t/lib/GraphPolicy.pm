@@ -344,6 +344,7 @@ sub parse_answer {
 
     for (@lines) {
         my ($name, $value) = split /:\s*/, $_, 2;
+        next if !defined $value;
         $name = lc $name;
         $answer{headers}{$name} = exists $answer{headers}{$name}
             ? "$answer{headers}{$name}, $value" : $value;

@@ -1234,6 +1234,46 @@ test_ids(void)
 }
 
 
+/* an id of each length, with bytes by turns that are near to a digit's */
+
+static void
+test_digits(void)
+{
+    char         id[32], value[64], text[1024], tree[SHOWN], want[64];
+    size_t       i, len, n;
+    unsigned     wrong;
+    const char  *c;
+
+    static const char  others[] = "/:09?@ pP";
+
+    wrong = 0;
+
+    for (n = 1; n <= 20; n++) {
+        for (i = 0; i < n; i++) {
+            for (c = others; *c != '\0'; c++) {
+
+                sprintf(id, "%.*s", (int) n, "98765432100123456789");
+                id[i] = *c;
+
+                sprintf(value, "\"%s\"", id);
+                len = fill(text, id_places[0][0], value);
+                fill(want, id_places[0][1],
+                     (*c >= '0' && *c <= '9') ? id : "");
+
+                if (read_payload(text, len, tree, NULL) != NGX_OK
+                    || strcmp(tree, want) != 0)
+                {
+                    diag("%s: %s", id, tree);
+                    wrong++;
+                }
+            }
+        }
+    }
+
+    ok(wrong == 0, "an id has nothing but digits, wherever they stand");
+}
+
+
 static void
 test_recipients(void)
 {
@@ -1710,6 +1750,7 @@ main(void)
     test_statuses();
     test_shapes();
     test_ids();
+    test_digits();
     test_recipients();
     test_spellings();
     test_lengths();

@@ -12,6 +12,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <yajl/yajl_parse.h>
 #include "hammer.h"
 #include "hammer_check.h"
 #include "ngx_http_graph_policy_locks.h"
@@ -110,6 +111,18 @@ hammer_handler(ngx_http_request_t *r)
         ngx_http_graph_policy_zone_lock(h->zone);
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0, "under the mutex");
         return hammer_answer(r, "a line under the mutex was let pass");
+    }
+
+    if (unlocked == 3) {
+        ngx_http_graph_policy_zone_lock(h->zone);
+        (void) ngx_palloc(r->pool, 1);
+        return hammer_answer(r, "an allocation under the mutex was let pass");
+    }
+
+    if (unlocked == 4) {
+        ngx_http_graph_policy_zone_lock(h->zone);
+        (void) yajl_alloc(NULL, NULL, NULL);
+        return hammer_answer(r, "a parser under the mutex was let pass");
     }
 
     for (i = 0; i < n * 1000; i++) {
