@@ -14,6 +14,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <sys/syscall.h>
 #include "ngx_http_graph_policy_locks.h"
 #include "nginx.h"
 
@@ -31,6 +32,7 @@ ngx_pid_t             ngx_pid;
 u_char                shim_log[SHIM_LOG];
 ngx_uint_t            shim_level;
 ngx_uint_t            shim_fails;
+ngx_uint_t            shim_no_random;
 ngx_shm_zone_t       *shim_zone;
 
 /* what was allocated since the start, which frees it */
@@ -92,6 +94,7 @@ shim_start(void)
 
     shim_log[0] = '\0';
     shim_fails = 0;
+    shim_no_random = 0;
 }
 
 
@@ -114,6 +117,34 @@ ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
 
     shim_level = level;
     (void) snprintf((char *) shim_log, SHIM_LOG, "%s", fmt);
+}
+
+
+/* they take the place of libc's, so that there is no random source */
+
+int
+open(const char *name, int flags, ...)
+{
+    va_list  args;
+    mode_t   mode;
+
+    va_start(args, flags);
+    mode = (flags & O_CREAT) ? va_arg(args, int) : 0;
+    va_end(args);
+
+    if (shim_no_random == 1) {
+        errno = ENOENT;
+        return -1;
+    }
+
+    return syscall(SYS_openat, AT_FDCWD, name, flags, mode);
+}
+
+
+ssize_t
+read(int fd, void *p, size_t n)
+{
+    return (shim_no_random == 2) ? 8 : syscall(SYS_read, fd, p, n);
 }
 
 
@@ -357,6 +388,12 @@ shim_run(ngx_slab_pool_t *pool, ngx_uint_t n)
 void
 ngx_rbtree_insert(ngx_rbtree_t *tree, ngx_rbtree_node_t *node)
 {
+    /* nginx's own would read from there */
+
+    if (tree->sentinel == NULL) {
+        abort();
+    }
+
     if (tree->root == tree->sentinel) {
         node->parent = NULL;
         node->left = tree->sentinel;

@@ -24,6 +24,9 @@ extern ngx_uint_t       shim_level;
 /* the allocation of a configuration, counted from 1, that fails; 0: none */
 extern ngx_uint_t       shim_fails;
 
+/* 1: the random source isn't there; 2: it gives too little */
+extern ngx_uint_t       shim_no_random;
+
 /* the memory that the next zone gets; NULL: none */
 extern ngx_shm_zone_t  *shim_zone;
 

@@ -131,6 +131,28 @@ test_sizes(void)
 
 
 static void
+test_random(void)
+{
+    ngx_uint_t  i;
+
+    for (i = 1; i <= 2; i++) {
+        zone_start(ZONE_SIZE);
+        shim_no_random = i;
+        is_int(ngx_http_graph_policy_zone_reset(zone, ngx_cycle->log),
+               NGX_ERROR, "without random bytes no zone is emptied");
+        ok(strstr((char *) shim_log, "/dev/urandom") != NULL, "which is said");
+        is_int(shim_level, NGX_LOG_EMERG, "as an emergency");
+
+        shim_log[0] = '\0';
+        is_int(zone_memory.init(&zone_memory, NULL), NGX_ERROR,
+               "nor is one made");
+        ok(strstr((char *) shim_log, i == 1 ? "failed" : "returned") != NULL,
+           "for that reason");
+    }
+}
+
+
+static void
 test_fingerprint(void)
 {
     uint64_t    one;
@@ -494,6 +516,7 @@ main(void)
 {
     test_add();
     test_sizes();
+    test_random();
     test_fingerprint();
     test_reload();
     test_resized();
