@@ -153,7 +153,7 @@ test-matrix: ## the tests on three Debian suites (as root)
 	@$(TOOLS)/need matrix
 	@T='$(T)' $(TOOLS)/matrix $(SUITES)
 
-coverage: build ## what of the pure floor the unit tests run
+coverage: build ## what of the pure floor and the zone the unit tests run
 	@$(TOOLS)/need build test coverage
 	@NGX_INC='$(NGX_INC)' $(TOOLS)/coverage
 

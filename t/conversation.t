@@ -59,6 +59,7 @@ server {
     }
     location /short/ {
         graph_policy_conversation on hold=${brief}s;
+        graph_policy_hold         100ms;
         proxy_pass                http://127.0.0.1:%GRAPH%;
     }
     location /long/ {
@@ -674,6 +675,21 @@ for my $order ('message first', 'status first') {
 
     # a success says that the conversation is open
     is_open($to, 'hold: a success ends it everywhere', in => 'long');
+}
+
+# which that of a probe says, too
+{
+    my $to = somebody();
+
+    comes(failed(131047, $to, int(time) - 100), 'hold and probe');
+    is(short($hook->send($phone, to => somebody(), in => 'short',
+        token => 'tired', script => '401 190')), '401 passed 1',
+        'hold and probe: the token is refused');
+    sleep 0.2;
+    is(short($hook->send($phone, to => $to, in => 'short',
+        token => 'tired')), '200 probe 1', 'hold and probe: the probe');
+    is_open($to, 'hold and probe: its success ends it everywhere',
+        in => 'long');
 }
 
 # an error after the hold begins another

@@ -75,6 +75,10 @@ server {
             budget_min=1000;
         proxy_pass http://127.0.0.1:%GRAPH%;
     }
+    location /minute/ {
+        graph_policy_rule 4 temporary wait=1s;
+        proxy_pass http://127.0.0.1:%GRAPH%;
+    }
     location /file/ {
         client_body_buffer_size 1k;
         proxy_pass http://127.0.0.1:%GRAPH%;
@@ -773,6 +777,38 @@ for my $case (['Retry-After:3', 3], ['Retry-After:0', 1],
     is($answer->{headers}{'x-graph-error-code'}, 131045, 'fatal: by that');
     is($answer->{headers}{'x-graph-error-category'}, 'fatal',
         'fatal: its category');
+}
+
+
+# -- a token that Graph limits: an upload can be the probe, and goes alone
+
+for my $what (['an upload', edge => 'media'], ['a receipt',
+    body => '{"messaging_product":"whatsapp","status":"read","message_id":"m"}'])
+{
+    my ($name, %more) = @$what;
+    my $phone = new_phone();
+
+    $more{token} = "limited$phone";
+    $more{in}    = 'minute';
+
+    go($phone, '400 4', %more);
+    is_blocked(go($phone, '200', %more), "$name: while the wait runs");
+    sleep_out(1);
+
+    my $before = $upstream->count;
+    my @calls  = map { $nginx->start_request(of($phone, "200 wait=limited$phone",
+        %more)) } 1 .. 6;
+    my @left = GraphPolicy::advance(1, @calls);
+
+    is(scalar @left, 1, "$name: five are answered while one is away");
+    is($upstream->count - $before, 1, "$name: the upstream sees one");
+
+    $upstream->release("limited$phone");
+
+    my ($probe) = grep { $_->{status} == 200 }
+        GraphPolicy::finish_requests(@calls);
+
+    is($probe->{headers}{'x-graph-policy'}, 'probe', "$name: it is the probe");
 }
 
 

@@ -189,6 +189,20 @@ __DATA__
 
 
 
+=== a rule on trial: the success of a probe clears its state, too
+--- server
+    graph_policy_rule 777001 fatal scope=phone dry_run=on hold=1h;
+    graph_policy_hold 100ms;
+    add_header X-Status $graph_policy_status always;
+--- steps
+1001 a 400 777001  =>  400 fatal passed
+1001 a 400 131042  =>  400 fatal billing dry-run X-Status:BLOCKED_DRY_RUN
+sleep 0.2
+1001 a             =>  200 probe X-Status:PROBE
+1001 a             =>  200 X-Status:PASSED
+
+
+
 === after the hold, in dry run too, a send probes
 --- server
     graph_policy_dry_run on;

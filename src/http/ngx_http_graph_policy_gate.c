@@ -506,14 +506,24 @@ static ngx_int_t
 ngx_http_graph_policy_probe(ngx_http_graph_policy_ctx_t *ctx,
     ngx_http_graph_policy_cover_t *cover, ngx_http_graph_policy_view_t *view)
 {
+    ngx_uint_t  i;
+
     if (ngx_http_graph_policy_save_refs(ctx, cover) != NGX_OK
         || ngx_http_graph_policy_start_renewal(ctx) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
+    /* What covers the request but lets it pass has no lease. */
+
+    for (i = 0; i < ctx->nrefs; i++) {
+
+        if (ctx->refs[i].lease != 0) {
+            ctx->query.lease = ctx->refs[i].lease;
+        }
+    }
+
     ctx->status = NGX_HTTP_GRAPH_POLICY_PROBE;
-    ctx->query.lease = ctx->refs[0].lease;
 
     ngx_http_graph_policy_tell_probe(ctx, view);
 

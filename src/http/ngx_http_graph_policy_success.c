@@ -201,18 +201,18 @@ ngx_http_graph_policy_proved(ngx_http_request_t *r,
                                             NGX_HTTP_GRAPH_POLICY_ACCEPTED);
     }
 
+    ngx_http_graph_policy_clear_passed(r, ctx, glcf, proof);
+
     if (ctx->status == NGX_HTTP_GRAPH_POLICY_PROBE) {
         ngx_http_graph_policy_settle(ctx, proof, NULL);
-        return;
     }
-
-    ngx_http_graph_policy_clear_passed(r, ctx, glcf, proof);
 }
 
 
 /*
  * Clears states that let the request pass without a lease, in dry run for
- * example, if its answer proves that they are over.
+ * example, if its answer proves that they are over.  A probe of one state may
+ * have been let pass by another.
  */
 
 static void
@@ -240,8 +240,11 @@ ngx_http_graph_policy_clear_passed(ngx_http_request_t *r,
     ngx_http_graph_policy_answer_of(ctx, proof, NULL, &answer);
 
     for (i = 0; i < ctx->nrefs; i++) {
-        ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], &answer,
-                                         &changes);
+
+        if (ctx->refs[i].lease == 0) {
+            ngx_http_graph_policy_zone_clear(ctx->zone, &ctx->refs[i], &answer,
+                                             &changes);
+        }
     }
 }
 

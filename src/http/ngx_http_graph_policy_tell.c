@@ -186,6 +186,10 @@ ngx_http_graph_policy_tell_probe(ngx_http_graph_policy_ctx_t *ctx,
     for (i = 0; i < ctx->nrefs; i++) {
         ref = &ctx->refs[i];
 
+        if (ref->lease == 0) {
+            continue;
+        }
+
         if (ngx_http_graph_policy_zone_find(ctx->zone, ref->hash, ref->reason,
                                             ngx_http_graph_policy_now(),
                                             &each)

@@ -296,7 +296,7 @@ ngx_http_graph_policy_breaker_confirm(ngx_http_graph_policy_breaker_t *b,
     uint64_t message, ngx_http_graph_policy_probe_outcome_e outcome,
     uint64_t now, uint32_t random)
 {
-    if (!b->armed || !b->confirming || b->leases.holder.message != message) {
+    if (!b->confirming || b->leases.holder.message != message) {
         return NGX_HTTP_GRAPH_POLICY_NOTHING;
     }
 
@@ -376,6 +376,15 @@ ngx_http_graph_policy_breaker_end(ngx_http_graph_policy_breaker_t *b,
 
 
 ngx_uint_t
+ngx_http_graph_policy_breaker_has_ended(ngx_http_graph_policy_breaker_t *b,
+    uint64_t now)
+{
+    return b->armed && b->confirming
+           && now >= ngx_http_graph_policy_breaker_leased_until(b, now);
+}
+
+
+ngx_uint_t
 ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
@@ -383,11 +392,7 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
         return 0;
     }
 
-    /* The wait for a status has ended the state, which is yet to be swept. */
-
-    if (b->confirming
-        && now >= ngx_http_graph_policy_breaker_leased_until(b, now))
-    {
+    if (ngx_http_graph_policy_breaker_has_ended(b, now)) {
         return 0;
     }
 
@@ -506,7 +511,7 @@ static void
 ngx_http_graph_policy_breaker_await(ngx_http_graph_policy_breaker_t *b,
     uint64_t message, uint64_t now)
 {
-    ngx_http_graph_policy_breaker_free(b);
+    /* it takes the place of both tokens */
 
     b->leases.holder.message = message;
     b->leases.until[0] = (uint32_t) (now + b->confirm);

@@ -128,6 +128,7 @@ typedef struct {
     uint32_t      lease;            /* the token that it has already, or 0 */
     ngx_http_graph_policy_kind_e  kind;
     unsigned      may_probe:1;      /* target in normal form, body was read */
+    unsigned      asks_again:1;     /* if a state is due that it could probe */
 } ngx_http_graph_policy_asker_t;
 
 
@@ -355,6 +356,13 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_put(
 
 /* Ends the state by hand; returns CLEARED, or NOTHING if it wasn't armed. */
 ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_end(
+    ngx_http_graph_policy_breaker_t *b, uint64_t now);
+
+/*
+ * Returns 1 if the wait for the status of an accepted message is over, which has
+ * ended the state though nobody has noticed yet.
+ */
+ngx_uint_t ngx_http_graph_policy_breaker_has_ended(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
 
 /*

@@ -202,7 +202,10 @@ ngx_http_graph_policy_breaker_ask(ngx_http_graph_policy_breaker_t *b,
                               : NGX_HTTP_GRAPH_POLICY_DUE;
     }
 
+    /* It is let pass once it is known that it can't be the probe. */
+
     return (terms->lenient
+            && (terms->needs_message || !asker->asks_again)
             && asker->kind == NGX_HTTP_GRAPH_POLICY_SEND
             && now >= ngx_http_graph_policy_breaker_leased_until(b, now))
            ? NGX_HTTP_GRAPH_POLICY_CLOSED : NGX_HTTP_GRAPH_POLICY_OPEN;

@@ -90,6 +90,7 @@ ngx_http_graph_policy_admit(ngx_http_graph_policy_zone_t *zone,
     asker.credential = id->credential;
     asker.lease = query->lease;
     asker.may_probe = query->may_probe;
+    asker.asks_again = query->asks_again;
 
     ngx_http_graph_policy_zone_edit(zone, changes);
 
@@ -119,31 +120,32 @@ ngx_http_graph_policy_admit(ngx_http_graph_policy_zone_t *zone,
 
     for (i = 0; i < n; i++) {
 
-        if (lease != 0) {
-            if (ngx_http_graph_policy_ask(states[i], &asker, now)
-                != NGX_HTTP_GRAPH_POLICY_DUE)
-            {
-                continue;
-            }
-
-            ngx_http_graph_policy_take_lease(zone, states[i], lease, &asker,
-                                             now);
-        }
-
         ref = &cover->refs[cover->n++];
 
         ref->hash = states[i]->node.key;
         ref->reason = states[i]->reason;
         ref->kind = states[i]->kind;
-        ref->lease = lease;
+        ref->lease = 0;
 
-        if ((shown == NULL && limit == NULL) || lease != 0) {
+        if (lease == 0) {
+            if (shown == NULL && limit == NULL) {
+                shown = states[i];
+            }
+
+            continue;
+        }
+
+        if (ngx_http_graph_policy_ask(states[i], &asker, now)
+            == NGX_HTTP_GRAPH_POLICY_DUE)
+        {
+            ngx_http_graph_policy_take_lease(zone, states[i], lease, &asker,
+                                             now);
+            ref->lease = lease;
             shown = states[i];
         }
     }
 
-    if (limit != NULL && lease == 0 && cover->n < NGX_HTTP_GRAPH_POLICY_NREFS)
-    {
+    if (limit != NULL && cover->n < NGX_HTTP_GRAPH_POLICY_NREFS) {
         ref = &cover->refs[cover->n++];
 
         ref->hash = limit->node.key;
@@ -356,6 +358,7 @@ ngx_http_graph_policy_zone_is_paused(ngx_http_graph_policy_zone_t *zone,
 
         if (state->bound || state->dry_run
             || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
+            || ngx_http_graph_policy_breaker_has_ended(&state->breaker, now)
             || now >= ngx_http_graph_policy_breaker_until(&state->breaker,
                                                           now))
         {

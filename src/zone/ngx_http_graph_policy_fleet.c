@@ -80,7 +80,7 @@ ngx_http_graph_policy_fleet_status(ngx_http_graph_policy_zone_t *zone,
 
     fleet = zone->sh->fleet;
 
-    if (fleet == NULL || zone->share == NULL) {
+    if (fleet == NULL) {
         return;
     }
 

@@ -84,7 +84,10 @@ typedef enum {
 } ngx_http_graph_policy_resync_e;
 
 
-/* This is of one process, in the configuration's memory. */
+/*
+ * This is of one process, in the configuration's memory.  A zone has it if and
+ * only if it has its part in shared memory, see zone_share().
+ */
 
 struct ngx_http_graph_policy_share_s {
     uint64_t                         key[2];    /* fingerprints' */

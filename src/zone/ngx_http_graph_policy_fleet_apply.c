@@ -35,6 +35,9 @@ static void ngx_http_graph_policy_apply_same(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record, uint64_t now);
 static void ngx_http_graph_policy_apply_lease(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record, uint64_t now);
+static void ngx_http_graph_policy_take_over_lease(
     ngx_http_graph_policy_breaker_t *b,
     ngx_http_graph_policy_record_t *record, uint64_t now);
 static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_link(
@@ -149,7 +152,7 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
 
         } else {
             received = NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED;
-            ngx_http_graph_policy_apply_lease(&state->breaker, record, now);
+            ngx_http_graph_policy_apply_lease(zone, state, record, now);
         }
     }
 
@@ -195,16 +198,15 @@ ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
     }
 
-    ngx_http_graph_policy_apply_until(record, now);
-    ngx_http_graph_policy_record_fill(zone, state, record);
-
     /* a probe that left before the last change changes nothing */
 
     state->breaker.confirming = 0;
     ngx_memzero(&state->breaker.leases,
                 sizeof(ngx_http_graph_policy_leases_t));
 
-    ngx_http_graph_policy_apply_lease(&state->breaker, record, now);
+    ngx_http_graph_policy_apply_until(record, now);
+    ngx_http_graph_policy_record_fill(zone, state, record);
+    ngx_http_graph_policy_apply_lease(zone, state, record, now);
 
     return NGX_HTTP_GRAPH_POLICY_RECEIVED_APPLIED;
 }
@@ -275,7 +277,7 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
         return;
     }
 
-    ngx_http_graph_policy_apply_lease(b, record, now);
+    ngx_http_graph_policy_apply_lease(zone, state, record, now);
 
     (void) ngx_http_graph_policy_merge_until(record, 0, &plain);
 
@@ -298,12 +300,32 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
 
 /*
+ * A state that waits for a status is kept with those that do: statuses are
+ * looked at only while there are some.
+ */
+
+static void
+ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_record_t *record, uint64_t now)
+{
+    ngx_http_graph_policy_take_over_lease(&state->breaker, record, now);
+
+    if (state->breaker.confirming
+        || ngx_http_graph_policy_state_is_misplaced(state))
+    {
+        ngx_http_graph_policy_state_update(zone, state, 1);
+    }
+}
+
+
+/*
  * Another host's lease takes the place of all but the setter's; with a message
  * it waits for a status of that, which this host may be the one to get.
  */
 
 static void
-ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_breaker_t *b,
+ngx_http_graph_policy_take_over_lease(ngx_http_graph_policy_breaker_t *b,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
     uint64_t    until;

@@ -91,12 +91,11 @@ ngx_http_graph_policy_mark(ngx_http_graph_policy_zone_t *zone, uint64_t hash,
     ngx_http_graph_policy_mark_t   *mark;
     ngx_http_graph_policy_fleet_t  *fleet;
 
-    fleet = zone->sh->fleet;
-
-    if (fleet == NULL || zone->share == NULL || zone->share->applying) {
+    if (zone->share == NULL || zone->share->applying) {
         return;
     }
 
+    fleet = zone->sh->fleet;
     zone->share->marked = 1;
 
     /* where the ring is full all states are told, this one among them */
@@ -131,13 +130,13 @@ ngx_http_graph_policy_mark_limit(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t                      waiting;
     ngx_http_graph_policy_fleet_t  *fleet;
 
-    fleet = zone->sh->fleet;
-
-    if (fleet == NULL || zone->share == NULL || !zone->share->conversations
+    if (zone->share == NULL || !zone->share->conversations
         || zone->share->applying)
     {
         return;
     }
+
+    fleet = zone->sh->fleet;
 
     if (fleet->second != ngx_time()) {
         fleet->second = ngx_time();

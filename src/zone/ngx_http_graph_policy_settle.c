@@ -205,6 +205,10 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
         goto done;
     }
 
+    /* A state whose wait for a status is over mustn't begin another. */
+
+    ngx_http_graph_policy_expire(zone, answer->now, changes);
+
     state = ngx_http_graph_policy_state_find(zone->sh, ref->hash, ref->reason);
 
     if (state != NULL) {
@@ -324,7 +328,8 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
      */
 
     if (transition != NGX_HTTP_GRAPH_POLICY_FREED
-        || state->order.key != state->breaker.until)
+        || state->order.key != state->breaker.until
+        || ngx_http_graph_policy_state_is_misplaced(state))
     {
         ngx_http_graph_policy_state_update(zone, state, 1);
     }
@@ -341,6 +346,11 @@ ngx_http_graph_policy_zone_renew(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_zone_lock(zone);
 
     for (i = 0; i < n; i++) {
+
+        if (refs[i].lease == 0) {
+            continue;
+        }
+
         state = ngx_http_graph_policy_state_find(zone->sh, refs[i].hash,
                                            refs[i].reason);
 
@@ -386,7 +396,9 @@ ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
 
             if (ngx_http_graph_policy_state_is_at(state, &place)
                 && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
-                && ngx_http_graph_policy_breaker_make_due(&state->breaker, now))
+                && (ngx_http_graph_policy_breaker_make_due(&state->breaker,
+                                                           now)
+                    || ngx_http_graph_policy_state_is_misplaced(state)))
             {
                 ngx_http_graph_policy_state_update(zone, state, 1);
             }

@@ -96,7 +96,10 @@ my ($nginx, $graph, $app, $hook) = ($kept->nginx, $kept->graph,
 my $api = $kept->api;
 my $dry = GraphPolicy::Api->new(port => $nginx->port);
 
-my ($worker) = $nginx->workers;
+# the master may listen before its worker is there
+my $worker;
+wait_until(sub { ($worker) = $nginx->workers });
+
 my ($phone, $at, %total, @wrong) = (1000, time - 5000);
 
 

@@ -1292,6 +1292,25 @@ test_ask(void)
     lease(&b, 3, T + HOLD + 30000);
     is_int(ask(&b, &terms, &asker, T + HOLD), OPEN, "but beside no probe");
 
+    /* of a credential it can be the probe, so it has to ask for that first */
+
+    terms.needs_message = 0;
+    asker.may_probe = 0;
+    asker.asks_again = 1;
+
+    b = armed(HOLD, MAX);
+    is_int(ask(&b, &terms, &asker, T + HOLD), OPEN,
+           "an upload that may be the probe doesn't just pass");
+
+    asker.asks_again = 0;
+    is_int(ask(&b, &terms, &asker, T + HOLD), CLOSED,
+           "it does if it can't be the probe after all");
+
+    asker.may_probe = 1;
+    is_int(ask(&b, &terms, &asker, T + HOLD), DUE, "and else is the probe");
+
+    terms.needs_message = 1;
+
     asker.kind = NGX_HTTP_GRAPH_POLICY_MESSAGE;
     asker.may_probe = 0;
     is_int(ask(&b, &terms, &asker, T + HOLD + 30000), OPEN,

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include "tap.h"
 #include "ngx_http_graph_policy_json.h"
+#include "ngx_http_graph_policy_yajl.h"
 
 
 #ifndef T_SAMPLES
@@ -20,6 +21,8 @@
 #define ABSENT     (-1)
 #define POISON     0xa5
 #define GUARD      4096
+
+#define digits(...)  ngx_http_graph_policy_yajl_digits(__VA_ARGS__)
 
 
 typedef struct {
@@ -654,6 +657,52 @@ test_codes(void)
 }
 
 
+/* Numbers in quotes, of any length, and with a byte that is no digit. */
+
+static void
+test_digits(void)
+{
+    int      good, tried;
+    char    *text;
+    size_t   len, i;
+    int64_t  value;
+
+    good = tried = 0;
+
+    for (len = 1; len <= 20; len++) {
+        text = malloc(len);
+        value = 0;
+
+        for (i = 0; i < len; i++) {
+            text[i] = '1' + i % 9;
+            value = (len < 20) ? value * 10 + 1 + (int) i % 9 : -1;
+        }
+
+        tried++;
+        good += (digits((u_char *) text, len) == value);
+
+        for (i = 0; i < len; i++) {
+            text[i] = '/';
+            good += (digits((u_char *) text, len) == -1);
+            text[i] = ':';
+            good += (digits((u_char *) text, len) == -1);
+            text[i] = '1' + i % 9;
+            tried += 2;
+        }
+
+        free(text);
+    }
+
+    is_int(good, tried, "digits are a number, and nothing else is");
+    is_int(digits((u_char *) "9", 0), -1, "nor is nothing");
+    is_int(digits((u_char *) "0", 1), 0, "a zero is");
+    ok(digits((u_char *) "9223372036854775807", 19) == INT64_MAX,
+       "the largest number is read");
+    is_int(digits((u_char *) "9223372036854775808", 19), -1,
+           "a larger one isn't");
+}
+
+
 static void
 test_broken(void)
 {
@@ -912,12 +961,44 @@ test_again(void)
 }
 
 
+/* Each character on its own, and among others, is kept or drops the trace. */
+
+static void
+test_trace(void)
+{
+    int                            c, good, kept;
+    char                           text[96];
+    size_t                         len;
+    ngx_http_graph_policy_facts_t  facts;
+
+    good = 0;
+
+    for (c = 0; c < 256; c++) {
+        len = sprintf(text, "{\"error\":{\"fbtrace_id\":\"\\u%04xAz9\"}}", c);
+
+        kept = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
+               || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+
+        if (parse((u_char *) text, len, &facts, NULL) == NGX_OK
+            && facts.trace_len == (kept ? 4u : 0u)
+            && (!kept || facts.trace[0] == c))
+        {
+            good++;
+        }
+    }
+
+    is_int(good, 256, "a trace is kept if it has the usual characters alone");
+}
+
+
 int
 main(void)
 {
+    test_trace();
     test_samples();
     test_shapes();
     test_codes();
+    test_digits();
     test_broken();
     test_depth();
     test_large();

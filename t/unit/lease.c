@@ -220,6 +220,11 @@ test_confirm(void)
     is_int(confirm(&b, WAMID, FAILURE, now + 6, 0), NOTHING, "but once");
 
     b = armed();
+    lease(&b, 5, &terms, &asker, now);
+    is_int(confirm(&b, 5, SUCCESS, now + 5, 0), NOTHING,
+           "a lease is no message");
+
+    b = armed();
     lease(&b, 1, &terms, &asker, now);
     settle(&b, 1, WAMID, UNCONFIRMED, now, 0);
     is_int(confirm(&b, WAMID, FAILURE, now + 5, 0), REARMED,

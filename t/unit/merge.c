@@ -68,6 +68,12 @@ test_precedence(void)
     b.armed = 0;
     ok(cmp(&b, &a) > 0 && cmp(&a, &b) < 0, "the later change stands");
 
+    a.armed = 0;
+    b = plain();
+    b.changed = 1001;
+    ok(cmp(&b, &a) > 0 && cmp(&a, &b) < 0, "even after an end");
+    a = plain();
+
     b = plain();
     b.armed = 0;
     b.holds = 1;
@@ -92,6 +98,72 @@ test_precedence(void)
     b.node.data[0] = 'a';
     ok(cmp(&b, &a) != 0 && (cmp(&b, &a) > 0) == (cmp(&a, &b) < 0),
        "and whatever tells them apart");
+}
+
+
+/* Two hosts that heard of both records must come to the same one. */
+
+#define tells(field)  { #field, offsetof(record_t, field) }
+
+typedef struct {
+    const char  *name;
+    size_t       offset;
+} tells_t;
+
+
+static void
+test_each(compare_pt compare, record_t (*base)(void), tells_t *each,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+    record_t    a, b;
+
+    for (i = 0; i < n; i++) {
+        a = base();
+        b = base();
+        (*(uint64_t *) ((u_char *) &b + each[i].offset))++;
+
+        ok(compare(&a, &b) != 0
+           && (compare(&a, &b) > 0) == (compare(&b, &a) < 0),
+           "two records that differ in \"%s\" are told apart", each[i].name);
+    }
+}
+
+
+static record_t
+refused(void)
+{
+    record_t  r;
+
+    r = plain();
+    r.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+
+    return r;
+}
+
+
+static void
+test_all(void)
+{
+    tells_t  states[] = {
+        tells(changed), tells(armed), tells(holds), tells(since), tells(hold),
+        tells(max), tells(category), tells(source), tells(code),
+        tells(subcode), tells(status), tells(dry_run), tells(group),
+        tells(setter), tells(confirm), tells(trace), tells(node)
+    };
+
+    tells_t  limits[] = {
+        tells(changed), tells(inbound), tells(armed), tells(hold),
+        tells(fixed), tells(since), tells(reason), tells(source), tells(code),
+        tells(subcode), tells(status), tells(dry_run), tells(node)
+    };
+
+    tells_t  links[] = { tells(confirmed), tells(number), tells(account) };
+
+    test_each(cmp, plain, states, sizeof(states) / sizeof(tells_t));
+    test_each(conv, refused, limits, sizeof(limits) / sizeof(tells_t));
+    test_each(ngx_http_graph_policy_merge_compare_links, plain, links,
+              sizeof(links) / sizeof(tells_t));
 }
 
 
@@ -368,11 +440,29 @@ test_clock(void)
     ngx_http_graph_policy_engine_clock_set(&clock, &best);
     is_int(clock.offset, 300000, "it isn't moved by what may be an error");
 
+    clock.error = 2;
+    best.error = 3;
+    best.offset = 300005;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 300000, "all of it, and the clock's own");
+    best.offset = 300006;
+    ngx_http_graph_policy_engine_clock_set(&clock, &best);
+    is_int(clock.offset, 300006, "but by more");
+    is_int(clock.error, 3, "with what that may be wrong");
+
     best.offset = 299000;
     ngx_http_graph_policy_engine_clock_set(&clock, &best);
-    is_int(clock.offset, 299000, "but by more");
+    is_int(clock.offset, 299000, "either way");
+
+    memset(&best, 0, sizeof(best));
+    ngx_http_graph_policy_engine_clock_measure(&best, 1000, 1000, 5000);
+    is_int(best.error, 1, "a way of no time is wrong by a millisecond");
+    ngx_http_graph_policy_engine_clock_measure(&best, 1000, 1000, 6000);
+    is_int(best.offset, 4000, "of two that are as good the first one is kept");
+    best.known = 1;
 
     memset(&clock, 0, sizeof(clock));
+    best.error = 3;
     best.offset = 1;
     ngx_http_graph_policy_engine_clock_set(&clock, &best);
     is_int(clock.offset, 0, "a clock that may be right is taken for it");
@@ -388,6 +478,16 @@ test_clock(void)
            "and back");
     is_int(ngx_http_graph_policy_engine_clock_to(&clock, 10), 0,
            "no time is before all times");
+    is_int(ngx_http_graph_policy_engine_clock_to(&clock, 5001), 1,
+           "nor after it");
+
+    r = plain();
+    ngx_http_graph_policy_engine_clock_record(&clock, &r, 0);
+    is_int(r.until, 6105, "an end is told in that clock, too");
+    r = plain();
+    r.confirmed = 7000;
+    ngx_http_graph_policy_engine_clock_record(&clock, &r, 1);
+    is_int(r.confirmed, 2000, "and when a link was confirmed");
 
     r = plain();
     r.until = NGX_HTTP_GRAPH_POLICY_NEVER;
@@ -413,6 +513,7 @@ main(void)
     srand(1);
 
     test_precedence();
+    test_all();
     test_conversations();
     test_order(cmp, any, "states");
     test_order(conv, any_conversation, "conversations");

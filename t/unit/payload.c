@@ -914,6 +914,9 @@ show(char *out, payload_t *payload)
 /* whether somebody waits for what became of messages */
 static ngx_uint_t  wanted;
 
+/* bytes of a step, 0: the whole payload at once */
+static size_t      slice;
+
 
 /*
  * Reads a payload: as in json.c there are guards behind arena and memory, and
@@ -929,7 +932,10 @@ read_payload(const void *data, size_t len, char *tree, size_t *used)
     ngx_int_t   rc;
     payload_t   payload;
 
-    arena_size = ngx_http_graph_policy_json_arena(len);
+    ngx_http_graph_policy_payload_reader_t  *reader;
+
+    arena_size = slice ? ngx_http_graph_policy_payload_arena(len)
+                       : ngx_http_graph_policy_json_arena(len);
     size = ngx_http_graph_policy_payload_memory(len);
 
     arena = malloc(arena_size + GUARD);
@@ -945,8 +951,19 @@ read_payload(const void *data, size_t len, char *tree, size_t *used)
     memset(memory, POISON, size + GUARD);
     memset(&payload, POISON, sizeof(payload_t));
 
-    rc = ngx_http_graph_policy_payload_read(text, len, arena, memory,
-                                            wanted, &payload);
+    if (slice == 0) {
+        rc = ngx_http_graph_policy_payload_read(text, len, arena, memory,
+                                                wanted, &payload);
+
+    } else {
+        reader = ngx_http_graph_policy_payload_begin(text, len, arena, memory,
+                                                     wanted, &payload);
+        i = 0;
+
+        do {
+            rc = ngx_http_graph_policy_payload_step(reader, slice);
+        } while (rc == NGX_AGAIN && i++ < len);
+    }
 
     for (i = arena_size + GUARD; i > 0 && arena[i - 1] == POISON; i--) {
         /* void */
@@ -997,6 +1014,20 @@ says(const char *text, size_t len, const char *want, const char *name)
         return;
     }
 
+    /* in steps the same comes out */
+
+    for (slice = 1; slice <= 64 && strcmp(tree, want) == 0; slice *= 64) {
+        rc = read_payload(text, len, tree, NULL);
+
+        if (rc != NGX_OK) {
+            fail("%s: rc %d, in steps of %zu", name, (int) rc, slice);
+            slice = 0;
+            return;
+        }
+    }
+
+    slice = 0;
+
     is_str(tree, want, "%s", name);
 }
 
@@ -1011,6 +1042,12 @@ declined(const char *text, size_t len)
     static char  tree[SHOWN];
 
     rc = read_payload(text, len, tree, NULL);
+
+    if (rc == NGX_DECLINED) {
+        slice = 3;
+        rc = read_payload(text, len, tree, NULL);
+        slice = 0;
+    }
 
     if (rc != NGX_DECLINED || strcmp(tree, "0/0") != 0) {
         diag("%zu bytes: rc %d, %s", len, (int) rc, tree);
@@ -1692,9 +1729,23 @@ test_edge(void)
 }
 
 
+static void
+test_memory(void)
+{
+    size_t  len;
+
+    /* what an operator is promised of 3 MB */
+
+    len = 3 * 1024 * 1024;
+    ok(ngx_http_graph_policy_payload_memory(len) <= 10 * len + 8192,
+       "a tree takes at most ten times what the payload does");
+}
+
+
 int
 main(void)
 {
+    test_memory();
     test_samples();
     test_statuses();
     test_shapes();

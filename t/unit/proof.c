@@ -58,6 +58,21 @@ static const struct {
     { ACCEPTED, "{\"messages\":[{\"a\":{\"id\":\"wamid.A\"}}]}", "" },
     { ACCEPTED, "{\"messages\":[{\"id\":\"wamid.A\",\"id\":5}]}", "" },
     { ACCEPTED, "{\"messages\":[\"wamid.A\"]}", "" },
+    { ACCEPTED, "{\"messages\":[null]}", "" },
+    { ACCEPTED, "{\"messages\":[true]}", "" },
+    { ACCEPTED, "{\"messages\":[1]}", "" },
+    { ACCEPTED, "{\"messages\":[[]]}", "" },
+    { ACCEPTED, "{\"messages\":[null,{\"id\":\"wamid.A\"}]}", "" },
+    { ACCEPTED, "{\"messages\":[{\"id\":null,\"a\":\"wamid.A\"}]}", "" },
+    { ACCEPTED, "{\"messages\":[{\"id\":true,\"a\":\"wamid.A\"}]}", "" },
+
+    /* a name that came before belongs to its own value alone */
+
+    { SUCCESS, "{\"messages\":null,\"a\":[{\"id\":\"wamid.A\"}]}", "" },
+    { SUCCESS, "{\"messages\":true,\"a\":[{\"id\":\"wamid.A\"}]}", "" },
+    { SUCCESS, "{\"messages\":1,\"a\":[{\"id\":\"wamid.A\"}]}", "" },
+    { SUCCESS, "{\"messages\":\"a\",\"a\":[{\"id\":\"wamid.A\"}]}", "" },
+    { SUCCESS, "{\"messages\":{},\"a\":[{\"id\":\"wamid.A\"}]}", "" },
     { ACCEPTED, "{\"messages\":[\"id\",{\"id\":\"wamid.A\"}]}", "" },
     { ACCEPTED, "{\"messages\":[[{\"id\":\"wamid.A\"}]]}", "" },
     { ACCEPTED, "{\"messages\":[null]}", "" },

@@ -394,9 +394,56 @@ accepted(void)
 }
 
 
+/* Which characters a phone, and any other key, may have, one by one. */
+
+static void
+test_characters(void)
+{
+    int          c, phones, accounts, wrong, letter;
+    char         line[512];
+    record_t     record;
+    const char  *rest;
+
+    phones = accounts = wrong = 0;
+    rest = strstr(STATE, ",\"category\"");
+
+    for (c = 0x20; c < 0x7f; c++) {
+
+        if (c == '"' || c == '\\') {
+            continue;
+        }
+
+        letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.'
+                 || c == '_' || c == '-';
+
+        snprintf(line, sizeof(line), "{\"state\":\"phone\",\"key\":\"%c\"%s",
+                 c, rest);
+
+        if (read_text(line, &record) == NGX_OK) {
+            phones++;
+            wrong += (c < '0' || c > '9' || record.key.data[0] != c);
+        }
+
+        snprintf(line, sizeof(line), "{\"state\":\"account\",\"key\":\"%c\"%s",
+                 c, rest);
+
+        if (read_text(line, &record) == NGX_OK) {
+            accounts++;
+            wrong += (record.key.data[0] != c
+                      || !(letter || (c >= '0' && c <= '9')));
+        }
+    }
+
+    is_int(phones, 10, "a phone has digits");
+    is_int(accounts, 10 + 26 + 26 + 3, "an account letters as well");
+    is_int(wrong, 0, "and each is what was read");
+}
+
+
 int
 main(void)
 {
+    test_characters();
     lines();
     refused();
     accepted();

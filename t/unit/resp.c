@@ -32,6 +32,24 @@ tell(void *data, ngx_http_graph_policy_resp_value_t *value)
         n += snprintf(out + n, sizeof(out) - n, "%d.", (int) value->index[i]);
     }
 
+    /* what has no text must not point at one */
+
+    if (value->type == NGX_HTTP_GRAPH_POLICY_RESP_INTEGER
+        || value->type == NGX_HTTP_GRAPH_POLICY_RESP_NIL)
+    {
+        n += snprintf(out + n, sizeof(out) - n, "%s",
+                      value->text.len || value->text.data ? "(text) " : "");
+    }
+
+    /* nor has a text a number */
+
+    if (value->type != NGX_HTTP_GRAPH_POLICY_RESP_INTEGER
+        && value->type != NGX_HTTP_GRAPH_POLICY_RESP_ARRAY)
+    {
+        n += snprintf(out + n, sizeof(out) - n, "%s",
+                      value->number ? "(number) " : "");
+    }
+
     switch (value->type) {
 
     case NGX_HTTP_GRAPH_POLICY_RESP_ARRAY:
@@ -208,6 +226,24 @@ test_refused(void)
 
 
 static void
+test_stays_wrong(void)
+{
+    ngx_http_graph_policy_resp_t  *resp;
+
+    /* what is wrong once stays so */
+
+    resp = ngx_http_graph_policy_resp_create(tell, NULL);
+    is_int(ngx_http_graph_policy_resp_feed(resp, (u_char *) "?\r\n", 3),
+           NGX_OK, "what isn't Redis'");
+    is_int(ngx_http_graph_policy_resp_next(resp), NGX_ERROR, "is wrong");
+    is_int(ngx_http_graph_policy_resp_feed(resp, (u_char *) "+OK\r\n", 5),
+           NGX_ERROR, "and so is all behind it");
+    ngx_http_graph_policy_resp_destroy(resp);
+    ngx_http_graph_policy_resp_destroy(NULL);
+}
+
+
+static void
 test_command(void)
 {
     u_char     buf[128], *p;
@@ -228,6 +264,7 @@ main(void)
 {
     test_read();
     test_refused();
+    test_stays_wrong();
     test_command();
 
     return tap_done();

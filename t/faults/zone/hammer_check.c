@@ -32,6 +32,9 @@ static const char *check_conversations(ngx_http_graph_policy_shctx_t *sh,
     ngx_uint_t *counts);
 static const char *check_links(ngx_http_graph_policy_shctx_t *sh,
     ngx_uint_t *counts);
+static const char *check_counts(ngx_http_graph_policy_shctx_t *sh);
+static const char *check_accounts(ngx_http_graph_policy_shctx_t *sh);
+static const char *check_numbers(ngx_http_graph_policy_shctx_t *sh);
 static ngx_rbtree_node_t *next_of(ngx_http_graph_policy_tree_t *tree,
     ngx_rbtree_node_t *node);
 
@@ -68,6 +71,18 @@ hammer_check(ngx_http_graph_policy_zone_t *zone)
 
     if (wrong == NULL) {
         wrong = check_links(sh, counts);
+    }
+
+    if (wrong == NULL) {
+        wrong = check_counts(sh);
+    }
+
+    if (wrong == NULL) {
+        wrong = check_accounts(sh);
+    }
+
+    if (wrong == NULL) {
+        wrong = check_numbers(sh);
     }
 
     ngx_http_graph_policy_zone_unlock(zone);
@@ -370,6 +385,10 @@ check_conversations(ngx_http_graph_policy_shctx_t *sh, ngx_uint_t *counts)
                 return "an order has a conversation that the index hasn't";
             }
 
+            if (conversation->order.key < sh->over) {
+                return "a conversation ends before any is looked for";
+            }
+
             limited += live;
 
             if (n++ == MOST) {
@@ -416,6 +435,169 @@ check_links(ngx_http_graph_policy_shctx_t *sh, ngx_uint_t *counts)
     return (n == counts[NGX_HTTP_GRAPH_POLICY_INDEXED_LINK]
             && n == sh->linked)
            ? NULL : "links aren't counted";
+}
+
+
+/* What is counted of states, so that nobody has to look for none. */
+
+static const char *
+check_counts(ngx_http_graph_policy_shctx_t *sh)
+{
+    size_t                            bound_size;
+    ngx_uint_t                        looked, armed_bound, awaited, pairs, i;
+    ngx_uint_t                        live[NGX_HTTP_GRAPH_POLICY_NKEYS][2];
+    ngx_uint_t                        counts[NGX_HTTP_GRAPH_POLICY_NSCOPES]
+                                      [NGX_HTTP_GRAPH_POLICY_CONTEXT + 1];
+    ngx_http_graph_policy_state_t    *state;
+    ngx_http_graph_policy_cursor_t    cursor;
+    ngx_http_graph_policy_indexed_t  *node;
+
+    ngx_memzero(&cursor, sizeof(ngx_http_graph_policy_cursor_t));
+    ngx_memzero(live, sizeof(live));
+    ngx_memzero(counts, sizeof(counts));
+
+    bound_size = 0;
+    armed_bound = 0;
+    awaited = 0;
+    pairs = 0;
+
+    for ( ;; ) {
+        looked = 0;
+
+        i = ngx_http_graph_policy_index_next(&sh->index,
+                                          NGX_HTTP_GRAPH_POLICY_INDEXED_STATE,
+                                             &cursor, &looked, &node);
+        if (i == (ngx_uint_t) NGX_DONE) {
+            break;
+        }
+
+        if (i == (ngx_uint_t) NGX_AGAIN) {
+            continue;
+        }
+
+        state = (ngx_http_graph_policy_state_t *) node;
+
+        if (state->bound) {
+            bound_size += ngx_http_graph_policy_state_size(state);
+        }
+
+        if (!state->breaker.armed) {
+            continue;
+        }
+
+        live[state->kind][state->bound]++;
+        counts[ngx_http_graph_policy_key_scopes[state->kind]]
+              [state->category]++;
+        armed_bound += state->bound;
+        awaited += (state->order_in == NGX_HTTP_GRAPH_POLICY_CONFIRMING);
+        pairs += (state->kind == NGX_HTTP_GRAPH_POLICY_KEY_CONVERSATION);
+    }
+
+    counts[NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION]
+          [NGX_HTTP_GRAPH_POLICY_CONTEXT] = sh->limited;
+
+    if (bound_size != sh->bound_size) {
+        return "the bytes of bound states aren't counted";
+    }
+
+    if (armed_bound != sh->armed_bound || awaited != sh->awaited
+        || pairs != sh->armed_conversations
+        || ngx_memcmp(live, sh->live, sizeof(live)) != 0)
+    {
+        return "armed states aren't counted by what they are";
+    }
+
+    return (ngx_memcmp(counts, sh->counts, sizeof(counts)) == 0)
+           ? NULL : "armed states aren't counted by scope and category";
+}
+
+
+/* The first link of an account says how many there are. */
+
+static const char *
+check_accounts(ngx_http_graph_policy_shctx_t *sh)
+{
+    ngx_uint_t                     n, all, want;
+    ngx_rbtree_key_t               key;
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_link_t  *link;
+
+    n = 0;
+    all = 0;
+    want = 0;
+    key = 0;
+
+    for (node = ngx_http_graph_policy_tree_min(&sh->link_members);
+         node != NULL;
+         node = next_of(&sh->link_members, node))
+    {
+        if (all++ == MOST) {
+            return "the tree of accounts doesn't end";
+        }
+
+        if (n != 0 && node->key == key) {
+            n++;
+            continue;
+        }
+
+        if (n != want) {
+            return "the links of an account aren't counted";
+        }
+
+        link = ngx_rbtree_data(node, ngx_http_graph_policy_link_t, member);
+        key = node->key;
+        want = link->nphones;
+        n = 1;
+    }
+
+    return (n == want && all == sh->linked)
+           ? NULL : "a link is in no account";
+}
+
+
+/* A number is one phone's, and a link without one isn't in the tree. */
+
+static const char *
+check_numbers(ngx_http_graph_policy_shctx_t *sh)
+{
+    ngx_uint_t                     n;
+    ngx_queue_t                   *q;
+    ngx_rbtree_node_t             *node;
+    ngx_http_graph_policy_link_t  *link;
+
+    n = 0;
+
+    for (q = ngx_queue_head(&sh->link_queue);
+         q != ngx_queue_sentinel(&sh->link_queue);
+         q = ngx_queue_next(q))
+    {
+        link = ngx_queue_data(q, ngx_http_graph_policy_link_t, queue);
+
+        if ((link->by_number.key != 0) != (link->number != 0)) {
+            return "a link has half a number";
+        }
+
+        n += (link->number != 0);
+    }
+
+    for (node = ngx_http_graph_policy_tree_min(&sh->link_numbers);
+         node != NULL;
+         node = next_of(&sh->link_numbers, node))
+    {
+        link = ngx_rbtree_data(node, ngx_http_graph_policy_link_t, by_number);
+
+        if (!ngx_http_graph_policy_index_has(&sh->index,
+                                    NGX_HTTP_GRAPH_POLICY_INDEXED_LINK, link))
+        {
+            return "a number is of a link that the index hasn't";
+        }
+
+        if (n-- == 0) {
+            break;
+        }
+    }
+
+    return (n == 0) ? NULL : "a link's number isn't in the tree, or twice";
 }
 
 

@@ -1,15 +1,21 @@
 package GraphPolicy::Model;
 
-# What the policy promises of fatal states, as a small program of its own: it
-# shares nothing with the module but the promise (docs/policy.md). It is told
-# what happens, and says of each send whether it is to be blocked, to be the
-# probe, or to pass.
+# What the policy promises of states and conversations, as a small program of
+# its own: it shares nothing with the module but the promise
+# (docs/directives.md). It is told what happens, and says of each send whether
+# it is to be blocked, to be the probe, to pass, or to pass though it would have
+# been blocked ("dry").
 #
 #   my $model = GraphPolicy::Model->new(accounts => { 1001 => '2001' });
-#   my $may   = $model->expected('message', '1001', 'a');   # {blocked => 1}
-#   my $sent  = $model->began('message', '1001', 'a', 'passed');
+#   my $ask   = { kind => 'message', phone => '1001', token => 'a',
+#       place => 'plain', to => '15550001111' };
+#   my $may   = $model->expected($ask);                     # {blocked => 1}
+#   my $sent  = $model->began($ask, 'passed');
 #   $model->answered($sent, 'error', 131042);
 #   $model->advance(10_000);
+#
+# A "place" is a location: "gate" holds back conversations and cools down, "dry"
+# does so in dry run, "plain" does neither.
 #
 # A hold is prolonged by up to a tenth, nobody knows by how much, so a time is
 # a pair: not before, and not after. Within it several answers may be right;
@@ -28,7 +34,21 @@ my $lease  = 30_000;
 my $memory = 60_000;
 my $retry  = 5_000;
 
-# category, reason, kind, bound, and whether answers of "messages" alone set it
+# a place's hold of conversations and whether it cools down; the longest such
+# hold is that of the zone
+my %places = (plain => {}, gate => { talk => 900_000, cools => 1 },
+    dry => { talk => 1_800_000, cools => 1, dry => 1 });
+my $talk_hold = 1_800_000;
+
+# how long the end of a limited conversation is known, and an event believed
+my $fresh = 600_000;
+
+# how long a temporary state stays that nobody probes, and a fatal one
+my $cooled    = 600_000;
+my $abandoned = 86_400_000;
+
+# category, reason, kind, bound, whether answers of "messages" alone set it, and
+# the wait of a temporary one
 my %table = (
     (map { $_ => ['fatal', 'token-invalid', 'credential', 1] } 0, 102, 190),
     (map { $_ => ['fatal', 'token-invalid', 'account', 1, 1] } 3, 10, 200,
@@ -37,9 +57,16 @@ my %table = (
     131042 => ['fatal', 'billing', 'account'],
     (map { $_ => ['fatal', 'phone-disconnected', 'phone'] } 131045, 133010),
     33     => ['fatal', 'phone-disconnected', 'phone', 1],
-    131000 => ['temporary'],
-    130429 => ['temporary'],
-    131047 => ['context-limited'],
+    4      => ['temporary', 'rate-limit', 'credential', 0, 0, 60_000],
+    80007  => ['temporary', 'rate-limit', 'account', 0, 0, 60_000],
+    130429 => ['temporary', 'rate-limit', 'phone', 0, 0, 1000],
+    131056 => ['temporary', 'pair-rate-limit', 'pair', 0, 0, 1000],
+    131057 => ['temporary', 'maintenance', 'phone', 0, 0, 5000],
+    131016 => ['temporary', 'service-unavailable', 'phone'],
+    131000 => ['temporary', 'server-error'],
+    131047 => ['context-limited', 'window-expired', 'talk'],
+    131026 => ['context-limited', 'undeliverable', 'talk'],
+    131048 => ['context-limited', 'spam-quality', 'talk'],
     100    => ['request'],
     131051 => ['request'],
     99999  => ['unclassified'],
@@ -51,7 +78,8 @@ sub new {
     my ($class, %of) = @_;
 
     return bless { now => 0, hold => 10_000, max => 900_000,
-        confirm => 10_000, accounts => {}, states => {}, leases => 0, %of },
+        confirm => 10_000, accounts => {}, states => {}, talks => {},
+        leases => 0, %of },
         $class;
 }
 
@@ -60,30 +88,44 @@ sub now { return $_[0]{now} }
 
 # -- states -------------------------------------------------------------------
 
-# where an answer or an event with that code is kept; nothing if it isn't
+# where the code of an answer to that send is kept, or of an event of that
+# phone; nothing if it isn't
 sub place {
-    my ($self, $code, $phone, $token, $event, $edge) = @_;
+    my ($self, $code, $ask) = @_;
 
-    my ($category, $reason, $kind, $bound, $messages) = @{ $table{$code} };
+    my ($category, $reason, $kind, $bound, $messages, $wait) =
+        @{ $table{$code} };
+    my $event = !defined $ask->{token};
 
-    return if $category ne 'fatal';
-    return if $messages && ($event || ($edge // '') eq 'media');
+    if ($category eq 'temporary') {
+        return if $event || !$wait || !$places{ $ask->{place} }{cools};
+        return if $kind eq 'pair' && !is_message($ask);
+
+    } elsif ($category ne 'fatal') {
+        return;
+    }
+
+    return if $messages && ($event || $ask->{kind} eq 'media');
 
     # Meta's events name no token: what it says of one is the account's
     $bound = 0 if $event;
     $kind  = 'account' if $event && $kind eq 'credential';
 
-    my $key = $kind eq 'credential' ? $token : $phone;
+    my $key = $kind eq 'credential' ? $ask->{token}
+        : $kind eq 'pair' ? pair($ask) : $ask->{phone};
 
     if ($kind eq 'account') {
-        my $account = $self->{accounts}{$phone};
+        my $account = $self->{accounts}{ $ask->{phone} };
         ($kind, $key) = defined $account ? ('account', $account)
-            : ('account-phone', $phone);
+            : ('account-phone', $ask->{phone});
     }
 
     return { kind => $kind, key => $key, reason => $reason,
-        bound => $bound ? $token : '' };
+        bound => $bound ? $ask->{token} : '', category => $category };
 }
+
+sub is_message { return $_[0]{kind} eq 'message' || $_[0]{kind} eq 'template' }
+sub pair       { return "$_[0]{phone}/$_[0]{to}" }
 
 sub name { return join ' ', @{ $_[0] }{qw(kind key reason bound)} }
 
@@ -91,14 +133,18 @@ sub states { return values %{ $_[0]{states} } }
 sub armed  { return grep { $_->{armed} } states($_[0]) }
 
 sub covering {
-    my ($self, $phone, $token) = @_;
+    my ($self, $ask) = @_;
 
+    my ($phone, $token) = @$ask{qw(phone token)};
     my $account = $self->{accounts}{$phone} // '-';
     my %key = (credential => $token, account => $account,
-        'account-phone' => $phone, phone => $phone);
+        'account-phone' => $phone, phone => $phone,
+        pair => is_message($ask) ? pair($ask) : '-');
 
     return grep { $_->{key} eq $key{ $_->{kind} }
-        && ($_->{bound} eq '' || $_->{bound} eq $token) } $self->armed;
+        && ($_->{bound} eq '' || $_->{bound} eq $token)
+        && ($_->{category} eq 'fatal' || $places{ $ask->{place} }{cools}) }
+        $self->armed;
 }
 
 sub arm {
@@ -109,7 +155,9 @@ sub arm {
     $state->{rough}      = 0;
     $state->{changed}    = $self->{now};
     $state->{from}       = $self->{now} + $hold;
-    $state->{to}         = $self->{now} + $hold + int($hold / 10);
+    $state->{to}         = $self->{now} + $hold
+        + ($state->{category} eq 'fatal' ? int($hold / 10) : 0);
+    $state->{times}++;
     $state->{leases}     = [];
     $state->{confirming} = undef;
 }
@@ -183,6 +231,40 @@ sub fail {
     $state->{changed} = max($of{at} // $self->{now}, $before + 1);
 }
 
+# A temporary failure: the wait begins, and begins again with the probe's. That
+# of a pair is four times as long with each failure in a row.
+sub cool {
+    my ($self, $place, $wait, $send) = @_;
+
+    my $name  = name($place);
+    my $state = $self->{states}{$name} //= { %$place, armed => 0,
+        changed => -1, setter => '', remembered => -1, leases => [] };
+
+    if ($state->{armed}) {
+        my ($own) = map { $_->[1] } grep { $_->[0] == $state }
+            @{ $send->{probed} };
+        my $probes = defined $own && !$state->{confirming}
+            && grep { $_->{number} == $own } @{ $state->{leases} };
+
+        return if !$probes && ($send->{sent} < $state->{changed}
+            || $self->{now} < $state->{from} || $self->leased($state, ''));
+
+        $wait = min($wait * 4 ** $state->{times}, 86_400_000)
+            if $state->{kind} eq 'pair';
+
+    } else {
+        return if $send->{sent} < $state->{changed};
+        $state->{times} = 0;
+    }
+
+    my $before = $state->{changed};
+
+    # after the wait one goes out alone, so nobody may go beside another
+    $self->arm($state, $wait);
+    $self->describe($state);
+    $state->{changed} = max($self->{now}, $before + 1);
+}
+
 # who set it last
 sub describe {
     my ($self, $state, %of) = @_;
@@ -211,6 +293,8 @@ sub unsure {
 
 # the statuses that didn't come in time end a state, and what nobody probed
 # leaves after a day
+sub kept { return $_[0]{category} eq 'fatal' ? $abandoned : $cooled }
+
 sub expire {
     my ($self) = @_;
 
@@ -220,9 +304,14 @@ sub expire {
         if ($wait && $self->{now} >= $wait->[1]) {
             $self->clear($state, $wait->[1]);
 
-        } elsif ($state->{to} + 86_400_000 <= $self->{now}) {
+        } elsif ($state->{to} + kept($state) <= $self->{now}) {
             delete $self->{states}{ name($state) };
         }
+    }
+
+    for my $name (keys %{ $self->{talks} }) {
+        delete $self->{talks}{$name}
+            if $self->{talks}{$name}{until} <= $self->{now};
     }
 }
 
@@ -233,16 +322,21 @@ sub advance {
 
 # what the states that cover a send say: certainly, perhaps, or no longer
 sub weigh {
-    my ($self, $kind, $phone, $token) = @_;
+    my ($self, $ask) = @_;
 
     my (@shut, @perhaps, @due);
 
     $self->expire;
 
-    for my $state ($self->covering($phone, $token)) {
-        if ($self->{now} < $state->{from}
-            || $self->leased($state, $token)
-            || $kind ne 'message' && $state->{kind} ne 'credential')
+    for my $state ($self->covering($ask)) {
+        my $probes = is_message($ask) || $state->{kind} eq 'credential';
+
+        # once a wait is over, it holds back what can't be the probe no longer
+        next if !$probes && $state->{category} ne 'fatal'
+            && $self->{now} >= $state->{to} && !$self->leased($state, '');
+
+        if (!$probes || $self->{now} < $state->{from}
+            || $self->leased($state, $ask->{token}))
         {
             push @shut, $state;
         } elsif ($self->{now} < $state->{to}) {
@@ -252,30 +346,51 @@ sub weigh {
         }
     }
 
+    my ($limited) = $self->limited($ask);
+
+    push @shut, $limited if $limited && $limited->{live}
+        && $self->{now} < $limited->{begin} + $places{ $ask->{place} }{talk};
+
     return (\@shut, \@perhaps, \@due);
 }
 
+# the conversation of a send, if a limit there speaks of it
+sub limited {
+    my ($self, $ask) = @_;
+
+    return if !$places{ $ask->{place} }{talk} || !is_message($ask);
+
+    my $talk = $self->{talks}{ pair($ask) } // return;
+
+    # a template may be sent while the window is closed
+    return if !$talk->{live}
+        || $ask->{kind} eq 'template' && $talk->{reason} eq 'window-expired';
+
+    return $talk;
+}
+
 sub expected {
-    my ($self, $kind, $phone, $token) = @_;
+    my ($self, $ask) = @_;
 
-    my ($shut, $perhaps, $due) = $self->weigh($kind, $phone, $token);
+    my ($shut, $perhaps, $due) = $self->weigh($ask);
+    my $held = $places{ $ask->{place} }{dry} ? 'dry' : 'blocked';
 
-    return { blocked => 1 } if @$shut;
-    return { blocked => 1, probe => 1 } if @$perhaps;
+    return { $held => 1 } if @$shut;
+    return { $held => 1, probe => 1 } if @$perhaps;
     return @$due ? { probe => 1 } : { passed => 1 };
 }
 
 # what has been seen; returns the send, for answered()
 sub began {
-    my ($self, $kind, $phone, $token, $seen) = @_;
+    my ($self, $ask, $seen) = @_;
 
-    my ($shut, $perhaps, $due) = $self->weigh($kind, $phone, $token);
-    my $send = { kind => $kind, phone => $phone, token => $token,
-        sent => $self->{now}, probed => [] };
+    my ($shut, $perhaps, $due) = $self->weigh($ask);
+    my $send = { %$ask, sent => $self->{now}, probed => [],
+        under => [$self->covering($ask)], talk => scalar $self->limited($ask) };
 
-    if ($seen eq 'blocked') {
+    if ($seen eq 'blocked' || $seen eq 'dry') {
         $perhaps->[0]{from} = $self->{now} + 1 if @$perhaps == 1 && !@$shut;
-        return;
+        return $seen eq 'dry' ? $send : undef;
     }
 
     return $send if $seen eq 'passed';
@@ -283,7 +398,8 @@ sub began {
     my $number = ++$self->{leases};
 
     for my $state (@$perhaps, @$due) {
-        my $setter = $state->{setter} ne '' && $state->{setter} eq $token;
+        my $setter = $state->{setter} ne ''
+            && $state->{setter} eq $ask->{token};
 
         $state->{to}         = min($state->{to}, $self->{now});
         $state->{confirming} = undef;
@@ -304,6 +420,12 @@ sub answered {
 
     $self->expire;
 
+    my ($category, $reason, $wait) = $what eq 'error'
+        ? @{ $table{$more} }[0, 1, 5] : '';
+    my $place = $what eq 'error' ? $self->place($more, $send) : undef;
+
+    $self->cool($place, $wait, $send) if $place && $category eq 'temporary';
+
     for (@{ $send->{probed} }) {
         my ($state, $number) = @$_;
         my @rest = grep { $_->{number} != $number } @{ $state->{leases} };
@@ -317,12 +439,44 @@ sub answered {
         $self->settle($send, $state, $what, $more);
     }
 
-    return if $what ne 'error';
+    $self->let_through($send, $what, $more)
+        if $what eq 'accepted' || $what eq 'proof';
 
-    my $place = $self->place($more, $send->{phone}, $send->{token}, 0,
-        $send->{kind}) or return;
+    $self->fail($place, $send->{sent}, setter => $send->{token})
+        if $place && $category eq 'fatal';
 
-    $self->fail($place, $send->{sent}, setter => $send->{token});
+    $self->refuse(pair($send), $reason, $send->{sent})
+        if $category eq 'context-limited' && is_message($send);
+}
+
+# a success of what passed though states covered it
+sub let_through {
+    my ($self, $send, $what, $message) = @_;
+
+    my $talk = $send->{talk};
+
+    for my $state (@{ $send->{probed} } ? () : @{ $send->{under} }) {
+        next if !$state->{armed} || $state->{from} == NEVER
+            || $send->{sent} < $state->{changed}
+            || ($self->{states}{ name($state) } // 0) != $state
+            || $what eq 'proof' && $state->{kind} ne 'credential';
+
+        if (!$state->{event}) {
+            $self->clear($state);
+
+        } elsif (!$state->{confirming}
+            || $self->{now} >= $state->{confirming}[1])
+        {
+            $state->{confirming} = [$message, $self->{now} + $self->{confirm}];
+            $state->{leases}     = [];
+        }
+    }
+
+    return if $what ne 'accepted' || !$talk || !$talk->{live}
+        || $send->{sent} < $talk->{changed};
+
+    @$talk{qw(changed inbound live)} = ($send->{sent}, 0, 0);
+    $talk->{until} = max($talk->{until}, $send->{sent} + $fresh);
 }
 
 sub settle {
@@ -342,10 +496,9 @@ sub settle {
     return $self->put_off($state) if $what ne 'error';
 
     my ($category, undef, undef, $bound) = @{ $table{$more} };
-    my $place = $self->place($more, $send->{phone}, $send->{token}, 0,
-        $send->{kind});
+    my $place = $self->place($more, $send);
 
-    if ($place && name($place) eq name($state)) {
+    if ($place && $category eq 'fatal' && name($place) eq name($state)) {
         $self->arm($state, doubled($state));
         $self->describe($state, setter => $send->{token});
 
@@ -365,7 +518,7 @@ sub settle {
 
 # a signed status of this second: failed with a code, or (undef) delivered
 sub status {
-    my ($self, $phone, $message, $code) = @_;
+    my ($self, $phone, $to, $message, $code) = @_;
 
     $self->expire;
 
@@ -387,7 +540,11 @@ sub status {
         }
     }
 
-    my $place = defined $code && $self->place($code, $phone, '', 1) or return;
+    $self->refuse("$phone/$to", $reason, $at, 1)
+        if $category eq 'context-limited';
+
+    my $place = defined $code && $self->place($code, { phone => $phone })
+        or return;
     my $state = $self->{states}{ name($place) };
 
     # the same event again
@@ -397,11 +554,56 @@ sub status {
     $self->fail($place, $at + 999, event => 1, at => $at);
 }
 
+# messages of a conversation are refused, says an answer or an event
+sub refuse {
+    my ($self, $name, $reason, $sent, $event) = @_;
+
+    my $begin = $event ? $sent : $self->{now};
+    my $talk  = $self->{talks}{$name};
+
+    return if $begin + $talk_hold <= $self->{now};
+
+    if ($talk) {
+        my $second = int($sent / 1000) - int($talk->{changed} / 1000);
+
+        # within a second the customer's message is the newer one, unless the
+        # message that is refused was sent after it came
+        return if $second < 0 || !$second && $talk->{inbound}
+            && ($event || $sent < $talk->{came});
+
+        return if $talk->{live} && $sent == $talk->{changed}
+            && $reason eq $talk->{reason};
+    }
+
+    $talk = $self->{talks}{$name} //= {};
+    %$talk = (%$talk, changed => $sent, reason => $reason, live => 1,
+        inbound => 0, begin => $begin, until => $begin + $talk_hold);
+}
+
+# a customer wrote in this second
+sub inbound {
+    my ($self, $phone, $from) = @_;
+
+    $self->expire;
+
+    my $at    = $self->{now} - $self->{now} % 1000;
+    my $until = $at + $talk_hold;
+    my $talk  = $self->{talks}{"$phone/$from"}
+        //= { changed => -1, until => 0 };
+
+    return if $at < $talk->{changed} - $talk->{changed} % 1000;
+
+    $until = max($until, $talk->{until}) if $talk->{live};
+    %$talk = (%$talk, changed => $at, came => $self->{now}, live => 0,
+        inbound => 1, until => $until);
+}
+
 sub by_hand {
     my ($self, $place, $hold, $frozen) = @_;
 
     my $state = $self->{states}{ name($place) } //= { %$place, armed => 0,
-        changed => -1, setter => '', remembered => -1, leases => [] };
+        changed => -1, setter => '', remembered => -1, leases => [],
+        category => 'fatal' };
 
     $self->expire;
     $state->{max} = max($self->{max}, $hold);
@@ -419,15 +621,29 @@ sub clear_all {
         $self->clear($_);
         $_->{rough} = 1;
     }
+
+    $self->{talks} = {};
 }
 
 # whether a memory ends about now of which nobody knows exactly when it began,
-# as the API clears in steps
+# as the API clears in steps, or a state leaves that nobody probed, which is
+# looked after ten times a second
 sub is_rough {
     my ($self) = @_;
 
-    return grep { $_->{rough} && !$_->{armed}
-        && abs($self->{now} - $_->{remembered}) < 700 } $self->states;
+    return grep { $_->{armed}
+        ? $self->{now} > $_->{from} + kept($_) - 700
+            && $self->{now} < $_->{to} + kept($_) + 700
+        : $_->{rough} && abs($self->{now} - $_->{remembered}) < 700 }
+        $self->states;
+}
+
+# whether that is so within a time, for a state that is probed
+sub leaves {
+    my ($self, $ms) = @_;
+
+    return grep { @{ $_->{leases} }
+        && $self->{now} + $ms > $_->{from} + kept($_) } $self->armed;
 }
 
 # a phone was registered anew: the next message probes
@@ -438,6 +654,7 @@ sub registered {
 
     for my $state ($self->armed) {
         next if $state->{kind} ne 'phone' || $state->{key} ne $phone
+            || $state->{category} ne 'fatal'
             || $state->{from} == NEVER
             || $state->{bound} ne '' && $state->{bound} ne $token;
 

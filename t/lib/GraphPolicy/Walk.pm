@@ -8,27 +8,23 @@ package GraphPolicy::Walk;
 #   my $wrong = $walk->run(@steps);         # undef, or what differs
 #   @steps    = $walk->shrink(@steps);
 #
-# The clocks of nginx stand still and are set by each step (libfaketime), so that
-# hours pass in no time. What nginx does by a timer happens when the clock moves
-# on. A step is a list of words that depends on nothing
-# before it: of a list of steps any part is a list of steps, which is why one
-# that shows a difference can be made shorter.
+# A step is a list of words that depends on nothing before it: of a list of
+# steps any part is a list of steps, which is why one that shows a difference
+# can be made shorter. Hours pass in no time. What nginx does by a timer happens
+# when the clock moves on.
 
 use strict;
 use warnings;
 
-use Digest::SHA qw(hmac_sha256_hex);
-use File::Temp ();
 use IO::Socket::INET;
 use JSON::PP ();
-use List::Util qw(max);
-use POSIX ();
-use Time::HiRes qw(time sleep);
+use Time::HiRes qw(time);
+use Time::Local ();
+
+use parent 'GraphPolicy::WalkHost';
 
 use GraphPolicy ();
 use GraphPolicy::Model ();
-
-my $secret = 's3cretOfTheWalk';
 
 # five phones of two accounts, and one whose account nobody knows
 my %accounts = (1001 => '2001', 1002 => '2001', 1003 => '2001',
@@ -36,127 +32,18 @@ my %accounts = (1001 => '2001', 1002 => '2001', 1003 => '2001',
 my @phones = (sort(keys %accounts), '1009');
 my @tokens = qw(tokA tokB tokC);
 my @codes  = GraphPolicy::Model::codes();
+my @places = qw(plain gate dry);
+my @people = qw(15550001111 15550002222);
 
 # the codes of events; the rest teaches nothing
-my @events = (131042, 131042, 133010, 133010, 190, 368, 131047, 10, 33);
+my @events = (131042, 131042, 133010, 133010, 190, 368, 131047, 131047, 131026,
+    10, 33, 130429);
 
-# 2030: later than any real time
-my $epoch = 1_893_456_000;
-
-sub faketime {
-    my ($library) = glob '/usr/lib/*/faketime/libfaketime.so.1';
-    return $library && -e $library ? $library : undef;
-}
+my $epoch = GraphPolicy::WalkHost::EPOCH;
 
 sub start {
     my ($class, %of) = @_;
-
-    my $self = bless { time => 0, %of }, $class;
-
-    $self->{temp} = File::Temp->newdir('walk.XXXXXX', TMPDIR => 1);
-    chmod 0755, "$self->{temp}";
-    GraphPolicy::spew("$self->{temp}/secret", "$secret\n");
-
-    $self->{held} = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-        Listen => 64) or die "walk: $!";
-
-    open $self->{clock}, '>', "$self->{temp}/now" or die "walk: $!";
-    chmod 0644, "$self->{temp}/now";
-    $self->set_clock;
-
-    my %faked = (
-        LD_PRELOAD              => faketime(),
-        FAKETIME_TIMESTAMP_FILE => "$self->{temp}/now",
-        FAKETIME_NO_CACHE       => 1,
-    );
-    local @ENV{ keys %faked } = values %faked;
-
-    $self->{nginx} = GraphPolicy::Nginx->start(
-        workers   => 4,
-        log_level => $self->{log} // 'warn',
-        main      => join('', map { "env $_;\n" } sort keys %faked),
-        http      => $self->conf);
-
-    return $self;
-}
-
-sub nginx { return $_[0]{nginx} }
-
-sub conf {
-    my ($self) = @_;
-
-    my $held = $self->{held}->sockport;
-    my $map  = join "\n    ", map { "~/$_/ $accounts{$_};" } sort keys %accounts;
-
-    # the mock of the Graph API is a server of this nginx: it answers what the
-    # header X-Mock says; what is held goes to the walk itself
-    return <<"END";
-graph_policy_zone zone=z:1m;
-
-map \$uri \$account {
-    default '';
-    $map
-}
-map \$http_x_mock \$graph {
-    default 127.0.0.1:%PORT2%;
-    held    127.0.0.1:$held;
-}
-
-server {
-    listen 127.0.0.1:%PORT%;
-    keepalive_requests 1000000;
-    keepalive_timeout 300d;
-
-    graph_policy         zone=z;
-    graph_policy_account \$account;
-    graph_policy_log_level info;
-
-    add_header X-Cred \$graph_policy_credential always;
-
-    location / {
-        proxy_pass http://\$graph;
-        proxy_read_timeout 300d;
-    }
-    location /webhook {
-        graph_policy_webhook             on;
-        graph_policy_webhook_secret_file $self->{temp}/secret;
-        proxy_pass http://127.0.0.1:%PORT2%/_ok;
-    }
-    location /api {
-        graph_policy_api write=on;
-    }
-}
-server {
-    listen 127.0.0.1:%PORT2%;
-    keepalive_requests 1000000;
-    default_type application/json;
-
-    location / { rewrite ^ /_\$http_x_mock last; }
-    location = /_torn { return 444; }
-    location = /_ok { return 200 'ok'; }
-    location = /_accepted {
-        return 200 '{"messages":[{"id":"\$http_x_message"}]}';
-    }
-    location = /_proof { return 200 '{"success":true}'; }
-    location = /_nothing { return 200 '{"error":{"code":1}}'; }
-    location ~ ^/_e(\\d+)\$ {
-        return 400 '{"error":{"message":"m","type":"OAuthException","code":\$1,"fbtrace_id":"T"}}';
-    }
-}
-END
-}
-
-sub set_clock {
-    my ($self) = @_;
-
-    my $ms   = $self->{time};
-    my $text = POSIX::strftime('%Y-%m-%d %H:%M:%S',
-        gmtime $epoch + int($ms / 1000)) . sprintf '.%03d5', $ms % 1000;
-
-    # As long as the one before, and written at once; the half of a millisecond
-    # is lost when libfaketime makes a fraction of it.
-    sysseek $self->{clock}, 0, 0;
-    syswrite $self->{clock}, "$text\n";
+    return $class->SUPER::start(accounts => \%accounts, %of);
 }
 
 
@@ -172,21 +59,27 @@ sub steps {
     return map {
         my $phone = $one->(@phones);
         my $token = $one->(@tokens);
-        my $kind  = $one->(('message') x 8, 'receipt', 'media');
+        my $kind  = $one->(('message') x 8, 'template', 'receipt', 'media');
+        my $place = $one->(@places, 'plain', 'gate');
+        my $to    = $one->(@people);
         my $word  = $one->(
             ('send') x 60, ('time') x 20, ('hold') x 6, ('free') x 6,
-            ('event') x 4, ('arrived') x 5, ('list') x 3, 'hand', 'register',
+            ('event') x 4, ('arrived') x 5, ('list') x 2, 'wrote', 'hand',
+            'register',
             rand() < 0.1 ? 'clear' : 'send', rand() < 0.02 ? 'reload' : 'send',
             rand() < 0.02 ? 'flood' : 'time', rand() < 0.02 ? 'day' : 'time');
-        my $answer = $one->(('accepted') x 4, 'proof', 'nothing', 'torn',
-            map { "e$_" } (131042, 133010, 190, 10, 33) x 2, $one->(@codes));
+        my $answer = $one->(('accepted') x 5, 'proof', 'nothing', 'torn',
+            map { "e$_" } (131042, 133010, 190, 10, 33) x 2, 4, 130429, 131056,
+            131047, ($one->(@codes)) x 3);
 
-        $word eq 'send' ? [$word, $kind, $phone, $token, $answer]
-        : $word eq 'hold' ? [$word, $kind, $phone, $token]
+        $word eq 'send' ? [$word, $kind, $phone, $token, $answer, $place, $to]
+        : $word eq 'hold' ? [$word, $kind, $phone, $token, $place, $to]
         : $word eq 'free' ? [$word, int rand 8,
             $one->(('accepted') x 3, 'abort', $answer)]
         : $word eq 'event' ? [$word, $one->(grep { $accounts{$_} } @phones),
-            $one->(@events)]
+            $one->(@events), $to]
+        : $word eq 'wrote' ? [$word, $one->(grep { $accounts{$_} } @phones),
+            $to]
         : $word eq 'arrived' ? [$word, int rand 4, $one->(undef, undef, undef,
             @events)]
         : $word eq 'time' ? [$word, int $one->(rand 500, rand 5000, 10_001,
@@ -272,18 +165,27 @@ sub reset {
 
     $self->api('DELETE', 'states');
     $self->pass(100_000_000);
-    $self->request('message', '1001', 'tokA', 'accepted') for 1 .. 3;
+    $self->request(ask('message', '1001', 'tokA'), 'accepted') for 1 .. 3;
 }
 
 sub pass {
     my ($self, $ms) = @_;
+
+    # A worker renews a lease when it notices that the time has come, and the
+    # clock may be past the lease's end by then. A state may leave while it is
+    # probed, if somebody looks.
+    my @under_way = @{ $self->{under_way} // [] };
+
+    $self->let_go if @under_way && ($self->{model}->leaves($ms + 1500)
+        || grep { $self->{time} + $ms >= $_->{at} + 29_000 } @under_way);
 
     $self->{time} += $ms;
     $self->{model}->advance($ms);
     $self->set_clock;
 }
 
-# Where nobody knows yet if a hold is over, what follows may depend on it.
+# Where nobody knows yet if a hold is over, what follows may depend on it; so it
+# does of what passes either way.
 sub make_sure {
     my ($self) = @_;
 
@@ -307,57 +209,68 @@ sub next_second {
 sub outcome {
     my ($answer, $kind, $message) = @_;
 
+    my $sent = $kind eq 'message' || $kind eq 'template';
+
     return ('error', $1) if $answer =~ /^e(\d+)/;
     return ('none') if $answer eq 'torn' || $answer eq 'abort';
     return ('nothing') if $answer eq 'nothing';
-    return $answer eq 'accepted' && $kind eq 'message'
-        ? ('accepted', $message) : ('proof');
+    return $answer eq 'accepted' && $sent ? ('accepted', $message) : ('proof');
 }
 
 # what a 2xx says to what isn't a message
 sub fitting {
     my ($answer, $kind) = @_;
-    return $answer eq 'accepted' && $kind ne 'message' ? 'proof' : $answer;
+    return $answer eq 'accepted' && $kind =~ /receipt|media/
+        ? 'proof' : $answer;
+}
+
+sub ask {
+    my ($kind, $phone, $token, $place, $to) = @_;
+
+    return { kind => $kind, phone => $phone, token => $token,
+        place => $place // 'plain', to => $to // $people[0] };
 }
 
 sub do_send {
-    my ($self, $kind, $phone, $token, $answer) = @_;
+    my ($self, $kind, $phone, $token, $answer, $place, $to) = @_;
 
     my $model   = $self->{model};
+    my $ask     = ask($kind, $phone, $token, $place, $to);
     my $message = 'wamid.' . ++$self->{ids};
-    my $may     = $model->expected($kind, $phone, $token);
-    my $got     = $self->request($kind, $phone, $token,
-        fitting($answer, $kind), $message);
 
-    return differs($may, $got) if !$may->{ $got->{policy} };
+    $self->make_sure if $ask->{place} eq 'dry';
 
-    my $send = $model->began($kind, $phone, $token, $got->{policy}) or return;
+    my $may     = $model->expected($ask);
+    my $got     = $self->request($ask, fitting($answer, $kind), $message);
+
+    return differs($may, $got) if !$may->{ $got->{policy} } || $got->{odd};
+
+    my $send = $model->began($ask, $got->{policy}) or return;
     my @said = outcome($answer, $kind, $message);
 
-    push @{ $self->{messages} }, [$phone, $message] if $said[0] eq 'accepted'
-        && $got->{policy} eq 'probe';
+    $self->remember($send, $got->{policy}, @said);
     $model->answered($send, @said);
     return;
+}
+
+# messages that a status may come of, which ends a state or not
+sub remember {
+    my ($self, $send, $policy, $what, $message) = @_;
+
+    push @{ $self->{messages} }, [$send->{phone}, $message, $send->{to}]
+        if $what eq 'accepted' && ($policy eq 'probe' || $policy eq 'dry');
 }
 
 sub differs {
     my ($may, $got) = @_;
 
     return join(' or ', sort keys %$may) . " was expected, it was "
-        . "$got->{policy}, $got->{status}"
+        . "$got->{policy}, $got->{status}$got->{odd}"
         . (length $got->{reason} ? ", $got->{reason}" : '');
 }
 
 sub do_time {
     my ($self, $ms) = @_;
-
-    # A worker renews a lease when it notices that the time has come, and the
-    # clock may be past the lease's end by then.
-    for (@{ $self->{under_way} // [] }) {
-        next if $self->{time} + $ms < $_->{at} + 29_000;
-        $self->let_go;
-        last;
-    }
 
     $self->pass($ms);
     return;
@@ -372,16 +285,20 @@ sub do_day {
 }
 
 sub do_hold {
-    my ($self, $kind, $phone, $token) = @_;
+    my ($self, $kind, $phone, $token, $place, $to) = @_;
 
     return if @{ $self->{under_way} // [] } >= 6;
 
     my $model   = $self->{model};
+    my $ask     = ask($kind, $phone, $token, $place, $to);
     my $message = 'wamid.' . ++$self->{ids};
-    my $may     = $model->expected($kind, $phone, $token);
+
+    $self->make_sure if $ask->{place} eq 'dry';
+
+    my $may     = $model->expected($ask);
     my $socket  = $self->connected;
 
-    syswrite $socket, request_text($kind, $phone, $token, 'held', $message);
+    syswrite $socket, $self->request_text($ask, 'held', $message);
 
     # it comes to the Graph API, or the proxy answers it
     my $read = '';
@@ -400,12 +317,13 @@ sub do_hold {
     }
 
     # it isn't told yet whether it is the probe
-    my $got = $graph ? { policy => $may->{probe} ? 'probe' : 'passed',
-        status => 0, reason => '' } : answer_of($socket);
+    my $got = $graph ? { policy => $may->{probe} ? 'probe'
+        : $may->{dry} ? 'dry' : 'passed', status => 0, reason => '',
+        odd => '' } : $self->answer_of($socket);
 
     return differs($may, $got) if !$may->{ $got->{policy} };
 
-    my $send = $model->began($kind, $phone, $token, $got->{policy}) or return;
+    my $send = $model->began($ask, $got->{policy}) or return;
 
     push @{ $self->{under_way} }, { send => $send, socket => $socket,
         graph => $graph, message => $message, at => $self->{time},
@@ -427,6 +345,9 @@ sub finish {
     my ($self, $call, $answer) = @_;
 
     my $send  = $call->{send};
+
+    $self->make_sure if $self->{model} && $send->{place} eq 'dry';
+
     my @said  = outcome($answer, $call->{kind}, $call->{message});
     my $graph = $call->{graph};
 
@@ -451,14 +372,13 @@ sub finish {
             . length($body) . "\r\n\r\n$body" if $answer ne 'torn';
         close $graph;
 
-        my $got = answer_of($call->{socket});
+        my $got = $self->answer_of($call->{socket});
 
-        return "$call->{policy} was expected of what was held, it was "
-            . $got->{policy} if $got->{policy} ne $call->{policy};
+        return 'what was held: ' . differs({ $call->{policy} => 1 }, $got)
+            if $got->{policy} ne $call->{policy} || $got->{odd};
     }
 
-    push @{ $self->{messages} }, [$send->{phone}, $call->{message}]
-        if $said[0] eq 'accepted' && $call->{policy} eq 'probe';
+    $self->remember($send, $call->{policy}, @said);
     $self->{model}->answered($send, @said);
     return;
 }
@@ -473,12 +393,29 @@ sub let_go {
 }
 
 sub do_event {
-    my ($self, $phone, $code) = @_;
+    my ($self, $phone, $code, $to) = @_;
+
+    $to //= $people[0];
+    $self->next_second;
+
+    my $wrong = $self->webhook($phone,
+        $self->status_of('wamid.OTHER', $code, $to));
+
+    $self->{model}->status($phone, $to, 'wamid.OTHER', $code);
+    return $wrong;
+}
+
+# a customer writes
+sub do_wrote {
+    my ($self, $phone, $from) = @_;
 
     $self->next_second;
 
-    my $wrong = $self->webhook($phone, status_of($self, 'wamid.OTHER', $code));
-    $self->{model}->status($phone, 'wamid.OTHER', $code);
+    my $wrong = $self->webhook($phone, sprintf '"messages":[{"from":"%s",'
+        . '"id":"wamid.IN%d","timestamp":"%d","type":"text","text":{"body":'
+        . '"a"}}]', $from, ++$self->{ids}, $epoch + int($self->{time} / 1000));
+
+    $self->{model}->inbound($phone, $from);
     return $wrong;
 }
 
@@ -489,39 +426,26 @@ sub do_arrived {
     my $list = $self->{messages};
     return if !@$list || $number >= @$list;
 
-    my ($phone, $message) = @{ $list->[-1 - $number] };
+    my ($phone, $message, $to) = @{ $list->[-1 - $number] };
     return if !$accounts{$phone};
 
     $self->next_second;
 
-    my $wrong = $self->webhook($phone, status_of($self, $message, $code));
-    $self->{model}->status($phone, $message, $code);
+    my $wrong = $self->webhook($phone, $self->status_of($message, $code, $to));
+
+    $self->{model}->status($phone, $to, $message, $code);
     return $wrong;
 }
 
 sub status_of {
-    my ($self, $message, $code) = @_;
+    my ($self, $message, $code, $to) = @_;
 
     my $at = $epoch + int($self->{time} / 1000);
 
-    return qq({"id":"$message","recipient_id":"15550001111","timestamp":"$at",)
-        . (defined $code ? qq("status":"failed","errors":[{"code":$code}]})
-            : '"status":"delivered"}');
-}
-
-sub webhook {
-    my ($self, $phone, $status) = @_;
-
-    my $body = qq({"object":"whatsapp_business_account","entry":[{"id":")
-        . $accounts{$phone} . qq(","changes":[{"value":{"metadata":{)
-        . qq("phone_number_id":"$phone"},"statuses":[$status]},)
-        . '"field":"messages"}]}]}';
-    my $got = $self->exchange("POST /webhook HTTP/1.1\r\nHost: a\r\n"
-        . "X-Mock: ok\r\nX-Hub-Signature-256: sha256="
-        . hmac_sha256_hex($body, $secret) . "\r\nContent-Length: "
-        . length($body) . "\r\n\r\n$body");
-
-    return $got->{status} == 200 ? '' : "a webhook got $got->{status}";
+    return qq("statuses":[{"id":"$message","recipient_id":"$to",)
+        . qq("timestamp":"$at",)
+        . (defined $code ? qq("status":"failed","errors":[{"code":$code}]}])
+            : '"status":"delivered"}]');
 }
 
 sub do_hand {
@@ -584,8 +508,20 @@ sub do_flood {
 
     $self->let_go;
 
-    for (1 .. 1500) {
-        $self->request('message', '1009', 'made-up' . ++$self->{ids}, 'e190');
+    # a row of requests for each of a few connections
+    my @sockets = map { $self->connected } 1 .. 12;
+
+    for my $socket (@sockets) {
+        syswrite $socket, join '', map { $self->request_text(ask('message',
+            '1009', 'made-up' . ++$self->{ids}), 'e190', 'm') } 1 .. 125;
+    }
+
+    for my $socket (@sockets) {
+        my $text = '';
+
+        while (125 > (() = $text =~ m{"fbtrace_id"}g)) {
+            sysread $socket, $text, 65536, length $text or return 'no answer';
+        }
     }
 
     my $wrong = $self->do_list('everybody');
@@ -599,19 +535,23 @@ sub do_list {
     my ($self, $everybody) = @_;
 
     my $model = $self->{model};
-    my (%got, $after);
+    my (%got, %pairs, $after);
 
     # what is due to leave has to be noticed first
     $self->pass(200);
-    $self->request('message', '1999', 'tokZ', 'accepted');
+    $self->request(ask('message', '1999', 'tokZ'), 'accepted');
     $model->expire;
 
     do {
         my $got = $self->api('GET', 'states?limit=1000'
             . (defined $after ? "&after=$after" : ''));
-        my $list = JSON::PP::decode_json($got->{body});
 
-        for (@{ $list->{states} }) {
+        for (listed($got->{body})) {
+            if ($_->{scope} eq 'conversation') {
+                push @{ $pairs{ $_->{reason} } }, $_
+                    if !$everybody;
+                next;
+            }
             my $reason = $_->{reason} eq 'phones-disconnected'
                 ? 'phone-disconnected' : $_->{reason};
             my $scope = $_->{scope};
@@ -623,13 +563,15 @@ sub do_list {
                 : $_->{key}, $reason, $scope eq 'credential' ? '' : $bound }
                 = $_;
         }
-        $after = $list->{next};
+        ($after) = $got->{body} =~ /"next":"([^"]*)"/;
     } while (defined $after);
 
-    my @armed = $model->armed;
+    my $wrong = $everybody ? '' : $self->compare_pairs(\%pairs);
+    return $wrong if length $wrong;
 
-    for my $state (@armed) {
-        next if $everybody && length $state->{bound};
+    for my $state (grep { $_->{kind} ne 'pair' } $model->armed) {
+        next if $everybody
+            && (length $state->{bound} || $state->{kind} eq 'credential');
 
         my $scope = $state->{kind} eq 'account-phone' ? 'account'
             : $state->{kind};
@@ -661,118 +603,63 @@ sub do_list {
     return %got ? 'a state too many: ' . join ', ', sort keys %got : '';
 }
 
+# The API doesn't say whose a conversation is: of each reason there are as many
+# as the model has, and they end when it says.
+sub compare_pairs {
+    my ($self, $got) = @_;
+
+    my %want;
+
+    push @{ $want{ $_->{reason} } }, $_->{from}
+        for grep { $_->{kind} eq 'pair' } $self->{model}->armed;
+    push @{ $want{ $_->{reason} } }, $_->{until}
+        for grep { $_->{live} && $_->{until} > $self->{time} }
+        values %{ $self->{model}{talks} };
+
+    for my $reason (sort keys %{ { %want, %$got } }) {
+        # a limit that is over goes when somebody looks for it
+        my @of = grep { $reason eq 'pair-rate-limit'
+            || milliseconds($_->{until}) - $epoch * 1000 > $self->{time} }
+            @{ $got->{$reason} // [] };
+        my @until = sort { $a <=> $b } map { milliseconds($_->{until})
+            - $epoch * 1000 } @of;
+        my @ends  = sort { $a <=> $b } @{ $want{$reason} // [] };
+
+        return "$reason in " . @ends . ' conversations, not ' . @of
+            if @ends != @of;
+
+        # while somebody probes, it is their lease that has an end
+        return "$reason ends at @until, not @ends" if "@until" ne "@ends"
+            && !grep { $_->{probing} } @of;
+    }
+
+    return '';
+}
+
+# the states of a list of the API, which has no objects within them; JSON::PP
+# would take longer than all the rest of a step
+sub listed {
+    my ($body) = @_;
+
+    my @states;
+
+    for my $state ($body =~ /\{("id":[^{}]*)\}/g) {
+        my %of;
+
+        $of{$1} = $2 // ($3 eq 'null' || $3 eq 'false' ? undef : $3)
+            while $state =~ /"(\w+)":(?:"([^"]*)"|([-\w.]+))/g;
+        push @states, \%of;
+    }
+
+    return @states;
+}
+
 sub milliseconds {
     my ($y, $m, $d, $h, $i, $s, $ms) = $_[0]
         =~ /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)\.(\d+)Z/
         or die "no time: $_[0]";
-    require Time::Local;
     return Time::Local::timegm($s, $i, $h, $d, $m - 1, $y) * 1000 + $ms;
 }
 
-
-# -- the client ---------------------------------------------------------------
-
-sub connected {
-    my ($self) = @_;
-
-    return IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $self->{nginx}->port) || die "connect: $!";
-}
-
-sub request_text {
-    my ($kind, $phone, $token, $mock, $message) = @_;
-
-    my $edge = $kind eq 'media' ? 'media' : 'messages';
-    my $body = $kind eq 'receipt'
-        ? '{"messaging_product":"whatsapp","status":"read","message_id":"m"}'
-        : '{"messaging_product":"whatsapp","to":"15550001111","type":"text"}';
-
-    return "POST /v25.0/$phone/$edge HTTP/1.1\r\nHost: a\r\n"
-        . "Authorization: Bearer $token\r\nX-Mock: $mock\r\n"
-        . "X-Message: $message\r\nContent-Type: application/json\r\n"
-        . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-}
-
-sub request {
-    my ($self, $kind, $phone, $token, $mock, $message) = @_;
-
-    my $got = $self->exchange(request_text($kind, $phone, $token, $mock,
-        $message // 'm'));
-
-    $self->{prints}{$token} = $got->{print} if length $got->{print};
-    return $got;
-}
-
-sub api {
-    my ($self, $method, $path, $body) = @_;
-
-    # the API works in steps, with pauses between them
-    return $self->exchange("$method /api/zones/z/$path HTTP/1.1\r\nHost: a\r\n"
-        . "Content-Type: application/json\r\nContent-Length: "
-        . length($body // '') . "\r\n\r\n" . ($body // ''),
-        $method eq 'POST' ? undef : sub { $self->pass(10) });
-}
-
-# by one of a few connections, which belong to different workers
-sub exchange {
-    my ($self, $text, $tick) = @_;
-
-    my $slot = int rand 12;
-
-    for (1, 2) {
-        my $socket = $self->{pool}[$slot] //= $self->connected;
-
-        syswrite $socket, $text;
-        my $got = answer_of($socket, $tick);
-
-        return $got if $got->{status};
-        delete $self->{pool}[$slot];
-    }
-
-    die "no answer\n";
-}
-
-sub answer_of {
-    my ($socket, $tick) = @_;
-
-    my ($text, $end) = ('', -1);
-    my $read = '';
-
-    vec($read, fileno $socket, 1) = 1;
-
-    while ($tick && !select my $ready = $read, undef, undef, 0.005) {
-        $tick->();
-    }
-
-    local $SIG{ALRM} = sub { die "no answer in 60 seconds\n" };
-    alarm 60;
-
-    while (($end = index $text, "\r\n\r\n") < 0) {
-        sysread $socket, $text, 65536, length $text or last;
-    }
-
-    my $length = $text =~ /^Content-Length: (\d+)/mi ? $1 : undef;
-
-    if (!defined $length && $text =~ /^Transfer-Encoding: chunked/mi) {
-        while ($text !~ /\r\n0\r\n\r\n\z/) {
-            sysread $socket, $text, 65536, length $text or last;
-        }
-    }
-
-    while (length $text < $end + 4 + ($length // 0)) {
-        sysread $socket, $text, 65536, length $text or last;
-    }
-
-    alarm 0;
-
-    my ($status) = $text =~ m{^HTTP/1.1 (\d+)};
-    my ($policy) = $text =~ /^X-Graph-Policy: (\S+)/mi;
-    my ($reason) = $text =~ /^X-Graph-Error-Reason: (\S+)/mi;
-    my ($print)  = $text =~ /^X-Cred: (\S+)/mi;
-
-    return { status => $status // 0, policy => $policy // 'passed',
-        reason => $reason // '', print => $print // '',
-        body => $end < 0 ? '' : substr($text, $end + 4) };
-}
 
 1;
