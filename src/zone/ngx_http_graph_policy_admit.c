@@ -18,6 +18,7 @@
 #include "ngx_http_graph_policy_change.h"
 #include "ngx_http_graph_policy_decision.h"
 #include "ngx_http_graph_policy_outcome.h"
+#include "ngx_http_graph_policy_past.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"

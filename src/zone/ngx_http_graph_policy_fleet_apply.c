@@ -16,6 +16,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_merge.h"
+#include "ngx_http_graph_policy_past.h"
 #include "ngx_http_graph_policy_state.h"
 
 

@@ -19,6 +19,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_change.h"
+#include "ngx_http_graph_policy_past.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_trail.h"
 #include "ngx_http_graph_policy_zone.h"

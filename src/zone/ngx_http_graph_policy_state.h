@@ -145,7 +145,7 @@ typedef struct {
     ((size_t) NGX_HTTP_GRAPH_POLICY_SLOT << (state)->large)
 
 
-/* It waits for no status any more, but is kept with those that do, or so. */
+/* 1 if its order isn't that of what it waits for, as update() wasn't called. */
 #define ngx_http_graph_policy_state_is_misplaced(state)                       \
     ((state)->breaker.confirming                                              \
      != ((state)->order_in == NGX_HTTP_GRAPH_POLICY_CONFIRMING))
@@ -284,17 +284,6 @@ void ngx_http_graph_policy_zone_publish(ngx_http_graph_policy_zone_t *zone,
 
 
 /* All functions below are called with the mutex held. */
-
-/* Of a new zone: sets memory aside for what becomes of its states. */
-void ngx_http_graph_policy_past_init(ngx_slab_pool_t *shpool,
-    ngx_http_graph_policy_shctx_t *sh);
-/* Notes a step of a state; "elsewhere" is 1 if another host told it. */
-void ngx_http_graph_policy_past_note(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_view_t *view, ngx_uint_t what, uint64_t now,
-    ngx_uint_t elsewhere);
-/* Notes all changes of a list. */
-void ngx_http_graph_policy_past_publish(ngx_http_graph_policy_shctx_t *sh,
-    ngx_http_graph_policy_changes_t *changes);
 
 /* Adds a view to the list and returns it; NULL, and counted, if it is full. */
 ngx_http_graph_policy_view_t *ngx_http_graph_policy_change(

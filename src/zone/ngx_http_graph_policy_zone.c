@@ -26,6 +26,7 @@
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_decision.h"
 #include "ngx_http_graph_policy_locks.h"
+#include "ngx_http_graph_policy_past.h"
 #include "ngx_http_graph_policy_siphash.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
