@@ -65,6 +65,15 @@ my @once = (
     . ' hold message 1002 tokB dry 15550002222, time 18195, free 5 accepted,'
     . ' list',
 
+    # what has ended by itself is remembered from then on, though cleared later
+    'event 1004 33 15550002222, time 23312, event 1004 33 15550002222,'
+    . ' time 81237, send template 1004 tokB e133010 plain 15550001111,'
+    . ' time 159119, send message 1004 tokB e131045 gate 15550001111,'
+    . ' register 1004 tokB, send message 1004 tokC accepted plain 15550001111,'
+    . ' arrived 0 33, send message 1004 tokA accepted dry 15550001111,'
+    . ' time 109557, clear, time 110840,'
+    . ' send message 1004 tokB e133010 plain 15550001111, list',
+
     # a probe that is accepted ends the limit that let it pass
     'event 1003 131026 15550002222, time 960000,'
     . ' send message 1009 tokB e190 gate 15550002222, time 130109,'

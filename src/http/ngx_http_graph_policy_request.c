@@ -274,8 +274,8 @@ ngx_http_graph_policy_never_paused(ngx_http_request_t *r)
 
 
 /*
- * nginx marks these as it parses the request line, and doesn't copy the marks to
- * subrequests, which have the target of their main request.
+ * nginx marks these as it parses the request line, and doesn't copy the marks
+ * to subrequests, which have the target of their main request.
  */
 
 ngx_uint_t

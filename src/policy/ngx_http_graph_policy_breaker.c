@@ -376,6 +376,15 @@ ngx_http_graph_policy_breaker_end(ngx_http_graph_policy_breaker_t *b,
 
 
 ngx_uint_t
+ngx_http_graph_policy_breaker_has_ended(ngx_http_graph_policy_breaker_t *b,
+    uint64_t now)
+{
+    return b->armed && b->confirming
+           && now >= ngx_http_graph_policy_breaker_leased_until(b, now);
+}
+
+
+ngx_uint_t
 ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
@@ -383,11 +392,7 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
         return 0;
     }
 
-    /* The wait for a status has ended the state, which is yet to be swept. */
-
-    if (b->confirming
-        && now >= ngx_http_graph_policy_breaker_leased_until(b, now))
-    {
+    if (ngx_http_graph_policy_breaker_has_ended(b, now)) {
         return 0;
     }
 

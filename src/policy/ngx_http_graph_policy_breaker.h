@@ -359,6 +359,13 @@ ngx_http_graph_policy_transition_e ngx_http_graph_policy_breaker_end(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);
 
 /*
+ * Returns 1 if the wait for the status of an accepted message is over, which has
+ * ended the state though nobody has noticed yet.
+ */
+ngx_uint_t ngx_http_graph_policy_breaker_has_ended(
+    ngx_http_graph_policy_breaker_t *b, uint64_t now);
+
+/*
  * Makes the state due, as its cause may be gone: the next send is the probe,
  * even if another request has the lease.  Returns 1 if it wasn't due before.
  */

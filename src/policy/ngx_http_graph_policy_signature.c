@@ -56,7 +56,7 @@ static ngx_int_t ngx_http_graph_policy_signature_result(
     ngx_http_graph_policy_signature_t *sig, int rc);
 
 
-/* The values of hexadecimal digits; 256, which fits into no byte: it is none. */
+/* The values of hexadecimal digits; 256, which fits into no byte, is none. */
 
 static const uint16_t  ngx_http_graph_policy_hex[256] = {
     256, 256, 256, 256, 256, 256, 256, 256,

@@ -358,6 +358,7 @@ ngx_http_graph_policy_zone_is_paused(ngx_http_graph_policy_zone_t *zone,
 
         if (state->bound || state->dry_run
             || state->category != NGX_HTTP_GRAPH_POLICY_FATAL
+            || ngx_http_graph_policy_breaker_has_ended(&state->breaker, now)
             || now >= ngx_http_graph_policy_breaker_until(&state->breaker,
                                                           now))
         {

@@ -109,10 +109,17 @@ ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
     uint64_t hash, ngx_uint_t reason, uint64_t now,
     ngx_http_graph_policy_changes_t *changes)
 {
+    ngx_int_t                              rc;
     ngx_http_graph_policy_state_t         *state;
     ngx_http_graph_policy_conversation_t  *conversation;
 
+    rc = NGX_DECLINED;
+
     ngx_http_graph_policy_zone_edit(zone, changes);
+
+    /* What has ended by itself is remembered from then on, not from now. */
+
+    ngx_http_graph_policy_expire(zone, now, changes);
 
     state = ngx_http_graph_policy_state_find(zone->sh, hash, reason);
 
@@ -123,12 +130,18 @@ ngx_http_graph_policy_zone_end(ngx_http_graph_policy_zone_t *zone,
         (void) ngx_http_graph_policy_breaker_end(&state->breaker, now);
         ngx_http_graph_policy_state_update(zone, state, 1);
 
+        rc = NGX_OK;
+
         goto done;
     }
 
     conversation = ngx_http_graph_policy_conversation_find(zone->sh, hash);
 
-    if (conversation != NULL && conversation->limit.reason == reason) {
+    if (conversation != NULL && conversation->limit.live
+        && conversation->limit.reason == reason)
+    {
+        rc = NGX_OK;
+
         ngx_http_graph_policy_conversation_clear(zone, hash,
                                    ngx_max(now, conversation->limit.changed),
                                                  changes);
@@ -138,7 +151,7 @@ done:
 
     ngx_http_graph_policy_zone_publish(zone, changes);
 
-    return (changes->n != 0) ? NGX_OK : NGX_DECLINED;
+    return rc;
 }
 
 
@@ -227,6 +240,7 @@ ngx_http_graph_policy_lookup_states(ngx_http_graph_policy_shctx_t *sh,
     {
         if (!state->dry_run
             && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
+            && !ngx_http_graph_policy_breaker_has_ended(&state->breaker, now)
             && ngx_http_graph_policy_breaker_position(&state->breaker, now)
                == NGX_HTTP_GRAPH_POLICY_OPEN
             && ngx_http_graph_policy_state_is_at(state, &place)

@@ -96,7 +96,10 @@ my ($nginx, $graph, $app, $hook) = ($kept->nginx, $kept->graph,
 my $api = $kept->api;
 my $dry = GraphPolicy::Api->new(port => $nginx->port);
 
-my ($worker) = $nginx->workers;
+# the master may listen before its worker is there
+my $worker;
+wait_until(sub { ($worker) = $nginx->workers });
+
 my ($phone, $at, %total, @wrong) = (1000, time - 5000);
 
 
@@ -304,6 +307,10 @@ for my $case (grep { $_->{name} =~ /$only/ } @cases) {
 }
 
 spew($ENV{ALLOC_REPORT}, join '', map { "$_\n" } @wrong) if $ENV{ALLOC_REPORT};
+if (!length $only) {
+    cmp_ok($total{$_} // 0, '>=', 5, "there were some: $_")
+        for qw(own slab libc);
+}
 note(join ', ', map { "$_ $total{$_}" } sort keys %total);
 
 

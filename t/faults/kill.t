@@ -67,7 +67,7 @@ send_one('/probes/fast/2/messages', '400 133010');
 sleep 0.05; # longer than its hold
 
 my $probe = $nginx->start_request(path => '/probes/2/messages', token => 'one',
-    mock => '200 wait=never');
+    mock => '200 wait=never', timeout => 60);
 
 ok($graph->wait_for(2) == 2, 'a probe is at the Graph API');
 

@@ -34,7 +34,7 @@
 #define FAULT_KILL   4    /* the process ends, holding the mutex */
 #define FAULT_CHANGE 5    /* the same, amid a change */
 
-#define MODULE       "ngx_http_graph_policy"
+#define MODULE       "ngx_http_graph_policy_module"
 
 
 /* all members but "name" are 64 bits, as the test packs them */
@@ -129,10 +129,10 @@ faults_tell(const char *name)
     n = backtrace(frames, 32);
 
     for (i = 0; i < n; i++) {
-        if (dladdr(frames[i], &info) && info.dli_fname != NULL
-            && strstr(info.dli_fname, MODULE) != NULL)
+        if (base != 0 && dladdr(frames[i], &info)
+            && (uintptr_t) info.dli_fbase == base)
         {
-            control->from = (uintptr_t) frames[i] - (uintptr_t) info.dli_fbase;
+            control->from = (uintptr_t) frames[i] - base;
             break;
         }
     }
@@ -463,7 +463,7 @@ dlopen(const char *name, int flags)
     handle = real(name, flags);
 
     if (control == NULL || handle == NULL || name == NULL
-        || strstr(name, MODULE) == NULL)
+        || dlsym(handle, MODULE) == NULL)
     {
         return handle;
     }

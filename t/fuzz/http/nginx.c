@@ -136,6 +136,7 @@ begin_request(const uint8_t *line, size_t len, int merge_slashes)
 
     r = ngx_pcalloc(NULL, sizeof(ngx_http_request_t));
     r->connection = &connection;
+    r->main = r;
 
     ngx_memzero(&b, sizeof(ngx_buf_t));
     b.start = copy_text(r, line, len);

@@ -315,8 +315,10 @@ test_lenient(void)
     zone_at(now + 2 * HOLD);
     zone_query()->kind = SEND;
     is_int(zone_admit(&id), PROBE, "an upload probes a token");
-    is_int(cover.n, 1, "that alone");
-    is_int(cover.refs[0].kind, KEY_CREDENTIAL, "under its lease");
+    is_int(cover.n, 2, "and what let it pass covers it, too");
+    is_int(cover.refs[0].kind, KEY_CREDENTIAL, "the token's state");
+    is_int(cover.refs[0].lease != 0, 1, "under a lease");
+    is_int(cover.refs[1].lease, 0, "the other one without");
     is_int(view.kind, KEY_CREDENTIAL, "which is shown");
     is_int(zone_ask(&id), BLOCK, "a message waits for it");
 }

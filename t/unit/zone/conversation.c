@@ -221,7 +221,9 @@ test_beside(void)
     zone_learn(&id);
     zone_at(T0 + 2 * HOLD);
     is_int(zone_ask(&id), PROBE, "in dry run a limit lets probe");
-    is_int(cover.n, 1, "the probe's state covers");
+    is_int(cover.n, 2, "the probe's state covers, and the limit");
+    is_int((cover.refs[0].lease != 0) + (cover.refs[1].lease != 0), 1,
+           "one under a lease");
     is_int(view.reason, DISCONNECTED, "and is shown");
 }
 
