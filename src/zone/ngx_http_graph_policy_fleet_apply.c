@@ -313,7 +313,8 @@ ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_take_over_lease(&state->breaker, record, now);
 
     if (state->breaker.confirming
-        || ngx_http_graph_policy_state_is_misplaced(state))
+        || ngx_http_graph_policy_breaker_is_misplaced(&state->breaker,
+                                                      state->order_in))
     {
         ngx_http_graph_policy_state_update(zone, state, 1);
     }

@@ -329,7 +329,8 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
 
     if (transition != NGX_HTTP_GRAPH_POLICY_FREED
         || state->order.key != state->breaker.until
-        || ngx_http_graph_policy_state_is_misplaced(state))
+        || ngx_http_graph_policy_breaker_is_misplaced(&state->breaker,
+                                                      state->order_in))
     {
         ngx_http_graph_policy_state_update(zone, state, 1);
     }
@@ -398,7 +399,8 @@ ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
                 && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
                 && (ngx_http_graph_policy_breaker_make_due(&state->breaker,
                                                            now)
-                    || ngx_http_graph_policy_state_is_misplaced(state)))
+                    || ngx_http_graph_policy_breaker_is_misplaced(
+                                          &state->breaker, state->order_in)))
             {
                 ngx_http_graph_policy_state_update(zone, state, 1);
             }

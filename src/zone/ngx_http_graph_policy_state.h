@@ -145,12 +145,6 @@ typedef struct {
     ((size_t) NGX_HTTP_GRAPH_POLICY_SLOT << (state)->large)
 
 
-/* 1 if its order isn't that of what it waits for, as update() wasn't called. */
-#define ngx_http_graph_policy_state_is_misplaced(state)                       \
-    ((state)->breaker.confirming                                              \
-     != ((state)->order_in == NGX_HTTP_GRAPH_POLICY_CONFIRMING))
-
-
 /* The relation of the zone and its state file; see src/statefile. */
 
 typedef struct {
