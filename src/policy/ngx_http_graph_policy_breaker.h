@@ -388,7 +388,10 @@ ngx_http_graph_policy_order_e ngx_http_graph_policy_breaker_order(
     ngx_http_graph_policy_breaker_t *b, ngx_uint_t temporary,
     ngx_uint_t by_event, ngx_uint_t bound);
 
-/* It waits for no status any more, but is kept with those that do, or so. */
+/*
+ * 1 if it is kept in an order of states that await a status though it awaits
+ * none, or in another order though it does.
+ */
 #define ngx_http_graph_policy_breaker_is_misplaced(b, order)                  \
     ((b)->confirming != ((order) == NGX_HTTP_GRAPH_POLICY_CONFIRMING))
 
