@@ -503,6 +503,15 @@ my $reasons = {};
     everywhere($phone, '400 blocked', 'by hand');
     everywhere(new_phone(), '200 -', 'by hand, another phone');
 
+    # no code of Meta's is of the reason "other" alone
+    my $odd = new_phone();
+    my $other = $api->post('zones/z/states', { scope => 'phone',
+        key => "$odd", reason => 'other' })->{json};
+
+    $hook->is_blocked($odd, 'other 131037', 'by hand, other',
+        token => new_token());
+    cleared("zones/z/states/$other->{id}", 'by hand, other');
+
     # once more
     my $again = $api->post('zones/z/states', { scope => 'phone',
         key => "$phone", reason => 'phone-disconnected', hold => '1h' });

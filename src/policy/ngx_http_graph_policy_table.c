@@ -369,7 +369,7 @@ ngx_http_graph_policy_reason_t  ngx_http_graph_policy_reasons[] = {
       ngx_string("Meta reports an error"),
       ngx_string("Look the code up in Meta's list of error codes and act on "
                  "the details of the answer."),
-      -1 }
+      131037 }
 };
 
 ngx_http_graph_policy_all_rows(ngx_http_graph_policy_reasons,
