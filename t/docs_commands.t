@@ -437,7 +437,7 @@ END
 {"do":"send again","seconds":5}
 {"do":"send a template"}
 {"do":"correct it","because":"Oops"}
-{"do":"correct it","because":"Oops"}
+{"do":"look at it","status":400}
 END
 }
 

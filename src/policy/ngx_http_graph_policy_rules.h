@@ -75,7 +75,7 @@ typedef struct {
     ngx_str_t     slug;
     ngx_str_t     title;
     ngx_str_t     action;
-    int64_t       code;             /* of its first fatal row, or -1 */
+    int64_t       code;             /* of the reason's first row */
 } ngx_http_graph_policy_reason_t;
 
 
