@@ -117,8 +117,10 @@ ngx_http_graph_policy_expire_conversations(ngx_http_graph_policy_zone_t *zone,
             ngx_http_graph_policy_conversation_remove(zone, oldest);
         }
 
+        /* There may be more, whose ends aren't known. */
+
         if (n == 4) {
-            over = now;
+            over = 0;
         }
     }
 
