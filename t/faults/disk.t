@@ -17,7 +17,7 @@ use JSON::PP ();
 use Time::HiRes qw(sleep);
 
 use GraphPolicy qw(slurp wait_until);
-use GraphPolicy::Ends;
+use GraphPolicy::Ends qw(passing blocked flapping);
 use GraphPolicy::Kept;
 
 plan skip_all => 'only root can mount' if $>;
@@ -89,16 +89,10 @@ my %large = (token => 'a', body => $body,
     headers => ['Content-Type' => 'application/json']);
 my $ends = GraphPolicy::Ends->new(nginx => $nginx, graph => $kept->graph,
     kinds => {
-        open => { right => qr/^200 - 1\z/, send => sub {
-            (path => '/77/messages', token => 'a', mock => '200') } },
-        held => { right => qr/^400 blocked 0\z/, send => sub {
-            (path => "/$held/messages", token => 'a', mock => '200') } },
+        open  => passing('/77/messages'),
+        held  => blocked("/$held/messages"),
         # each of them an event, and a change of the file
-        fast => { send => sub {
-                my ($name, $number) = @_;
-                (path => '/fast/78/messages', token => 'a',
-                    mock => $number % 2 ? '200' : '400 133010') },
-            right => qr/^(?:400\ blocked\ 0|[24]00\ (?:-|passed|probe)\ 1)\z/x },
+        fast  => flapping('/fast/78/messages'),
         large => { right => qr/^200 - 1\z/, send => sub {
             (path => '/79/messages', mock => '200', %large,
                 headers => [@{ $large{headers} }]) } },

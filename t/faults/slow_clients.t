@@ -21,7 +21,7 @@ use Socket ();
 use Time::HiRes qw(sleep time);
 
 use GraphPolicy qw(wait_until);
-use GraphPolicy::Ends;
+use GraphPolicy::Ends qw(passing blocked flapping);
 
 my $seconds = $ENV{FAULT_SECONDS} || 8;
 my $graph   = GraphPolicy::Graph->start;
@@ -53,16 +53,9 @@ is($nginx->request(path => '/1/messages', token => 'a',
     mock => '400 131042')->{status}, 400, 'a phone is blocked');
 
 my $ends = GraphPolicy::Ends->new(nginx => $nginx, graph => $graph, kinds => {
-    open => { right => qr/^200 - 1\z/, send => sub {
-        (path => '/77/messages', token => 'a', mock => '200') } },
-    held => { right => qr/^400 blocked 0\z/, send => sub {
-        (path => '/1/messages', token => 'a', mock => '200') } },
-    # set and cleared in turn
-    fast => { right => qr/^(?:400\ blocked\ 0|[24]00\ (?:-|passed|probe)\ 1)\z/x,
-        send => sub {
-            my ($name, $number) = @_;
-            (path => '/fast/78/messages', token => 'a',
-                mock => $number % 2 ? '200' : '400 133010') } },
+    open => passing('/77/messages'),
+    held => blocked('/1/messages'),
+    fast => flapping('/fast/78/messages'),
 });
 
 

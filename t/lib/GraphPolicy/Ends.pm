@@ -17,6 +17,10 @@ package GraphPolicy::Ends;
 # with "-" where there is no X-Graph-Policy, and with the kind of failure
 # ("closed", "timeout") instead of the status where it isn't complete. "each" of
 # a kind is called with each of its answers, and returns what is wrong with it.
+#
+# Kinds that nearly all want are made by passing(PATH), blocked(PATH), and, of a
+# location with a hold of a millisecond, by flapping(PATH), which is set and
+# cleared in turn.
 
 use strict;
 use warnings;
@@ -26,6 +30,31 @@ use Test::More ();
 
 use GraphPolicy ();
 use GraphPolicy::Load ();
+
+use Exporter 'import';
+
+our @EXPORT_OK = qw(passing blocked flapping);
+
+sub passing {
+    my ($path) = @_;
+    return { right => qr/^200 - 1\z/, send => sub {
+        (path => $path, token => 'a', mock => '200') } };
+}
+
+sub blocked {
+    my ($path) = @_;
+    return { %{ passing($path) }, right => qr/^400 blocked 0\z/ };
+}
+
+sub flapping {
+    my ($path) = @_;
+    return {
+        right => qr/^(?:400\ blocked\ 0|[24]00\ (?:-|passed|probe)\ 1)\z/x,
+        send  => sub {
+            my ($name, $number) = @_;
+            (path => $path, token => 'a',
+                mock => $number % 2 ? '200' : '400 133010') } };
+}
 
 sub new {
     my ($class, %of) = @_;
