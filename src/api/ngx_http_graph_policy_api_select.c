@@ -60,7 +60,7 @@ const char *
 ngx_http_graph_policy_api_filter(ngx_http_graph_policy_call_t *call,
     ngx_uint_t paged, ngx_http_graph_policy_filter_t *filter)
 {
-    u_char              *p, *last;
+    u_char              *p;
     ngx_str_t            name, value;
     const char          *wrong;
     ngx_http_request_t  *r;
@@ -74,9 +74,8 @@ ngx_http_graph_policy_api_filter(ngx_http_graph_policy_call_t *call,
 
     r = call->request;
     p = r->args.data;
-    last = (r->args.len != 0) ? p + r->args.len : p;
 
-    while (ngx_http_graph_policy_next_argument(&p, last, &name, &value)) {
+    while (ngx_http_graph_policy_next_argument(&p, &r->args, &name, &value)) {
 
         if (name.len == 0 && value.len == 0) {
             continue;

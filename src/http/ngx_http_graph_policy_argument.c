@@ -18,12 +18,19 @@
 
 
 ngx_uint_t
-ngx_http_graph_policy_next_argument(u_char **p, u_char *last, ngx_str_t *name,
-    ngx_str_t *value)
+ngx_http_graph_policy_next_argument(u_char **p, ngx_str_t *args,
+    ngx_str_t *name, ngx_str_t *value)
 {
-    u_char  *c;
+    u_char  *c, *last;
+
+    /* Without a query its data is NULL, to which C lets nothing be added. */
+
+    if (args->len == 0) {
+        return 0;
+    }
 
     c = *p;
+    last = args->data + args->len;
 
     if (c >= last) {
         return 0;

@@ -175,17 +175,9 @@ ngx_http_graph_policy_argument_credential(ngx_http_request_t *r,
     u_char     *p, *dst, *src;
     ngx_str_t   name, value;
 
-    /* Without a query its data is NULL, to which C lets nothing be added. */
-
-    if (r->args.len == 0) {
-        return 1;
-    }
-
     p = r->args.data;
 
-    while (ngx_http_graph_policy_next_argument(&p, r->args.data + r->args.len,
-                                               &name, &value))
-    {
+    while (ngx_http_graph_policy_next_argument(&p, &r->args, &name, &value)) {
         if (!ngx_http_graph_policy_is_argument(&name, "access_token",
                                                sizeof("access_token") - 1))
         {
@@ -270,7 +262,7 @@ ngx_int_t
 ngx_http_graph_policy_mask_request(ngx_http_request_t *r, ngx_str_t *masked)
 {
     u_char     *p, *q, *last, *line;
-    ngx_str_t   name, value;
+    ngx_str_t   args, name, value;
 
     line = r->request_line.data;
     last = line + r->request_line.len;
@@ -304,7 +296,10 @@ ngx_http_graph_policy_mask_request(ngx_http_request_t *r, ngx_str_t *masked)
 
     last = (last > p) ? last - 1 : line + r->request_line.len;
 
-    while (ngx_http_graph_policy_next_argument(&p, last, &name, &value)) {
+    args.data = p;
+    args.len = last - p;
+
+    while (ngx_http_graph_policy_next_argument(&p, &args, &name, &value)) {
 
         q = ngx_cpymem(q, name.data, value.data - name.data);
 

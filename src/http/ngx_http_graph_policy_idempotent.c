@@ -76,17 +76,9 @@ ngx_http_graph_policy_overrides_method(ngx_str_t *args)
     u_char     *p;
     ngx_str_t   name, value;
 
-    /* Without a query its data is NULL, to which C lets nothing be added. */
-
-    if (args->len == 0) {
-        return 0;
-    }
-
     p = args->data;
 
-    while (ngx_http_graph_policy_next_argument(&p, args->data + args->len,
-                                               &name, &value))
-    {
+    while (ngx_http_graph_policy_next_argument(&p, args, &name, &value)) {
         if (ngx_http_graph_policy_is_argument(&name, "method",
                                               sizeof("method") - 1))
         {

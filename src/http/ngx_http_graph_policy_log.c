@@ -130,12 +130,12 @@ ngx_http_graph_policy_write_state(u_char *p,
 
     if (view->code != -1) {
         p = ngx_http_graph_policy_put(p, ", code: ");
-        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->code);
+        p = ngx_http_graph_policy_write_number(p, view->code);
     }
 
     if (view->subcode != -1) {
         *p++ = '/';
-        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->subcode);
+        p = ngx_http_graph_policy_write_number(p, view->subcode);
     }
 
     if (view->trace_len != 0) {

@@ -82,10 +82,6 @@ static u_char *ngx_http_graph_policy_write_time(u_char *p, time_t sec);
 static u_char *ngx_http_graph_policy_write_digits(u_char *p, ngx_uint_t n);
 
 
-#define ngx_http_graph_policy_cpylit(p, literal)                              \
-    ngx_cpymem(p, literal, sizeof(literal) - 1)
-
-
 void
 ngx_http_graph_policy_reply(ngx_http_request_t *r,
     ngx_http_graph_policy_ctx_t *ctx, ngx_uint_t status)
@@ -353,62 +349,62 @@ ngx_http_graph_policy_write_body(ngx_http_request_t *r,
 
     p = b->last;
 
-    p = ngx_http_graph_policy_cpylit(p, "{\"error\":{\"message\":\"(#");
+    p = ngx_http_graph_policy_put(p, "{\"error\":{\"message\":\"(#");
 
     code->data = p;
-    p = ngx_http_graph_policy_write_number(p, (uint64_t) view->code);
+    p = ngx_http_graph_policy_write_number(p, view->code);
     code->len = p - code->data;
 
-    p = ngx_http_graph_policy_cpylit(p, ") ");
+    p = ngx_http_graph_policy_put(p, ") ");
     p = ngx_cpymem(p, reason->title.data, reason->title.len);
-    p = ngx_http_graph_policy_cpylit(p,
+    p = ngx_http_graph_policy_put(p,
                               "\",\"type\":\"OAuthException\",\"code\":");
     p = ngx_cpymem(p, code->data, code->len);
 
     if (view->subcode != -1) {
-        p = ngx_http_graph_policy_cpylit(p, ",\"error_subcode\":");
-        p = ngx_http_graph_policy_write_number(p, (uint64_t) view->subcode);
+        p = ngx_http_graph_policy_put(p, ",\"error_subcode\":");
+        p = ngx_http_graph_policy_write_number(p, view->subcode);
     }
 
     p = (view->category == NGX_HTTP_GRAPH_POLICY_TEMPORARY)
-        ? ngx_http_graph_policy_cpylit(p, ",\"is_transient\":true")
-        : ngx_http_graph_policy_cpylit(p, ",\"is_transient\":false");
+        ? ngx_http_graph_policy_put(p, ",\"is_transient\":true")
+        : ngx_http_graph_policy_put(p, ",\"is_transient\":false");
 
-    p = ngx_http_graph_policy_cpylit(p, ",\"error_user_title\":\"");
+    p = ngx_http_graph_policy_put(p, ",\"error_user_title\":\"");
     p = ngx_cpymem(p, reason->title.data, reason->title.len);
-    p = ngx_http_graph_policy_cpylit(p, "\",\"error_user_msg\":\"");
+    p = ngx_http_graph_policy_put(p, "\",\"error_user_msg\":\"");
     p = ngx_cpymem(p, reason->action.data, reason->action.len);
 
-    p = ngx_http_graph_policy_cpylit(p,
+    p = ngx_http_graph_policy_put(p,
               "\",\"error_data\":{\"messaging_product\":\"whatsapp\","
               "\"details\":\"Answered by the proxy, Graph was not called. "
               "Paused since ");
     p = ngx_http_graph_policy_write_time(p, view->since / 1000);
 
     if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
-        p = ngx_http_graph_policy_cpylit(p, ", until somebody clears it");
+        p = ngx_http_graph_policy_put(p, ", until somebody clears it");
 
     } else if (due) {
 
         /* The state is due, but a request of this kind can't probe it. */
 
-        p = ngx_http_graph_policy_cpylit(p, ", and a request like this one "
-                                            "can't end that");
+        p = ngx_http_graph_policy_put(p, ", and a request like this one "
+                                         "can't end that");
 
     } else {
-        p = ngx_http_graph_policy_cpylit(p, ", next try at ");
+        p = ngx_http_graph_policy_put(p, ", next try at ");
         p = ngx_http_graph_policy_write_time(p, (view->until + 999) / 1000);
     }
 
-    p = ngx_http_graph_policy_cpylit(p, ".\"}");
+    p = ngx_http_graph_policy_put(p, ".\"}");
 
     if (view->trace_len != 0) {
-        p = ngx_http_graph_policy_cpylit(p, ",\"fbtrace_id\":\"");
+        p = ngx_http_graph_policy_put(p, ",\"fbtrace_id\":\"");
         p = ngx_cpymem(p, view->trace, view->trace_len);
         *p++ = '"';
     }
 
-    p = ngx_http_graph_policy_cpylit(p, "}}");
+    p = ngx_http_graph_policy_put(p, "}}");
 
     b->last = p;
 

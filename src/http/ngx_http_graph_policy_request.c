@@ -308,12 +308,11 @@ ngx_http_graph_policy_identify(ngx_http_request_t *r,
     id = &ctx->query.identity;
     id->phone = endpoint->phone;
 
-    if (endpoint->read && r->args.len != 0) {
+    if (endpoint->read) {
         p = r->args.data;
 
-        while (ngx_http_graph_policy_next_argument(&p, r->args.data
-                                                       + r->args.len,
-                                                   &name, &value))
+        while (ngx_http_graph_policy_next_argument(&p, &r->args, &name,
+                                                   &value))
         {
             if (ngx_http_graph_policy_is(&name, "phone_number_id")) {
                 id->phone = value;

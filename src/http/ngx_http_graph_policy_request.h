@@ -104,10 +104,10 @@ ngx_int_t ngx_http_graph_policy_value(ngx_http_request_t *r,
     ngx_http_complex_value_t *cv, ngx_str_t *value);
 
 /*
- * Moves *p to the next argument of a query, and sets its name and value as
- * they are, escapes included.  Returns 0 at the end.
+ * Moves *p, args->data at first, to the next argument of a query, and sets its
+ * name and value as they are, escapes included.  Returns 0 at the end.
  */
-ngx_uint_t ngx_http_graph_policy_next_argument(u_char **p, u_char *last,
+ngx_uint_t ngx_http_graph_policy_next_argument(u_char **p, ngx_str_t *args,
     ngx_str_t *name, ngx_str_t *value);
 /*
  * Returns 1 if the name of an argument, unescaped, is the expected one: the

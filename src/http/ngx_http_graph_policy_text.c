@@ -52,10 +52,12 @@ ngx_http_graph_policy_write_id(u_char *p, ngx_http_graph_policy_view_t *view)
 
 
 u_char *
-ngx_http_graph_policy_write_number(u_char *p, uint64_t n)
+ngx_http_graph_policy_write_number(u_char *p, int64_t number)
 {
-    u_char  digits[NGX_INT64_LEN], *first, *last;
+    u_char     digits[NGX_INT64_LEN], *first, *last;
+    uint64_t   n;
 
+    n = (uint64_t) number;
     last = digits + NGX_INT64_LEN;
     first = last;
 

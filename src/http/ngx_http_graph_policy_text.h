@@ -55,11 +55,11 @@ u_char *ngx_http_graph_policy_write_id(u_char *p,
     ngx_http_graph_policy_view_t *view);
 
 /*
- * Writes a number in decimal, at most NGX_INT64_LEN bytes, and returns its end.
- * Each error that is told has some, for which ngx_sprintf() takes four times as
- * long.
+ * Writes a number that isn't negative in decimal, at most NGX_INT64_LEN bytes,
+ * and returns its end.  Each error that is told has some, for which
+ * ngx_sprintf() takes four times as long.
  */
-u_char *ngx_http_graph_policy_write_number(u_char *p, uint64_t n);
+u_char *ngx_http_graph_policy_write_number(u_char *p, int64_t number);
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_TEXT_H_INCLUDED_ */

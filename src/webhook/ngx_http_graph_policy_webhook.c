@@ -254,17 +254,13 @@ ngx_http_graph_policy_is_subscription(ngx_http_request_t *r)
     u_char     *p;
     ngx_str_t   name, value;
 
-    if (r->args.len == 0 || r->headers_in.content_length_n > 0
-        || r->headers_in.chunked)
-    {
+    if (r->headers_in.content_length_n > 0 || r->headers_in.chunked) {
         return 0;
     }
 
     p = r->args.data;
 
-    while (ngx_http_graph_policy_next_argument(&p, r->args.data + r->args.len,
-                                               &name, &value))
-    {
+    while (ngx_http_graph_policy_next_argument(&p, &r->args, &name, &value)) {
         if (ngx_http_graph_policy_is_argument(&name, "hub.mode",
                                               sizeof("hub.mode") - 1))
         {

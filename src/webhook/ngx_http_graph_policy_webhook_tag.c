@@ -191,8 +191,7 @@ ngx_http_graph_policy_push_number(ngx_http_request_t *r, const char *name,
         return NGX_ERROR;
     }
 
-    value.len = ngx_http_graph_policy_write_number(value.data,
-                                                   (uint64_t) number)
+    value.len = ngx_http_graph_policy_write_number(value.data, number)
                 - value.data;
 
     return ngx_http_graph_policy_push_header(r, name, lowcase, &value);
