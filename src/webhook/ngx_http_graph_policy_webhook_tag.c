@@ -22,15 +22,41 @@
 #include "ngx_http_graph_policy_webhook.h"
 
 
+/* The name of a field; the hash that nginx looks it up by is made once. */
+
+typedef struct {
+    ngx_str_t   name;
+    u_char     *lowcase;
+    ngx_uint_t  hash;       /* 0: not made yet */
+} ngx_http_graph_policy_tag_t;
+
+
 static ngx_uint_t ngx_http_graph_policy_has_tag(ngx_list_t *headers);
 static ngx_uint_t ngx_http_graph_policy_is_tag(ngx_str_t *name);
 static ngx_int_t ngx_http_graph_policy_push_number(ngx_http_request_t *r,
-    const char *name, const char *lowcase, int64_t number);
-static ngx_int_t ngx_http_graph_policy_push_header(ngx_http_request_t *r,
-    const char *name, const char *lowcase, ngx_str_t *value);
+    ngx_http_graph_policy_tag_t *tag, int64_t number);
+static ngx_int_t ngx_http_graph_policy_push_tag(ngx_http_request_t *r,
+    ngx_http_graph_policy_tag_t *tag, ngx_str_t *value);
 
 
 #define NGX_HTTP_GRAPH_POLICY_TAG_PREFIX  "x-graph-error-"
+
+#define ngx_http_graph_policy_tag(name, lowcase)                              \
+    { ngx_string(name), (u_char *) lowcase, 0 }
+
+
+static ngx_http_graph_policy_tag_t  ngx_http_graph_policy_tag_category =
+    ngx_http_graph_policy_tag("X-Graph-Error-Category",
+                              "x-graph-error-category");
+
+static ngx_http_graph_policy_tag_t  ngx_http_graph_policy_tag_code =
+    ngx_http_graph_policy_tag("X-Graph-Error-Code", "x-graph-error-code");
+
+static ngx_http_graph_policy_tag_t  ngx_http_graph_policy_tag_reason =
+    ngx_http_graph_policy_tag("X-Graph-Error-Reason", "x-graph-error-reason");
+
+static ngx_http_graph_policy_tag_t  ngx_http_graph_policy_tag_count =
+    ngx_http_graph_policy_tag("X-Graph-Error-Count", "x-graph-error-count");
 
 
 /*
@@ -148,8 +174,7 @@ ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
 
     verdict = &result->verdict;
 
-    if (ngx_http_graph_policy_push_header(r, "X-Graph-Error-Category",
-                        "x-graph-error-category",
+    if (ngx_http_graph_policy_push_tag(r, &ngx_http_graph_policy_tag_category,
                         &ngx_http_graph_policy_categories[verdict->category])
         != NGX_OK)
     {
@@ -157,8 +182,8 @@ ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
     }
 
     if (result->facts.has_code
-        && ngx_http_graph_policy_push_number(r, "X-Graph-Error-Code",
-                                             "x-graph-error-code",
+        && ngx_http_graph_policy_push_number(r,
+                                             &ngx_http_graph_policy_tag_code,
                                              result->facts.code)
            != NGX_OK)
     {
@@ -166,23 +191,23 @@ ngx_http_graph_policy_webhook_tag(ngx_http_request_t *r,
     }
 
     if (verdict->matched
-        && ngx_http_graph_policy_push_header(r, "X-Graph-Error-Reason",
-                        "x-graph-error-reason",
+        && ngx_http_graph_policy_push_tag(r,
+                        &ngx_http_graph_policy_tag_reason,
                         &ngx_http_graph_policy_reasons[verdict->reason].slug)
            != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_graph_policy_push_number(r, "X-Graph-Error-Count",
-                                             "x-graph-error-count",
+    return ngx_http_graph_policy_push_number(r,
+                                             &ngx_http_graph_policy_tag_count,
                                              (int64_t) result->errors);
 }
 
 
 static ngx_int_t
-ngx_http_graph_policy_push_number(ngx_http_request_t *r, const char *name,
-    const char *lowcase, int64_t number)
+ngx_http_graph_policy_push_number(ngx_http_request_t *r,
+    ngx_http_graph_policy_tag_t *tag, int64_t number)
 {
     ngx_str_t  value;
 
@@ -194,13 +219,13 @@ ngx_http_graph_policy_push_number(ngx_http_request_t *r, const char *name,
     value.len = ngx_http_graph_policy_write_number(value.data, number)
                 - value.data;
 
-    return ngx_http_graph_policy_push_header(r, name, lowcase, &value);
+    return ngx_http_graph_policy_push_tag(r, tag, &value);
 }
 
 
 static ngx_int_t
-ngx_http_graph_policy_push_header(ngx_http_request_t *r, const char *name,
-    const char *lowcase, ngx_str_t *value)
+ngx_http_graph_policy_push_tag(ngx_http_request_t *r,
+    ngx_http_graph_policy_tag_t *tag, ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -209,10 +234,13 @@ ngx_http_graph_policy_push_header(ngx_http_request_t *r, const char *name,
         return NGX_ERROR;
     }
 
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->lowcase_key = (u_char *) lowcase;
-    h->hash = ngx_hash_key(h->lowcase_key, h->key.len);
+    if (tag->hash == 0) {
+        tag->hash = ngx_hash_key(tag->lowcase, tag->name.len);
+    }
+
+    h->hash = tag->hash;
+    h->key = tag->name;
+    h->lowcase_key = tag->lowcase;
     h->value = *value;
     ngx_http_graph_policy_unlink_header(h);
 
