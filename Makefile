@@ -43,6 +43,8 @@ STEPS ?= 100000
 WALKS ?= 2
 # Debian suites of "make test-matrix" and "make test-deb"
 SUITES ?= bookworm trixie sid
+# what "make test-matrix" runs on each, such as TARGET=test-asan
+TARGET ?= test
 
 BUILD := $(TOP)/.build
 
@@ -86,8 +88,8 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, FUZZ_RUNS, RUNS, FIRST, SEED, STEPS, WALKS' \
-	    'NGINX_TESTS, SHARD, SUITES, REDIS_SERVER, DEB_REVISION, TREES'
+	    'FUZZ_SECONDS, FUZZ_RUNS, RUNS, FIRST, SEED, STEPS, WALKS, SHARD' \
+	    'NGINX_TESTS, SUITES, TARGET, REDIS_SERVER, DEB_REVISION, TREES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -149,9 +151,9 @@ test-asan test-valgrind: test-%:
 	@KIND=$* OUT=$(BUILD)/$* TEST_SHARD=$(SHARD) MODULE=$(BUILD)/$*/$(NAME).so \
 	    NGINX_BINARY=$(BUILD)/$*/nginx $(TOOLS)/suite $(T)
 
-test-matrix: ## the tests on three Debian suites (as root)
+test-matrix: ## the tests, or TARGET, on three Debian suites (as root)
 	@$(TOOLS)/need matrix
-	@T='$(T)' $(TOOLS)/matrix $(SUITES)
+	@T='$(T)' TARGET=$(TARGET) SHARD=$(SHARD) $(TOOLS)/matrix $(SUITES)
 
 coverage: build ## what of the pure floor and the zone the unit tests run
 	@$(TOOLS)/need build test coverage

@@ -756,6 +756,10 @@ ngx_http_graph_policy_init(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
+    if (ngx_http_graph_policy_reserve_names(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     if (!gmcf->used) {
         return NGX_OK;
     }
@@ -822,6 +826,11 @@ ngx_http_graph_policy_log_handler(ngx_http_request_t *r)
 }
 
 
+/*
+ * It never fails: nginx's master ends at once where a module does here, even in
+ * a reload, and leaves its workers with nobody to end them.
+ */
+
 static ngx_int_t
 ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
 {
@@ -838,9 +847,8 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
                       NGX_HTTP_GRAPH_POLICY_PLACE);
     }
 
-    if (gmcf != NULL && ngx_http_graph_policy_name_variables(cycle) != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (gmcf != NULL) {
+        ngx_http_graph_policy_name_variables(cycle);
     }
 
     /*

@@ -185,6 +185,28 @@ ngx_http_graph_policy_add_variables(ngx_conf_t *cf)
 
 
 ngx_int_t
+ngx_http_graph_policy_reserve_names(ngx_conf_t *cf)
+{
+    ngx_uint_t                  n;
+    ngx_array_t                *variables;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    variables = &cmcf->prefix_variables;
+
+    for (n = 0; ngx_http_graph_policy_prefixes[n].len != 0; n++) { /* void */ }
+
+    if (ngx_array_push_n(variables, n) == NULL) {
+        return NGX_ERROR;
+    }
+
+    variables->nelts -= n;
+
+    return NGX_OK;
+}
+
+
+void
 ngx_http_graph_policy_name_variables(ngx_cycle_t *cycle)
 {
     ngx_uint_t                  i;
@@ -195,8 +217,14 @@ ngx_http_graph_policy_name_variables(ngx_cycle_t *cycle)
 
     for (i = 0; ngx_http_graph_policy_prefixes[i].len != 0; i++) {
         v = ngx_array_push(&cmcf->prefix_variables);
+
         if (v == NULL) {
-            return NGX_ERROR;
+            /* an error would end the master, and leave its workers behind */
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                          "no memory for the variables \"%V*\": scripts "
+                          "don't find them by name",
+                          &ngx_http_graph_policy_prefixes[i]);
+            return;
         }
 
         ngx_memzero(v, sizeof(ngx_http_variable_t));
@@ -205,8 +233,6 @@ ngx_http_graph_policy_name_variables(ngx_cycle_t *cycle)
         v->get_handler = ngx_http_graph_policy_variable_by_name;
         v->flags = NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX;
     }
-
-    return NGX_OK;
 }
 
 

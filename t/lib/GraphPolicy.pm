@@ -488,20 +488,28 @@ sub signal {
     kill $signal, $self->{pid} or die "kill: $!";
 }
 
-# the process ids of those workers that aren't leaving
+# the process ids of what the master has started, and of those workers among
+# them that aren't leaving
+sub children {
+    my ($self) = @_;
+
+    return sort { $a <=> $b } map { m{/(\d+)/} } grep {
+        GraphPolicy::slurp($_) =~ /^PPid:\s+$self->{pid}$/m
+    } glob '/proc/[0-9]*/status';
+}
+
 sub workers {
     my ($self) = @_;
 
-    my @workers;
+    return grep { GraphPolicy::slurp("/proc/$_/cmdline") !~ /shutting down/ }
+        $self->children;
+}
 
-    for my $status (glob '/proc/[0-9]*/status') {
-        next if GraphPolicy::slurp($status) !~ /^PPid:\s+$self->{pid}$/m;
-        my ($pid) = $status =~ m{/(\d+)/};
-        my $title = GraphPolicy::slurp("/proc/$pid/cmdline");
-        push @workers, $pid if $title !~ /shutting down/;
-    }
-
-    return sort { $a <=> $b } @workers;
+# the letter of what the master does, "Z" if it has ended
+sub state {
+    my ($self) = @_;
+    return GraphPolicy::slurp("/proc/$self->{pid}/status")
+        =~ /^State:\s+(\S)/m ? $1 : 'Z';
 }
 
 # with new configuration if there is some; waits until the old workers leave

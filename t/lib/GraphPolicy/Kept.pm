@@ -147,7 +147,13 @@ sub gone {
 sub end_by {
     my ($self, $signal) = @_;
 
-    my @workers = $self->nginx->workers;
+    # a master that is killed while it starts a worker would leave that one
+    if ($signal eq 'KILL') {
+        kill 'STOP', $self->nginx->pid;
+        wait_until(sub { $self->nginx->state =~ /[TZ]/ });
+    }
+
+    my @workers = $self->nginx->children;
 
     $self->nginx->stop($signal);
     kill $signal, @workers if $signal eq 'KILL';
