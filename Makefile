@@ -97,7 +97,7 @@ build: ## build the module for the nginx of this machine
 	@echo "built $(patsubst $(TOP)/%,%,$(MODULE))"
 
 compile_commands: build ## tell clangd and the like how each file is compiled
-	@$(TOOLS)/need test
+	@$(TOOLS)/need commands
 	@OUT=$(OUT) $(TOOLS)/compile-commands
 	@echo "wrote .build/compile_commands.json"
 

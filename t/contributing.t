@@ -9,10 +9,12 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use Fcntl qw(:flock);
+use File::Temp ();
 use JSON::PP ();
 use Test::More;
 
-use GraphPolicy qw(slurp);
+use GraphPolicy qw(slurp spew);
 
 my $top = "$FindBin::Bin/..";
 my $src = "$top/src";
@@ -128,9 +130,11 @@ is_deeply([grep { !-e "$top/$_" } $page =~ /`((?:src|t|docs)\/[\w.\/-]+)`/g],
     [], 'the files that docs/contributing.md names exist');
 
 SKIP: {
-    skip 'of a whole build', 2 if ($ENV{KIND} // 'module') ne 'module';
+    skip 'of a whole build', 7 if ($ENV{KIND} // 'module') ne 'module';
 
     is(system("$top/t/tools/compile-commands"), 0, 'compile-commands runs');
+    unlike(`make -n -C $top compile_commands 2>&1`, qr{/need (?:.* )?test\b},
+        'make compile_commands needs none of the tools of tests');
 
     my $listed = JSON::PP::decode_json(
         slurp("$top/.build/compile_commands.json"));
@@ -139,6 +143,28 @@ SKIP: {
     is_deeply([grep { !$files{$_} } map { s{^\Q$src\E/}{}r }
             grep { /\.c$/ } sort keys %source], [],
         'compile_commands.json has each file of the module');
+
+    # a make that has something to do, and does nothing
+    my $out  = $ENV{OUT} // "$top/.build/nginx";
+    my $fake = File::Temp->newdir('make.XXXXXX', TMPDIR => 1);
+    spew("$fake/make", qq{#!/bin/sh\ncase " \$* " in *" -q "*) exit 1 ;; esac\n});
+    chmod 0755, "$fake/make" or die "chmod: $!";
+
+    is(`OUT='$out' $top/t/tools/build 2>&1`, '',
+        'a build that has nothing to do says nothing');
+
+    local $ENV{PATH} = "$fake:$ENV{PATH}";
+    like(`OUT='$out' $top/t/tools/build 2>&1`, qr/^compiling the module \(.+\)$/,
+        'one that compiles says so before');
+
+    open my $lock, '>', "$out.lock" or die "$out.lock: $!";
+    flock $lock, LOCK_EX or die "flock: $!";
+    open my $said, '-|', "OUT='$out' $top/t/tools/build 2>&1" or die "sh: $!";
+    like(scalar <$said>, qr/^waiting for another build \(.+\)$/,
+        'one that waits for another says so');
+    close $lock;
+    like(join('', <$said>), qr/^compiling/m, 'and then goes on');
+    close $said or die "build failed\n";
 }
 
 done_testing();

@@ -371,6 +371,8 @@ is_deeply([sort map { /`(\w+)`/g } $section =~ /^\|[^|]*\| (`[^|]*)\|/mg],
 
 # -- links --------------------------------------------------------------------
 
+my %linked;
+
 for my $page (@pages) {
     my ($base) = $page =~ m{^(.*/)?};
     my @broken;
@@ -384,6 +386,7 @@ for my $page (@pages) {
         my $file = $path eq '' ? $page : ($base || '') . $path;
         1 while $file =~ s{(^|/)(?!\.\./)[^/]+/\.\./}{$1};
 
+        $linked{$file} = 1;
         push @broken, $1 unless -e "$top/$file";
         push @broken, "$file#$anchor" if defined $anchor
             && !grep { $_ eq $anchor } GraphPolicy::Docs::anchors($file);
@@ -391,6 +394,17 @@ for my $page (@pages) {
 
     is_deeply(\@broken, [], "$page: links lead somewhere");
 }
+
+# In the package all pages lie beside each other as they do here; the package
+# itself is seen by t/deb/life.t.
+my $packaging = "$top/examples/debian/libnginx-mod-http-graph-policy";
+my @packed    = map { s{^\Q$top\E/|/\z}{}gr } map { glob "$top/$_" }
+    map { split ' ', slurp("$packaging.$_") } qw(docs examples);
+
+push @packed, slurp("$packaging.links") =~ m{ usr/share/doc/[^/]+/(\S+)}g;
+
+is_deeply([grep { my $to = $_; !grep { $to =~ m{^\Q$_\E(?:/|\z)} } @packed }
+    sort keys %linked], [], 'the Debian package has all that pages link to');
 
 
 is_deeply([grep { m{^docs/} && $text{'README.md'} !~ /\]\(\Q$_\E\)/ } @pages],

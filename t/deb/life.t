@@ -92,6 +92,36 @@ is(run('source /usr/share/bash-completion/completions/graph-policy-ctl'
     . ' && complete -p graph-policy-ctl'), 0, 'bash completes it') or diag $said;
 
 
+# -- its pages ----------------------------------------------------------------
+
+my $doc = "/usr/share/doc/$package";
+
+for my $page ('docs/README.md', 'examples/ctl/README.md') {
+    run("cat $doc/$page");
+    ok($said eq slurp("$top/$page"), "the package has $page as it is");
+}
+is(run("diff $doc/examples/graph-policy-ctl /usr/bin/graph-policy-ctl"), 0,
+    'and each program once');
+
+my @links;
+
+for my $page (grep { m{^\Q$doc\E/.*\.md\z} } files()) {
+    my ($folder) = $page =~ m{^(.*/)};
+
+    push @links, map { "$folder$_" } grep { !/^https?:/ }
+        slurp("$root$page") =~ /\]\(([^)\s#]+)[^)]*\)/g;
+}
+
+cmp_ok(scalar @links, '>', 200, 'pages link to each other, and to examples');
+spew("$root/tmp/links", join '', map { "$_\n" } @links);
+run('while read -r link; do [ -e "$link" ] || echo "$link"; done </tmp/links');
+is($said, '', 'the package has all that they link to');
+
+is(run("GRAPH_POLICY_PORT=8090 MOCK_PORT=8091 DASHBOARD_PORT=8092"
+    . " $doc/examples/quickstart/run --once"), 0,
+    'the quickstart runs from the package') or diag $said;
+
+
 # -- a fleet ------------------------------------------------------------------
 
 spew("$root/tmp/sync.conf", <<'END');
