@@ -267,6 +267,44 @@ for my $variable (@ports) {
 }
 
 
+# -- the ports that it has unless told ----------------------------------------
+
+my ($usual) = slurp("$example/../graph-policy-ctl")
+    =~ m{^url=\$\{GRAPH_POLICY_URL:-http://127\.0\.0\.1:(\d+)/graph/\}$}m;
+
+ok($usual, 'graph-policy-ctl has an address for the API');
+like(slurp("$example/proxy.conf"),
+    qr/listen\s+127\.0\.0\.1:$usual;(?:(?!\bserver\b).)*graph_policy_api/s,
+    'which is where the API of the quickstart is');
+
+($status, $output) = run('--help');
+is($status, 0, '--help');
+like($output, qr/^  DASHBOARD_PORT=PORT .* \[$usual\]$/m, 'which says so');
+like(slurp("$example/README.md"), qr{http://127\.0\.0\.1:$usual/graph/},
+    'as does the README');
+
+# one default in the place of another: neither is put in twice
+{
+    my @own = free_ports(3);
+    my %own = (8080 => $own[0], 8081 => $own[1], 8082 => $own[2]);
+    local @ENV{qw(GRAPH_POLICY_PORT DASHBOARD_PORT MOCK_PORT)} = @own[1, 2, 0];
+    local $example = "$dir/swapped";
+
+    mkdir $example or die "mkdir: $!";
+
+    for my $name (qw(run mock.conf proxy.conf)) {
+        my $text = slurp("$FindBin::Bin/../examples/quickstart/$name");
+        spew("$example/$name", $text =~ s/\b(808[0-2])\b/$own{$1}/gr);
+    }
+
+    chmod 0755, "$example/run" or die "chmod: $!";
+
+    ($status, $output) = run('--once');
+    is($status, 0, 'each port may be the default of another') or diag($output);
+    nothing_left();
+}
+
+
 # -- in the foreground --------------------------------------------------------
 
 my $pid = start();
