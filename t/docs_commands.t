@@ -232,7 +232,9 @@ sub local_names {
 
     $code =~ s{(?<=[\s'"=>])/(?=(?:etc|var|usr/local)/)}{$dir/}g;
     $code =~ s{127\.0\.0\.1:8080}{127.0.0.1:$proxy}g;
-    $code =~ s{(127\.0\.0\.1|\$host):808[12]}{$1:$api}g;
+    $code =~ s{127\.0\.0\.1:8081}{127.0.0.1:$api}g;
+    $code =~ s{https://\$host:8443}{http://\$host:$api}g;
+    $code =~ s{\bgraph-[ab]\.example\.com\b}{127.0.0.1}g;
     $code =~ s{127\.0\.0\.1:8090}{127.0.0.1:$demo}g;
     $code =~ s{192\.0\.2\.1[12]}{127.0.0.1}g;
     $code =~ s{https://proxy\.example\.com}{'http://127.0.0.1:' . $nginx->port}ge;
