@@ -1078,6 +1078,78 @@ graph_policy_send $http_y;
 "graph_policy_send" directive is duplicate
 
 
+=== graph_policy_send takes no phone, which depends on it
+--- config
+graph_policy_send $arg_send $graph_policy_phone;
+--- emerg
+invalid value "$graph_policy_phone" in "graph_policy_send" directive, it must be made without "$graph_policy_phone", "$graph_policy_account", and "$graph_policy_conversation", which depend on it
+
+
+=== graph_policy_send takes no account
+--- config
+graph_policy_send "${graph_policy_account}1";
+--- emerg
+invalid value "${graph_policy_account}1" in "graph_policy_send" directive, it must be made without "$graph_policy_phone", "$graph_policy_account", and "$graph_policy_conversation", which depend on it
+
+
+=== graph_policy_send takes no conversation, however it is spelt
+--- config
+graph_policy_send a$Graph_Policy_Conversation;
+--- emerg
+invalid value "a$Graph_Policy_Conversation" in "graph_policy_send" directive, it must be made without "$graph_policy_phone", "$graph_policy_account", and "$graph_policy_conversation", which depend on it
+
+
+=== graph_policy_phone takes no phone
+--- config
+graph_policy_phone $graph_policy_phone;
+--- emerg
+invalid value "$graph_policy_phone" in "graph_policy_phone" directive, it must be made without "$graph_policy_phone", "$graph_policy_account", and "$graph_policy_conversation", which depend on it
+
+
+=== graph_policy_phone takes no account
+--- config
+graph_policy_phone $graph_policy_account;
+--- emerg
+invalid value "$graph_policy_account" in "graph_policy_phone" directive, it must be made without "$graph_policy_phone", "$graph_policy_account", and "$graph_policy_conversation", which depend on it
+
+
+=== graph_policy_account takes no account
+--- config
+graph_policy_account $graph_policy_account;
+--- emerg
+invalid value "$graph_policy_account" in "graph_policy_account" directive, it must be made without "$graph_policy_account", which depends on it
+
+
+=== graph_policy_credential takes no credential
+--- config
+graph_policy_credential $graph_policy_credential;
+--- emerg
+invalid value "$graph_policy_credential" in "graph_policy_credential" directive, it must be made without "$graph_policy_credential", which depends on it
+
+
+=== what goes round in no circle is taken
+--- http_config
+graph_policy_zone zone=main:1m;
+--- config
+location /a {
+    graph_policy            zone=main;
+    graph_policy_send       $graph_policy_credential$graph_policy_request;
+    graph_policy_phone      $graph_policy_credential;
+    graph_policy_account    $graph_policy_credential;
+    graph_policy_dry_run    $graph_policy_phone;
+}
+location /b {
+    graph_policy            zone=main;
+    graph_policy_account    $graph_policy_phone;
+    graph_policy_credential $graph_policy_phone;
+}
+location / {
+    return 200 "taken\n";
+}
+--- response_body
+taken
+
+
 === graph_policy_pause needs an argument
 --- config
 graph_policy_pause;

@@ -421,6 +421,29 @@ GET /out?send=1&phone=77 a          =>  400 fatal phone-disconnected blocked
 
 
 
+=== a phone that a map brings to graph_policy_send has no value there
+--- http_config
+    map $graph_policy_phone $of_phone {
+        default  "";
+        1001     1;
+    }
+    map $graph_policy_account $of_account {
+        default  "";
+        A        1;
+    }
+--- server
+    graph_policy_send    $of_phone $of_account $arg_send;
+    graph_policy_account A;
+    add_header           X-Phone $graph_policy_phone always;
+--- steps
+/v25.0/1001/messages?send=1 a 400 131042  =>  400 fatal billing passed X-Phone:1001
+/v25.0/1001/messages?send=1 a             =>  400 fatal billing blocked X-Phone:1001
+1001 a                                    =>  200 X-Phone:1001
+--- no_error_log
+cycle while evaluating variable
+
+
+
 === what graph_policy_send names is a message send: it probes
 --- server
     graph_policy_send $arg_send;

@@ -32,8 +32,6 @@
 
 static char *ngx_http_graph_policy_set_state_file(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_graph_policy_zone_t *zone, ngx_str_t *value);
-static ngx_http_complex_value_t *ngx_http_graph_policy_compile(
-    ngx_conf_t *cf, ngx_str_t *value, ngx_http_complex_value_t *cv);
 
 
 static ngx_conf_enum_t  ngx_http_graph_policy_pause_words[] = {
@@ -198,113 +196,6 @@ ngx_http_graph_policy_set_policy(ngx_conf_t *cf, ngx_command_t *cmd,
     gmcf = ngx_http_conf_get_module_main_conf(cf,
                                               ngx_http_graph_policy_module);
     gmcf->used = 1;
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_graph_policy_set_dry_run(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_graph_policy_loc_conf_t *glcf = conf;
-
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (ngx_strcmp(value[1].data, "off") != 0) {
-        return ngx_http_graph_policy_set_complex_value(cf, cmd, conf);
-    }
-
-    if (glcf->dry_run != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    glcf->dry_run = NULL;
-
-    return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_graph_policy_set_complex_value(ngx_conf_t *cf,
-    ngx_command_t *cmd, void *conf)
-{
-    char  *p = conf;
-
-    ngx_str_t                  *value;
-    ngx_http_complex_value_t  **cv;
-
-    cv = (ngx_http_complex_value_t **) (p + cmd->offset);
-
-    if (*cv != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    *cv = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (*cv == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_http_graph_policy_compile(cf, &value[1], *cv) == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-static ngx_http_complex_value_t *
-ngx_http_graph_policy_compile(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_complex_value_t *cv)
-{
-    ngx_http_compile_complex_value_t  ccv;
-
-    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
-
-    ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = cv;
-
-    return (ngx_http_compile_complex_value(&ccv) == NGX_OK) ? cv : NULL;
-}
-
-
-char *
-ngx_http_graph_policy_set_sends(ngx_conf_t *cf, ngx_command_t *cmd,
-    void *conf)
-{
-    ngx_http_graph_policy_loc_conf_t *glcf = conf;
-
-    ngx_str_t                 *value;
-    ngx_uint_t                 i;
-    ngx_http_complex_value_t  *cv;
-
-    if (glcf->sends != NGX_CONF_UNSET_PTR) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-
-    glcf->sends = ngx_array_create(cf->pool, cf->args->nelts - 1,
-                                   sizeof(ngx_http_complex_value_t));
-    if (glcf->sends == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    for (i = 1; i < cf->args->nelts; i++) {
-        cv = ngx_array_push(glcf->sends);
-        if (cv == NULL) {
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_graph_policy_compile(cf, &value[i], cv) == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
 
     return NGX_CONF_OK;
 }

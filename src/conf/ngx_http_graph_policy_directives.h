@@ -31,6 +31,17 @@ typedef struct {
 
 
 /*
+ * The variables that need the value of a directive and so can't be in it, and
+ * the text about them in an error message.
+ */
+
+typedef struct {
+    ngx_str_t        *names;
+    const char       *allowed;
+} ngx_http_graph_policy_circle_t;
+
+
+/*
  * The handlers of the directives.  Each returns NGX_CONF_OK, NGX_CONF_ERROR if
  * the error is logged, or the text that nginx is to log about the directive,
  * such as "is duplicate".
@@ -44,7 +55,10 @@ char *ngx_http_graph_policy_set_dry_run(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_graph_policy_set_rule(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-/* Sets the field at cmd->offset. */
+/*
+ * Sets the field at cmd->offset; cmd->post is NULL, or one of the
+ * ngx_http_graph_policy_circle_t below, for graph_policy_send too.
+ */
 char *ngx_http_graph_policy_set_complex_value(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 char *ngx_http_graph_policy_set_sends(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -107,6 +121,10 @@ char *ngx_http_graph_policy_invalid(ngx_conf_t *cf, ngx_command_t *cmd,
 
 extern ngx_http_graph_policy_words_t  ngx_http_graph_policy_pauses;
 extern ngx_http_graph_policy_words_t  ngx_http_graph_policy_levels;
+
+extern ngx_http_graph_policy_circle_t  ngx_http_graph_policy_of_phone;
+extern ngx_http_graph_policy_circle_t  ngx_http_graph_policy_of_account;
+extern ngx_http_graph_policy_circle_t  ngx_http_graph_policy_of_credential;
 
 
 #endif /* _NGX_HTTP_GRAPH_POLICY_DIRECTIVES_H_INCLUDED_ */

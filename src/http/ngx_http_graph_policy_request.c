@@ -33,6 +33,10 @@ static void ngx_http_graph_policy_account_key(ngx_http_request_t *r,
     ngx_http_graph_policy_zone_t *zone, ngx_str_t *account);
 
 
+/* The values of graph_policy_send are being evaluated. */
+static ngx_uint_t  ngx_http_graph_policy_asks_sends;
+
+
 #define ngx_http_graph_policy_is(s, literal)                                  \
     ((s)->len == sizeof(literal) - 1                                          \
      && ngx_memcmp((s)->data, literal, sizeof(literal) - 1) == 0)
@@ -214,22 +218,31 @@ static ngx_uint_t
 ngx_http_graph_policy_overridden(ngx_http_request_t *r, ngx_array_t *sends)
 {
     ngx_str_t                  value;
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, send;
     ngx_http_complex_value_t  *cv;
 
     cv = sends->elts;
+    send = 0;
 
-    for (i = 0; i < sends->nelts; i++) {
+    ngx_http_graph_policy_asks_sends = 1;
 
-        if (ngx_http_graph_policy_value(r, &cv[i], &value) == NGX_OK
-            && value.len != 0
-            && (value.len != 1 || value.data[0] != '0'))
-        {
-            return 1;
-        }
+    for (i = 0; i < sends->nelts && !send; i++) {
+
+        send = (ngx_http_graph_policy_value(r, &cv[i], &value) == NGX_OK
+                && value.len != 0
+                && (value.len != 1 || value.data[0] != '0'));
     }
 
-    return 0;
+    ngx_http_graph_policy_asks_sends = 0;
+
+    return send;
+}
+
+
+ngx_uint_t
+ngx_http_graph_policy_is_asking_sends(void)
+{
+    return ngx_http_graph_policy_asks_sends;
 }
 
 

@@ -49,6 +49,12 @@ void ngx_http_graph_policy_endpoint_of(ngx_http_request_t *r,
     ngx_http_graph_policy_endpoint_t *endpoint);
 
 /*
+ * Returns 1 while endpoint_of() evaluates the values of graph_policy_send,
+ * which may come, by way of a "map", to a variable that calls endpoint_of().
+ */
+ngx_uint_t ngx_http_graph_policy_is_asking_sends(void);
+
+/*
  * Returns 1 if the target, as the client sent it, means the same to nginx and
  * to Graph: its path has no escapes, no empty segments, and none that begins
  * with a dot, and there is no "#".  Either of them may take another one for

@@ -429,6 +429,13 @@ ngx_http_graph_policy_variable_identity(ngx_http_request_t *r,
         return ngx_http_graph_policy_set_fingerprint(r, v, id->credential);
     }
 
+    /* Two values that lead here would double the work with each turn. */
+
+    if (ngx_http_graph_policy_is_asking_sends()) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
     ngx_http_graph_policy_endpoint_of(r, glcf, &endpoint);
     ngx_http_graph_policy_identify(r, ctx, glcf, &endpoint);
 
