@@ -79,6 +79,36 @@ my $none = GraphPolicy::Fleet->start(graph => $graph, redis => $redis,
     nodes => 1, alone => 1);
 complains($none, 'it refuses: "NOAUTH', 'a missing password is told');
 
+# what is behind the first trouble is told as well, each once
+my $second = GraphPolicy::Fleet->start(graph => $graph, redis => $redis,
+    nodes => 1, hold => '1h max=1h', sync => "user=gp password_file=$dir/password");
+
+sub outage {
+    my ($name) = @_;
+
+    my $count = $second->metric(0, 'sync_failures_total', 'why="auth"');
+    my $seen = () = $second->node(0)->log =~ /touch with/g;
+
+    $redis->command(qw(ACL SETUSER gp resetpass >another));
+    $redis->command(qw(CLIENT KILL USER gp));
+    ok(wait_until(sub { $second->metric(0, 'sync_failures_total', 'why="auth"')
+        >= $count + 3 }, 10 * slow()), "$name: it is tried again and again");
+
+    $redis->command(qw(ACL SETUSER gp resetpass >pa55word));
+    ok(wait_until(sub { $second->node(0)->log =~ /again\n\z/ }, 10 * slow()),
+        "$name: it ends");
+
+    my @lines = $second->node(0)->log =~ /touch with "[^"]*"(?:: (.*)| (again))\n/g;
+    @lines = map { /^(lost|it refuses: "[A-Z]+|again)/ } grep { defined } @lines;
+    is_deeply([@lines[$seen .. $#lines]],
+        ['lost', 'it refuses: "WRONGPASS', 'again'],
+        "$name: the log has the loss, the password, and the end, once each")
+        or diag $second->node(0)->log;
+}
+
+outage('a password that was changed');
+outage('once more');
+
 
 # -- over what ----------------------------------------------------------------
 

@@ -185,6 +185,20 @@ unlike($fleet->node(0)->log, qr/\x1b/, 'nothing of it gets into the log raw');
 cmp_ok(scalar(() = ($fleet->node(0)->log =~ /out of touch/g)), '<', 3 * @lies,
     'which has a line each time, not a thousand');
 
+# a new word with each connection, as the process that answers is another one
+my $words = GraphPolicy::Fleet->start(nodes => 1, alone => 1,
+    graph => $fleet->graph, server => "server=127.0.0.1:$port");
+my $babble = liar($port, '*', sub {
+    $_[0]->print('-' . $$ =~ tr/0-9/A-J/r . " no\r\n") });
+
+ok(wait_until(sub {
+    $words->metric(0, 'sync_failures_total', 'why="refused"') >= 11 },
+    30 * slow()), 'an engine that never says the same is asked again');
+is(() = ($words->node(0)->log =~ /out of touch [^\n]*refuses: "[A-J]+ no"/g), 8,
+    'eight of its causes are in the log, then no more');
+GraphPolicy::end_process($babble, 'KILL');
+
+
 # -- Sentinels that lie -------------------------------------------------------
 
 my $asks = GraphPolicy::Fleet->start(nodes => 1, alone => 1, graph =>
@@ -222,7 +236,7 @@ for (
     my $pid = liar($port, $ask, $lie);
     my $size = length $asks->node(0)->log;
 
-    # only the first of a row of failures is logged
+    # of a row of failures each cause is logged once
     $asks->node(0)->reload;
 
     ok(wait_until(sub {

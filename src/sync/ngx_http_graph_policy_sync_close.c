@@ -18,6 +18,9 @@
 #include "ngx_http_graph_policy_sync_private.h"
 
 
+static ngx_uint_t ngx_http_graph_policy_sync_conn_is_news(
+    ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_sync_failure_e why, ngx_str_t *detail);
 static void ngx_http_graph_policy_sync_conn_complain(
     ngx_http_graph_policy_sync_conn_t *conn, const char *what,
     ngx_str_t *detail);
@@ -68,6 +71,10 @@ ngx_http_graph_policy_sync_conn_end(ngx_http_graph_policy_sync_conn_t *conn,
     (void) ngx_atomic_fetch_add(&fleet->failures[why], 1);
 
     if (!conn->run->writer.failing && !conn->run->reader.failing) {
+        conn->run->ncauses = 0;
+    }
+
+    if (ngx_http_graph_policy_sync_conn_is_news(conn->run, why, detail)) {
         ngx_http_graph_policy_sync_conn_complain(conn, what, detail);
     }
 
@@ -89,7 +96,54 @@ ngx_http_graph_policy_sync_conn_end(ngx_http_graph_policy_sync_conn_t *conn,
 }
 
 
-/* once, until it works again: whoever is away may be so for hours */
+/*
+ * Each cause is told once, until it works again: whoever is away may be so for
+ * hours, and another trouble may be behind the first one.  A cause is the kind
+ * of failure and, where the engine says why, the first word of that, such as
+ * NOAUTH.  There are at most so many, as an engine may say anything.
+ */
+
+static ngx_uint_t
+ngx_http_graph_policy_sync_conn_is_news(ngx_http_graph_policy_sync_run_t *run,
+    ngx_http_graph_policy_sync_failure_e why, ngx_str_t *detail)
+{
+    size_t      len;
+    uint32_t    cause;
+    ngx_uint_t  i;
+
+    len = 0;
+
+    if (detail != NULL) {
+
+        while (len < detail->len && detail->data[len] >= 'A'
+               && detail->data[len] <= 'Z')
+        {
+            len++;
+        }
+    }
+
+    cause = (uint32_t) why;
+
+    if (len != 0) {
+        cause += ngx_murmur_hash2(detail->data, len);
+    }
+
+    for (i = 0; i < run->ncauses; i++) {
+
+        if (run->causes[i] == cause) {
+            return 0;
+        }
+    }
+
+    if (run->ncauses == NGX_HTTP_GRAPH_POLICY_SYNC_CAUSES) {
+        return 0;
+    }
+
+    run->causes[run->ncauses++] = cause;
+
+    return 1;
+}
+
 
 static void
 ngx_http_graph_policy_sync_conn_complain(

@@ -33,6 +33,9 @@
 #define NGX_HTTP_GRAPH_POLICY_SYNC_BACKOFF      100
 #define NGX_HTTP_GRAPH_POLICY_SYNC_MAX_BACKOFF  1000
 
+/* causes of one outage that the log is told, at most */
+#define NGX_HTTP_GRAPH_POLICY_SYNC_CAUSES   8
+
 /* requests that aren't answered yet, and bytes that aren't sent, at most */
 #define NGX_HTTP_GRAPH_POLICY_SYNC_PENDING  1024
 #define NGX_HTTP_GRAPH_POLICY_SYNC_OUT      (128 * 1024)
@@ -112,7 +115,7 @@ struct ngx_http_graph_policy_sync_conn_s {
     ngx_msec_t                           wait;      /* more for an answer */
     unsigned                             connected:1;   /* TLS included */
     unsigned                             ready:1;
-    unsigned                             failing:1; /* that was logged */
+    unsigned                             failing:1; /* since it worked */
 
     /* the error that the answer now read is */
     ngx_uint_t                           has_error;
@@ -178,6 +181,11 @@ struct ngx_http_graph_policy_sync_run_s {
 
     ngx_http_graph_policy_sync_conn_t    writer;
     ngx_http_graph_policy_sync_conn_t    reader;
+
+    /* of the present outage, those that were logged */
+    ngx_uint_t                           ncauses;
+    uint32_t                             causes[
+                                           NGX_HTTP_GRAPH_POLICY_SYNC_CAUSES];
 
     /* the writer */
     uint64_t                             pos;       /* the next mark's */
