@@ -95,7 +95,9 @@ my @wrong = (
         qr/"\Q$_\E" $of, it must be "server=HOST:PORT", "server=\[IPV6\]:PORT", or "server=unix:PATH"$/m ] }
         'server=', 'server=127.0.0.1', 'server=127.0.0.1:0',
         'server=127.0.0.1:99999', 'server=127.0.0.1:1/x', 'server=:1',
-        'server=[::1', 'server=unix:', 'server=no.such.host.invalid:1'),
+        'server=[::1', 'server=unix:'),
+    ["graph_policy_sync zone=z key_file=$dir/key server=no.such.host.invalid:1;",
+        qr/^host not found in "server=no.such.host.invalid:1" of the "graph_policy_sync" directive, names are looked up when nginx starts$/],
     map({ ["$good $_;", qr/^invalid value "\Q$_\E" $of, it must be "db=NUMBER"$/] }
         'db=', 'db=-1', 'db=x', 'db=99999999999'),
     map({ ["$good $_;", qr/^invalid value "\Q$_\E" $of, it must be "timeout=TIME" from "10ms" to "60s"$/] }
@@ -124,7 +126,12 @@ my @wrong = (
         qr/open\(\) "\Q$dir\E\/none" failed/],
 );
 
-like(said($_->[0]), $_->[1], "refused: $_->[0]" =~ s/[^ -~]/?/gr) for @wrong;
+for (@wrong) {
+    my $said = said($_->[0]);
+
+    like($said, $_->[1], "refused: $_->[0]" =~ s/[^ -~]/?/gr);
+    is($said =~ tr/\n//, 0, 'by one message') or diag $said;
+}
 
 
 # -- files --------------------------------------------------------------------
@@ -151,9 +158,23 @@ for (['31 characters', 'k' x 31], ['1025 characters', 'k' x 1025],
         "$_->[0]: the line is named");
     unlike($text, qr/kkkk/, "$_->[0]: and not shown");
 }
-like(with_key("$key\n", 0644),
-    qr/^"[^"]+" $of can be read or written by everybody on this host$/,
-    'that others can read the key is warned of');
+
+for ([0644, '0644', 'read'], [0604, '0604', 'read'], [0602, '0602', 'change'],
+    [0666, '0666', 'read'])
+{
+    my ($mode, $shown, $what) = @$_;
+    my $warning = qr/^"[^"]+" $of has the mode $shown, so everybody on this host can $what what is secret; "chmod o= FILE" ends that$/;
+
+    like(with_key("$key\n", $mode), $warning, "a key of $shown: a warning");
+    like(said("$good password_file=" . file('try', "secret\n", $mode) . ';'),
+        $warning, "a password of $shown: likewise");
+}
+
+for (0600, 0640, 0440) {
+    is(with_key("$key\n", $_), '', sprintf 'a key of %04o: none', $_);
+    is(said("$good password_file=" . file('try', "secret\n", $_) . ';'), '',
+        sprintf 'a password of %04o: none', $_);
+}
 
 for (['nothing', ''], ['two lines', "a\nb\n"], ['a control character', "a\x{1}"],
     ['too much', 'x' x 5000])

@@ -219,6 +219,18 @@ isnt($rc, 0, 'a file without a secret is noticed');
 like($said, qr/\[emerg\].*"graph_policy_webhook_secret_file"/,
     'and which it is');
 
+spew($secrets, "$new\n");
+chmod 0644, $secrets or die "chmod: $!";
+($rc, $said) = tested();
+is($rc, 0, 'one that everybody can read is taken');
+like($said, qr/\[warn\] [^\n]*"\Q$secrets\E" in "graph_policy_webhook_secret_file" directive has the mode 0644, so everybody on this host can read what is secret; "chmod o= FILE" ends that in \S+nginx\.conf:\d+$/m,
+    'with a warning that says what to do');
+unlike($said, qr/\Q$new\E/, 'and not what is in it');
+
+system('chmod', 'o=', $secrets) == 0 or die 'chmod';
+($rc, $said) = tested();
+unlike($said, qr/\[warn\]/, 'which ends it');
+
 
 # -- the logs -----------------------------------------------------------------
 
@@ -435,5 +447,6 @@ sub configure {
 
     GraphPolicy::spew("$dir/webhook.secrets",
         GraphPolicy::slurp("$example/secrets.example"));
+    chmod 0600, "$dir/webhook.secrets" or die "chmod: $!";
     GraphPolicy::spew("$dir/nginx.conf", $conf);
 }

@@ -197,20 +197,26 @@ ngx_http_graph_policy_sync_set_server(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_memzero(&u, sizeof(ngx_url_t));
 
     u.url = *rest;
-    u.no_resolve = 0;
+    u.no_resolve = 1;
 
     if (rest->len == 0 || ngx_parse_url(cf->pool, &u) != NGX_OK || u.no_port
         || u.uri.len != 0)
     {
-        if (u.err != NULL) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "%s in \"%V\" of the \"%V\" directive", u.err,
-                               value, &cmd->name);
-        }
-
         return ngx_http_graph_policy_invalid(cf, cmd, value,
                    "\"server=HOST:PORT\", \"server=[IPV6]:PORT\", or "
                    "\"server=unix:PATH\"");
+    }
+
+    /* addresses are there already, names are looked up */
+
+    if (u.naddrs == 0 && ngx_inet_resolve_host(cf->pool, &u) != NGX_OK) {
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s in \"%V\" of the \"%V\" directive, names are "
+                           "looked up when nginx starts",
+                           (u.err != NULL) ? u.err : "no memory", value,
+                           &cmd->name);
+        return NGX_CONF_ERROR;
     }
 
     /* OpenSSL takes a name that ends with a zero byte, and no brackets */
@@ -293,7 +299,6 @@ ngx_http_graph_policy_sync_read_keys(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_int_t            rc;
     ngx_str_t            secret;
     ngx_uint_t           line;
-    ngx_file_info_t      fi;
     ngx_pool_cleanup_t  *cln;
 
     p = text;
@@ -340,14 +345,6 @@ ngx_http_graph_policy_sync_read_keys(ngx_conf_t *cf, ngx_command_t *cmd,
     if (sync->nkeys == 0) {
         return ngx_http_graph_policy_invalid(cf, cmd, name,
                                        "a file with at least one key in it");
-    }
-
-    if (ngx_file_info(name->data, &fi) != NGX_FILE_ERROR
-        && (ngx_file_access(&fi) & (S_IROTH|S_IWOTH)))
-    {
-        ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V\" in \"%V\" directive can be read or written "
-                           "by everybody on this host", name, &cmd->name);
     }
 
     return NGX_CONF_OK;

@@ -32,7 +32,9 @@
 
 
 static ssize_t ngx_http_graph_policy_read_file(ngx_conf_t *cf,
-    ngx_str_t *name, u_char *text);
+    ngx_command_t *cmd, ngx_str_t *name, u_char *text);
+static void ngx_http_graph_policy_warn_open(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *name, ngx_fd_t fd);
 static char *ngx_http_graph_policy_read_secrets(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_str_t *name, u_char *text, size_t len, void *data);
 static ngx_int_t ngx_http_graph_policy_add_signer(ngx_conf_t *cf,
@@ -137,7 +139,7 @@ ngx_http_graph_policy_read_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    n = ngx_http_graph_policy_read_file(cf, name, text);
+    n = ngx_http_graph_policy_read_file(cf, cmd, name, text);
 
     if (n == NGX_ERROR) {
         rv = NGX_CONF_ERROR;
@@ -163,7 +165,8 @@ ngx_http_graph_policy_read_secret_file(ngx_conf_t *cf, ngx_command_t *cmd,
  */
 
 static ssize_t
-ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char *text)
+ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *name, u_char *text)
 {
     size_t    len;
     ssize_t   n;
@@ -193,12 +196,44 @@ ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_str_t *name, u_char *text)
 
     } while (n != 0 && len <= NGX_HTTP_GRAPH_POLICY_MAX_FILE);
 
+    if (n != -1) {
+        ngx_http_graph_policy_warn_open(cf, cmd, name, fd);
+    }
+
     if (ngx_close_file(fd) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
                            ngx_close_file_n " \"%V\" failed", name);
     }
 
     return (n == -1) ? NGX_ERROR : (ssize_t) len;
+}
+
+
+/* Others who have to read a file can be its group. */
+
+static void
+ngx_http_graph_policy_warn_open(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *name, ngx_fd_t fd)
+{
+    ngx_uint_t       mode;
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        return;
+    }
+
+    mode = ngx_file_access(&fi);
+
+    if (!(mode & (S_IROTH|S_IWOTH))) {
+        return;
+    }
+
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "\"%V\" in \"%V\" directive has the mode 0%ui%ui%ui, "
+                       "so everybody on this host can %s what is secret; "
+                       "\"chmod o= FILE\" ends that",
+                       name, &cmd->name, mode >> 6, mode >> 3 & 7, mode & 7,
+                       (mode & S_IROTH) ? "read" : "change");
 }
 
 
