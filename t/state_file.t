@@ -32,8 +32,34 @@ like($nginx->log, qr/\ \[error\]\ [^\n]*:\ graph_policy_zone\ "z"\ can't\ save
     'without its folder nginx starts, and says so')
     if ok(saved(sub { $nginx->log =~ /can't save/ }), 'there is no folder');
 
+# what nginx -t warns of
+sub warned {
+    my $test = join ' ', map { "'$_'" } $nginx->command('-t');
+    my $said = `$test 2>&1`;
+
+    return ($?, join '', map { "$_\n" } grep { /\[warn\].*"z"/ }
+        split /\n/, $said);
+}
+
+my ($rc, $warning) = warned();
+is($rc, 0, 'nginx -t takes a folder that is not there');
+like($warning, qr/^[^\n]* graph_policy_zone "z" won't save its states: stat\(\) "\Q$dir\E" failed, the folder has to be there \(2: [^\n]*\n\z/,
+    'and warns of it');
+like($nginx->log, qr/\[warn\] [^\n]* "z" won't save its states: stat\(\)/,
+    'as the start has done');
+
+spew($dir, '');
+like((warned())[1], qr/^[^\n]* won't save its states: "\Q$dir\E" is no folder\n\z/,
+    'what is no folder is told');
+unlink $dir or die "unlink: $!";
+
 mkdir $dir or die "mkdir: $!";
+chmod 0555, $dir or die "chmod: $!";
+like((warned())[1], qr/^[^\n]* won't save its states: the workers' user can't write the folder "\Q$dir\E"\n\z/,
+    'so is one that the workers may not write');
+
 chmod 0777, $dir or die "chmod: $!";
+is((warned())[1], '', 'one that they may is fine');
 
 ok(saved(sub { -e $file }), 'once there is one, the file is made');
 is(sprintf('%o', (stat $file)[2] & 07777), '600', 'for its owner alone');

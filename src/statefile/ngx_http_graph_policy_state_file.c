@@ -148,13 +148,18 @@ ngx_http_graph_policy_state_file_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_int_t                            rc;
     ngx_http_graph_policy_zone_t        *zone;
 
+    zone = shm_zone->data;
+
     rc = ngx_http_graph_policy_zone_init(shm_zone, data);
+
+    if (rc == NGX_OK || rc == NGX_DONE) {
+        ngx_http_graph_policy_state_file_look_at_folder(zone->file,
+                                                        shm_zone->shm.log);
+    }
 
     if (rc != NGX_OK) {
         return (rc == NGX_DONE) ? NGX_OK : rc;
     }
-
-    zone = shm_zone->data;
 
     rc = ngx_http_graph_policy_state_file_load_now(zone->file, 1,
                                                    shm_zone->shm.log);

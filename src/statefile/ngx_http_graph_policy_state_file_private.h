@@ -47,6 +47,11 @@ struct ngx_http_graph_policy_state_file_s {
 };
 
 
+/* Warns if the file's folder isn't there, or can't be written by workers. */
+void ngx_http_graph_policy_state_file_look_at_folder(
+    ngx_http_graph_policy_state_file_t *file, ngx_log_t *log);
+
+
 /*
  * Saving.  save_begin() returns NGX_OK, NGX_BUSY if another process writes the
  * file, or NGX_ERROR with the reason logged.  save_step() writes some lines:
