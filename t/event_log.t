@@ -293,6 +293,28 @@ my @who = qw(zone scope key reason code);
     is(member($line, 'request_id'), $answer->{headers}{'x-request-id'},
         'by hand, cleared: its request');
 
+    # frozen, which has no hold; thawed; frozen anew; and ended
+    my %frozen = (scope => 'phone', key => '5551235',
+        reason => 'phone-disconnected');
+
+    for my $case (['set', { probe => JSON::PP::false }, undef],
+        ['rearmed', { hold => '90s' }, 90],
+        ['rearmed', { probe => JSON::PP::false }, undef])
+    {
+        my ($event, $how, $hold) = @$case;
+        my $name = $how->{hold} ? 'thawed' : "frozen, $event";
+
+        $api->post('zones/z/states', { %frozen, %$how });
+        ($line) = logged(1, $name);
+        is(short_of($line, 'event', 'key'), "$event 5551235", $name);
+        is($line->{hold}, $hold, "$name: its hold");
+        is(defined $line->{until}, defined $hold, "$name: its end");
+    }
+
+    $api->delete("zones/z/states/$line->{state}");
+    ($line) = logged(1, 'frozen, cleared');
+    is($line->{hold}, undef, 'frozen, cleared: it had none');
+
     # whatever the level of the error log is
     sent(new_phone(), '400 131042', in => 'quiet');
     logged(1, 'another level');

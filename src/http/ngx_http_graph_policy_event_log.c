@@ -53,7 +53,8 @@ static u_char *ngx_http_graph_policy_event_code(u_char *p, const char *name,
     int64_t code);
 static u_char *ngx_http_graph_policy_event_time(u_char *p, const char *name,
     uint64_t time);
-static u_char *ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold);
+static u_char *ngx_http_graph_policy_event_hold(u_char *p,
+    ngx_http_graph_policy_view_t *view);
 static void ngx_http_graph_policy_send_event(ngx_log_t *log,
     ngx_http_graph_policy_event_log_t *el, u_char *line, size_t len);
 static void ngx_http_graph_policy_complain(ngx_log_t *log,
@@ -190,7 +191,7 @@ ngx_http_graph_policy_event_line(u_char *p, ngx_http_graph_policy_zone_t *zone,
     p = ngx_http_graph_policy_event_time(p, ",\"since\":", view->since);
     p = ngx_http_graph_policy_event_time(p, ",\"until\":", until);
 
-    return ngx_http_graph_policy_event_hold(p, view->hold);
+    return ngx_http_graph_policy_event_hold(p, view);
 }
 
 
@@ -247,14 +248,23 @@ ngx_http_graph_policy_event_time(u_char *p, const char *name, uint64_t time)
 }
 
 
-/* Prints the hold in seconds. */
+/*
+ * Prints the hold in seconds.  A frozen state keeps one for the time after it
+ * is thawed, but ends by hand alone.
+ */
 
 static u_char *
-ngx_http_graph_policy_event_hold(u_char *p, uint32_t hold)
+ngx_http_graph_policy_event_hold(u_char *p, ngx_http_graph_policy_view_t *view)
 {
-    p = ngx_sprintf(p, ",\"hold\":%uD", hold / 1000);
+    if (view->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
+        return ngx_sprintf(p, ",\"hold\":null");
+    }
 
-    return (hold % 1000 == 0) ? p : ngx_sprintf(p, ".%03uD", hold % 1000);
+    p = ngx_sprintf(p, ",\"hold\":%uD", view->hold / 1000);
+
+    return (view->hold % 1000 == 0) ? p
+                                    : ngx_sprintf(p, ".%03uD",
+                                                  view->hold % 1000);
 }
 
 

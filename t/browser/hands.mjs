@@ -203,8 +203,12 @@ export async function test_open() {
         until: mock.time(900) }, /Refused again with code 131042\/5, as this host, web-1 told: held 4 times now, until 18:15/,
         'it is refused, and by which host');
     await happens({ until: null }, /Frozen\./, 'it is frozen');
+    await says(/What ends it it is frozen: clearing or thawing it by hand, nothing else/,
+        'then no probe ends it');
     await happens({ until: mock.time(60), source: 'api' },
         /Set anew by hand, until /, 'it is thawed');
+    await says(/What ends it a probe; clear it once it is paid/,
+        'then a probe does again');
     mock.states = mock.states.filter(s => s !== state);
     await page.clock.runFor(3000);
     await says(/Over: Meta cannot bill/, 'it is over');
