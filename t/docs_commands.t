@@ -76,6 +76,7 @@ sub program {
 }
 
 spew("$dir/etc/nginx/app.secrets", "0123456789abcdef\n");
+spew("$dir/.netrc", "default login ops password secret\n");
 
 # nginx with the sandbox's configuration; a signal is only noted
 program('nginx', <<"END");
@@ -252,7 +253,7 @@ sub run {
 
     spew("$dir/script", "set -euo pipefail\ncd '$place'\nid=" . ($id // '')
         . "\nexport GRAPH_TEXT=text GRAPH_SINCE=then GRAPH_REQUEST_ID=f00"
-        . " GRAPH_REASON=billing\n" . local_names($code));
+        . " GRAPH_REASON=billing GRAPH_SOURCE=api\n" . local_names($code));
     my $seconds = 60 * slow();
     my $rc = system "GRAPH_DOCS='$dir' timeout $seconds bash '$dir/script' >'$dir/out' 2>'$dir/err' </dev/null";
 
@@ -295,9 +296,9 @@ my @output = (
     ['# what is frozen now', qr/^\w{18}\tphone\t106540352242999\n\z/],
     ['.counters.dry_run_blocks', qr/"phone-disconnected": \{\n *"accepted": \d/],
     ['# how often which reason', qr/^ *\d+ phone-disconnected\n\z/m],
-    ['for host in 192.0.2.11', qr/"106540352242923".*"106540352242923"/s],
+    ['for host in graph-a', qr/"106540352242923".*"106540352242923"/s],
     ['promtool check rules', qr/SUCCESS.*SUCCESS/s],
-    ['GRAPH_REQUEST_ID', qr/^-s WhatsApp: billing oncall\@example\.com\ntext\n/],
+    ['GRAPH_REQUEST_ID', qr/^-s WhatsApp: billing oncall\@example\.com\ntext\n\nPaused since then, by hand\. The request id of this event is f00\.\n/],
     ['# the phones that are paused', qr/^106540352242922\n.*^\w{18} is cleared/ms],
     ['.source == "api"', qr/^\{"scope":"phone","key":"106540352242922",/m],
 );
