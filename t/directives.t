@@ -40,6 +40,8 @@ add_block_preprocessor(sub {
     }
 
     $block->set_value(must_die => 1);
+    $block->set_value(grep_error_log => '[emerg]');
+    $block->set_value(grep_error_log_out => "[emerg]\n");
     $block->set_value(error_log =>
         [qr/ \[emerg\] \d+#\d+: \Q$emerg\E$place$/]);
 });
@@ -101,8 +103,8 @@ for my $directive (@http_alone) {
 
 spec_string($blocks . $made);
 
-# a refusal is two tests: nginx ends, with that message
-plan tests => 2 * (() = "$blocks$made" =~ /^--- emerg$/mg)
+# a refusal is three tests: nginx ends, with one message, and that is it
+plan tests => 3 * (() = "$blocks$made" =~ /^--- emerg$/mg)
     + (() = $blocks =~ /^--- response_body$/mg) * 2;
 
 run_tests();

@@ -35,6 +35,8 @@ add_block_preprocessor(sub {
     $emerg = join '.+', map { quotemeta } split /FILL-IN/, $emerg, -1;
 
     $block->set_value(must_die => 1);
+    $block->set_value(grep_error_log => '[emerg]');
+    $block->set_value(grep_error_log_out => "[emerg]\n");
     $block->set_value(error_log =>
         [qr/ \[emerg\] \d+#\d+: (?!unknown directive)$emerg(?: in \S+:\d+)?$/]);
 });
@@ -133,8 +135,8 @@ for my $value ('syslog:', 'syslog:server=', 'syslog:facility=local1',
 
 spec_string($blocks . $made);
 
-# a refusal is two tests: nginx ends, with that message
-plan tests => 2 * (() = "$blocks$made" =~ /^--- emerg$/mg)
+# a refusal is three tests: nginx ends, with one message, and that is it
+plan tests => 3 * (() = "$blocks$made" =~ /^--- emerg$/mg)
     + (() = $blocks =~ /^--- response_body(?:_like:.*)?$/mg) * 2;
 
 run_tests();

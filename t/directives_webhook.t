@@ -39,6 +39,8 @@ add_block_preprocessor(sub {
     $emerg = join '.+', map { quotemeta } split /FILL-IN/, $emerg, -1;
 
     $block->set_value(must_die => 1);
+    $block->set_value(grep_error_log => '[emerg]');
+    $block->set_value(grep_error_log_out => "[emerg]\n");
     $block->set_value(error_log =>
         [qr/ \[emerg\] \d+#\d+: (?!unknown directive)$emerg(?: in \S+:\d+)?$/]);
 });
@@ -162,9 +164,9 @@ for my $number (0 .. $#bad) {
 
 spec_string($blocks . $made);
 
-# a refusal is two tests: nginx ends, with that message; a message that has to
+# a refusal is three tests: nginx ends, with one message, and that is it; a message that has to
 # be discreet is one more
-plan tests => 2 * (() = "$blocks$made" =~ /^--- emerg$/mg)
+plan tests => 3 * (() = "$blocks$made" =~ /^--- emerg$/mg)
     + (() = $blocks =~ /^--- response_body$/mg) * 2
     + (() = "$blocks$made" =~ /^--- user_files/mg);
 
