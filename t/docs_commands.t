@@ -13,6 +13,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use Cwd ();
+use IO::Socket::INET;
 use JSON::PP ();
 use POSIX ();
 use Test::More;
@@ -61,6 +62,11 @@ for my $fence (grep { $_->{language} eq 'json' } @all) {
 # -- a host -------------------------------------------------------------------
 
 my ($proxy, $api, $demo, $demo2, $mock, $tls) = free_ports(6);
+
+# takes connections and never answers
+my $silence = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 8)
+    or die "listen: $!";
+my $silent = $silence->sockport;
 
 mkdir "$dir/$_" or die "mkdir $_: $!" for qw(bin etc etc/nginx etc/prometheus
     etc/nginx/modules-enabled var var/lib var/lib/nginx var/log var/log/nginx
@@ -147,6 +153,19 @@ server {
         graph_policy         zone=graph;
         graph_policy_dry_run on;
         proxy_pass           http://127.0.0.1:$mock/;
+    }
+    location /away/ {
+        graph_policy zone=graph;
+        proxy_pass   http://127.0.0.1:1;
+    }
+    location /slow/ {
+        graph_policy       zone=graph;
+        proxy_read_timeout 100ms;
+        proxy_pass         http://127.0.0.1:$silent;
+    }
+    location /none/ {
+        graph_policy zone=graph;
+        return       404;
     }
     location = /whatsapp/webhook {
         graph_policy                     zone=graph;
@@ -423,7 +442,8 @@ SKIP: {
     api('DELETE', 'zones/graph/states');
     spew("$dir/verdict.mjs", $js . <<"END");
 for (const path of ['1/messages', 'by/131042/messages', 'by/131042/messages',
-    'by/131057/messages', 'by/131047/messages', 'by/100/messages', 'by/9/messages'])
+    'by/131057/messages', 'by/131047/messages', 'by/100/messages', 'by/9/messages',
+    'away/1/messages', 'slow/1/messages', 'none/1/messages'])
 {
     console.log(JSON.stringify(await verdict(await fetch(
         'http://127.0.0.1:$proxy/' + path, { method: 'POST', body: '{}',
@@ -441,6 +461,9 @@ END
 {"do":"send a template"}
 {"do":"correct it","because":"Oops"}
 {"do":"look at it","status":400}
+{"do":"find out whether it arrived"}
+{"do":"find out whether it arrived"}
+{"do":"look at it","status":404}
 END
 }
 
