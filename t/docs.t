@@ -70,10 +70,15 @@ system("$top/t/tools/make-cert", $dir, 'graph.facebook.com') == 0
 
 spew("$dir/graph.key", 'k' x 32 . "\n");
 spew("$dir/graph.password", "secret\n");
-chmod 0600, "$dir/graph.key" or die "chmod: $!";
 
 # the file that directives.md shows
 spew("$dir/webhook.secrets", (code('docs/directives.md', 'text'))[0]);
+
+chmod 0600, map { "$dir/$_" } qw(graph.key graph.password webhook.secrets);
+
+# of state=
+mkdir "$dir/graph_policy" or die "mkdir: $!";
+chmod 0777, "$dir/graph_policy" or die "chmod: $!";
 
 
 # -- configurations -----------------------------------------------------------
