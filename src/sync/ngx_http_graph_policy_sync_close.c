@@ -100,7 +100,9 @@ ngx_http_graph_policy_sync_conn_end(ngx_http_graph_policy_sync_conn_t *conn,
  * Each cause is told once, until it works again: whoever is away may be so for
  * hours, and another trouble may be behind the first one.  A cause is the kind
  * of failure and, where the engine says why, the first word of that, such as
- * NOAUTH.  There are at most so many, as an engine may say anything.
+ * NOAUTH.  Being away is one, since a link that is cut is a timeout at first
+ * and can't be connected to later.  There are at most so many, as an engine may
+ * say anything.
  */
 
 static ngx_uint_t
@@ -122,7 +124,8 @@ ngx_http_graph_policy_sync_conn_is_news(ngx_http_graph_policy_sync_run_t *run,
         }
     }
 
-    cause = (uint32_t) why;
+    cause = (why == NGX_HTTP_GRAPH_POLICY_FAILURE_TIMEOUT)
+            ? NGX_HTTP_GRAPH_POLICY_FAILURE_CONNECT : (uint32_t) why;
 
     if (len != 0) {
         cause += ngx_murmur_hash2(detail->data, len);
