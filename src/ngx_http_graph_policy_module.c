@@ -22,6 +22,7 @@
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_request.h"
 #include "ngx_http_graph_policy_state_file.h"
+#include "ngx_http_graph_policy_sweep.h"
 #include "ngx_http_graph_policy_variables.h"
 #include "ngx_http_graph_policy_webhook.h"
 
@@ -861,6 +862,8 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
                                                &ngx_http_graph_policy_module);
         ngx_http_graph_policy_state_files_start(cycle,
                                                &ngx_http_graph_policy_module);
+        ngx_http_graph_policy_sweeps_start(cycle,
+                                           &ngx_http_graph_policy_module);
 
 #if (NGX_HTTP_GRAPH_POLICY_HIREDIS)
         ngx_http_graph_policy_stop_syncs((ngx_cycle_t *) ngx_cycle);
@@ -880,6 +883,12 @@ ngx_http_graph_policy_init_module(ngx_cycle_t *cycle)
 static ngx_int_t
 ngx_http_graph_policy_init_process(ngx_cycle_t *cycle)
 {
+    if (ngx_process == NGX_PROCESS_SINGLE || ngx_process == NGX_PROCESS_WORKER)
+    {
+        ngx_http_graph_policy_sweeps_start(cycle,
+                                           &ngx_http_graph_policy_module);
+    }
+
     if (ngx_process == NGX_PROCESS_SINGLE
         || (ngx_process == NGX_PROCESS_WORKER && ngx_worker == 0))
     {

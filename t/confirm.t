@@ -97,6 +97,32 @@ for (
     is($answer->{headers}{'x-graph-policy'}, undef, 'and then it is over');
 }
 
+# whoever looks finds it over in time, though nobody sends; also where workers
+# have come that haven't sent the probe
+
+for my $reload (0, 1) {
+    my $id = set_by_webhook();
+
+    probe($id);
+    $hook->nginx->reload if $reload;
+    my $after = $reload ? ', after a reload too' : '';
+
+    like(listed(), qr/"$account"/, "the state is listed$after");
+    wait_until(sub { listed() !~ /"$account"/ });
+    unlike(listed(), qr/"$account"/, "until the wait is over$after");
+    is(scalar(grep { /state cleared.*"$account"/ } split /\n/,
+        $hook->nginx->log), 1, "and the log says so, once$after");
+}
+
+{
+    my $id = set_by_webhook(1);
+
+    $hook->send($phone, in => 'dry', script => accepted($id));
+    like(listed(), qr/"$account"/, 'dry run: the state is listed');
+    wait_until(sub { listed() !~ /"$account"/ });
+    unlike(listed(), qr/"$account"/, 'until the wait is over');
+}
+
 {
     my $id = set_by_webhook();
 
@@ -156,6 +182,11 @@ done_testing();
 # -- helpers -----------------------------------------------------------------
 
 sub new_phone { $account++; return ++$phone }
+
+sub listed {
+    return $hook->nginx->request(method => 'GET',
+        path => '/api/zones/z/states')->{body};
+}
 
 sub failed {
     my ($code) = @_;

@@ -6,8 +6,9 @@
 
 /*
  * Each change of a state is written to the error log and the event log, and
- * counted.  The zone itself calls this, as soon as it is unlocked, with the
- * list that a call has filled, so that no change can be forgotten.
+ * counted; one that waits for a status has the worker look again in time.  The
+ * zone itself calls this, as soon as it is unlocked, with the list that a call
+ * has filled, so that no change can be forgotten.
  *
  * Lock rule: none; lists and views are copies.  Memory: the caller's.
  */
@@ -22,6 +23,7 @@
 #include "ngx_http_graph_policy_ctx.h"
 #include "ngx_http_graph_policy_event_log.h"
 #include "ngx_http_graph_policy_log.h"
+#include "ngx_http_graph_policy_sweep.h"
 #include "ngx_http_graph_policy_tell.h"
 #include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_zone.h"
@@ -121,6 +123,10 @@ ngx_http_graph_policy_tell_state(ngx_http_request_t *r, ngx_log_t *log,
 
     if (event != NULL) {
         ngx_http_graph_policy_write_event(r, log, zone, view, event);
+    }
+
+    if (view->transition == NGX_HTTP_GRAPH_POLICY_AWAITED) {
+        ngx_http_graph_policy_sweep_soon(zone, level);
     }
 
     if (view->transition == NGX_HTTP_GRAPH_POLICY_FREED

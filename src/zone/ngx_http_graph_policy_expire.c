@@ -9,8 +9,8 @@
  * conversations that are over.  It clears states whose probe was accepted if no
  * status of its message has come in time.
  *
- * Lock rule: called with the mutex held; never takes it.  Memory: the zone's
- * slab pool.
+ * Lock rule: called with the mutex held, but for zone_sweep(), which takes it.
+ * Memory: the zone's slab pool.
  */
 
 
@@ -21,6 +21,7 @@
 #include "ngx_http_graph_policy_counters.h"
 #include "ngx_http_graph_policy_state.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /* milliseconds between sweeps, and states that a sweep drops of each order */
@@ -169,4 +170,33 @@ ngx_http_graph_policy_expire_awaited(ngx_http_graph_policy_zone_t *zone,
             ngx_http_graph_policy_state_update(zone, state, 1);
         }
     }
+}
+
+
+uint64_t
+ngx_http_graph_policy_zone_sweep(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now, ngx_http_graph_policy_changes_t *changes)
+{
+    uint64_t                        next;
+    ngx_uint_t                      large;
+    ngx_http_graph_policy_state_t  *state;
+
+    next = NGX_HTTP_GRAPH_POLICY_NEVER;
+
+    ngx_http_graph_policy_zone_edit(zone, changes);
+
+    ngx_http_graph_policy_expire(zone, now, changes);
+
+    for (large = 0; large < 2; large++) {
+        state = ngx_http_graph_policy_state_oldest(zone->sh, large,
+                                            NGX_HTTP_GRAPH_POLICY_CONFIRMING);
+
+        if (state != NULL) {
+            next = ngx_min(next, state->order.key);
+        }
+    }
+
+    ngx_http_graph_policy_zone_publish(zone, changes);
+
+    return next;
 }

@@ -37,6 +37,7 @@ typedef struct ngx_http_graph_policy_decision_s
 
 
 typedef struct ngx_http_graph_policy_changes_s  ngx_http_graph_policy_changes_t;
+typedef struct ngx_http_graph_policy_sweep_s  ngx_http_graph_policy_sweep_t;
 typedef struct ngx_http_graph_policy_zone_s  ngx_http_graph_policy_zone_t;
 
 /*
@@ -65,6 +66,7 @@ struct ngx_http_graph_policy_zone_s {
 
     ngx_http_graph_policy_tell_pt    tell;
     void                            *data;      /* the teller's */
+    ngx_http_graph_policy_sweep_t   *sweep;     /* likewise, its timer */
 };
 
 

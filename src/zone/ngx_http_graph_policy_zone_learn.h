@@ -96,6 +96,13 @@ void ngx_http_graph_policy_zone_confirm(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_changes_t *changes);
 
 /*
+ * Ends the states whose wait for a status is over.  Returns when the first wait
+ * of those that are left will be, in milliseconds, or NEVER.
+ */
+uint64_t ngx_http_graph_policy_zone_sweep(ngx_http_graph_policy_zone_t *zone,
+    uint64_t now, ngx_http_graph_policy_changes_t *changes);
+
+/*
  * Makes the states of a phone due that was registered anew, so that its next
  * message is the probe.  Nothing is logged before the probe is sent.
  */

@@ -171,6 +171,23 @@ test_confirm(void)
     is_int(ngx_http_graph_policy_zone_awaited(zone), 0, "nothing is awaited");
     zone_agrees("after a status");
 
+    /* no status comes */
+
+    id = probing(WEBHOOK);
+    zone->memory = 600000;
+    zone_answer(&id, ACCEPTED)->message = 55;
+    zone_settle(0);
+    is_int(ngx_http_graph_policy_zone_sweep(zone, now + CONFIRM - 1, &changes),
+           now + CONFIRM, "a sweep tells when the wait is over");
+    is_int(changes.n, 0, "and ends nothing before");
+    is_int(ngx_http_graph_policy_zone_sweep(zone, now + CONFIRM, &changes),
+           NGX_HTTP_GRAPH_POLICY_NEVER, "after it nothing is left to wait for");
+    is_int(changes.n, 1, "as one state has ended");
+    is_int(changes.views[0].transition, CLEARED, "which is told");
+    is_int(changes.probe, PROBE_CLEARED, "and as the end of a probe");
+    is_int(zone_listed(), 0, "and it isn't listed");
+    zone_agrees("after a sweep");
+
     id = probing(WEBHOOK);
     zone->memory = 600000;
     zone_answer(&id, ACCEPTED)->message = 55;
