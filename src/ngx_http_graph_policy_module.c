@@ -317,7 +317,7 @@ static ngx_command_t  ngx_http_graph_policy_commands[] = {
 
     { ngx_string("graph_policy_sync_ssl_protocols"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
-      ngx_conf_set_bitmask_slot,
+      ngx_http_graph_policy_set_protocols,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_graph_policy_main_conf_t, sync_ssl_protocols),
       ngx_http_graph_policy_sync_ssl_protocols },

@@ -10,7 +10,8 @@ use Test::Nginx::Socket;
 no_root_location();
 
 # What is refused: a section "emerg" is the whole message of the [emerg] line,
-# but for the place that nginx appends to it, which "place" tells if it matters.
+# but for the place that nginx appends to it, which "place" tells if it matters;
+# "ahead" is that of a line of nginx's own before it.
 
 my $sleep = $Test::Nginx::Util::TestNginxSleep;
 
@@ -41,9 +42,11 @@ add_block_preprocessor(sub {
 
     $block->set_value(must_die => 1);
     $block->set_value(grep_error_log => '[emerg]');
-    $block->set_value(grep_error_log_out => "[emerg]\n");
+    my @ahead = defined $block->ahead ? ($block->ahead =~ s/\n\z//r) : ();
+
+    $block->set_value(grep_error_log_out => "[emerg]\n" x (1 + @ahead));
     $block->set_value(error_log =>
-        [qr/ \[emerg\] \d+#\d+: \Q$emerg\E$place$/]);
+        [map { qr/ \[emerg\] \d+#\d+: \Q$_\E$place$/ } @ahead, $emerg]);
 });
 
 # Where directives may not stand: the same for all, so the blocks are made.
@@ -105,6 +108,7 @@ spec_string($blocks . $made);
 
 # a refusal is three tests: nginx ends, with one message, and that is it
 plan tests => 3 * (() = "$blocks$made" =~ /^--- emerg$/mg)
+    + (() = $blocks =~ /^--- ahead$/mg)
     + (() = $blocks =~ /^--- response_body$/mg) * 2;
 
 run_tests();
@@ -842,21 +846,21 @@ invalid value "scope=Phone" in "graph_policy_rule" directive, it must be "scope=
 --- config
 graph_policy_rule 1 fatal reason=money;
 --- emerg
-invalid value "reason=money" in "graph_policy_rule" directive, it must be "reason=" with a reason of the built-in table
+invalid value "reason=money" in "graph_policy_rule" directive, it must be "reason=" with "token-invalid", "account-restricted", "billing", "phone-disconnected", "rate-limit", "pair-rate-limit", "maintenance", "server-error", "service-unavailable", "window-expired", "undeliverable", "spam-quality", "media-download", "media-upload", or "other"
 
 
 === graph_policy_rule, an empty reason
 --- config
 graph_policy_rule 1 fatal reason=;
 --- emerg
-invalid value "reason=" in "graph_policy_rule" directive, it must be "reason=" with a reason of the built-in table
+invalid value "reason=" in "graph_policy_rule" directive, it must be "reason=" with "token-invalid", "account-restricted", "billing", "phone-disconnected", "rate-limit", "pair-rate-limit", "maintenance", "server-error", "service-unavailable", "window-expired", "undeliverable", "spam-quality", "media-download", "media-upload", or "other"
 
 
 === graph_policy_rule, a reason that is always derived
 --- config
 graph_policy_rule 1 fatal reason=phones-disconnected;
 --- emerg
-invalid value "reason=phones-disconnected" in "graph_policy_rule" directive, it must be "reason=" with a reason of the built-in table
+invalid value "reason=phones-disconnected" in "graph_policy_rule" directive, it must be "reason=" with "token-invalid", "account-restricted", "billing", "phone-disconnected", "rate-limit", "pair-rate-limit", "maintenance", "server-error", "service-unavailable", "window-expired", "undeliverable", "spam-quality", "media-download", "media-upload", or "other"
 
 
 === graph_policy_rule, an empty hold
@@ -1963,29 +1967,37 @@ invalid value "syslog:server=$host" in "graph_policy_event_log" directive, it mu
 === graph_policy_event_log, syslog without a server
 --- http_config
 graph_policy_event_log syslog:tag=graph;
---- emerg
+--- ahead
 no syslog server specified
+--- emerg
+invalid value "syslog:tag=graph" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
 
 
 === graph_policy_event_log, nothing behind "syslog:"
 --- http_config
 graph_policy_event_log syslog:;
---- emerg
+--- ahead
 unknown syslog parameter ""
+--- emerg
+invalid value "syslog:" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
 
 
 === graph_policy_event_log, a severity that syslog hasn't
 --- http_config
 graph_policy_event_log syslog:server=127.0.0.1,severity=loud;
---- emerg
+--- ahead
 unknown syslog severity "loud"
+--- emerg
+invalid value "syslog:server=127.0.0.1,severity=loud" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
 
 
 === graph_policy_event_log, a parameter that syslog hasn't
 --- http_config
 graph_policy_event_log syslog:server=127.0.0.1,json;
---- emerg
+--- ahead
 unknown syslog parameter "json"
+--- emerg
+invalid value "syslog:server=127.0.0.1,json" in "graph_policy_event_log" directive, it must be the name of a file, without variables, "syslog:server=ADDRESS", or "off"
 
 
 === graph_policy_event_log twice

@@ -12,7 +12,8 @@ no_root_location();
 
 # What is refused: a section "emerg" is the whole message of the [emerg] line,
 # but for the place that nginx may append to it. FILL-IN in it is any text: such
-# a block waits for the words of the module.
+# a block waits for the words of the module. "ahead" is the message of a line of
+# nginx's own before it.
 
 my $sleep = $Test::Nginx::Util::TestNginxSleep;
 
@@ -31,14 +32,15 @@ add_block_preprocessor(sub {
 
     return unless defined $emerg;
 
-    chomp $emerg;
-    $emerg = join '.+', map { quotemeta } split /FILL-IN/, $emerg, -1;
+    my @lines = map { join '.+', map { quotemeta } split /FILL-IN/, $_, -1 }
+        map { s/\n\z//r } grep { defined } $block->ahead, $emerg;
 
     $block->set_value(must_die => 1);
     $block->set_value(grep_error_log => '[emerg]');
-    $block->set_value(grep_error_log_out => "[emerg]\n");
-    $block->set_value(error_log =>
-        [qr/ \[emerg\] \d+#\d+: (?!unknown directive)$emerg(?: in \S+:\d+)?$/]);
+    $block->set_value(grep_error_log_out => "[emerg]\n" x @lines);
+    $block->set_value(error_log => [map {
+        qr/ \[emerg\] \d+#\d+: (?!unknown directive)$_(?: in \S+:\d+)?$/
+    } @lines]);
 });
 
 # Where directives may not stand, and what all of them refuse: the same for all,
@@ -77,9 +79,10 @@ my $blocks = do { local $/; <DATA> };
 my $made   = '';
 
 sub make_block {
-    my ($title, $section, $text, $emerg) = @_;
+    my ($title, $section, $text, $emerg, $ahead) = @_;
 
-    $made .= "\n\n=== $title\n--- $section\n$text\n--- emerg\n$emerg\n";
+    $made .= "\n\n=== $title\n--- $section\n$text\n--- emerg\n$emerg\n"
+        . (defined $ahead ? "--- ahead\n$ahead\n" : '');
 }
 
 for my $directive (sort keys %places) {
@@ -120,7 +123,7 @@ for my $word (qw(state states=main.state STATE=main.state stat=main.state
         . 'it must be "state=FILE"');
 }
 
-# servers of syslog that are none; what is said is nginx's own
+# servers of syslog that are none; what is wrong is said by nginx
 
 for my $value ('syslog:', 'syslog:server=', 'syslog:facility=local1',
     'syslog:server=127.0.0.1,facility=nonsense',
@@ -130,13 +133,17 @@ for my $value ('syslog:', 'syslog:server=', 'syslog:facility=local1',
     'syslog:server=127.0.0.1:99999')
 {
     make_block("graph_policy_event_log, $value", 'http_config',
-        "graph_policy_event_log $value;", 'FILL-IN');
+        "graph_policy_event_log $value;",
+        qq(invalid value "$value" in "graph_policy_event_log" directive, )
+        . 'it must be the name of a file, without variables, '
+        . '"syslog:server=ADDRESS", or "off"', 'FILL-IN');
 }
 
 spec_string($blocks . $made);
 
 # a refusal is three tests: nginx ends, with one message, and that is it
 plan tests => 3 * (() = "$blocks$made" =~ /^--- emerg$/mg)
+    + (() = $made =~ /^--- ahead$/mg)
     + (() = $blocks =~ /^--- response_body(?:_like:.*)?$/mg) * 2;
 
 run_tests();

@@ -119,11 +119,11 @@ my @wrong = (
         'master=', 'master=' . 'x' x 129, 'master=a b', "master=a\x{7f}",
         "master=\x{e9}"),
     ["$good password_file=;", qr/it must be "password_file=FILE"$/],
-    ["$good password_file=$dir/none;", qr/open\(\) "\Q$dir\E\/none" failed/],
+    ["$good password_file=$dir/none;", qr/^open\(\) "\Q$dir\E\/none" of "graph_policy_sync" directive failed/],
     ['graph_policy_sync zone=z server=127.0.0.1:1 key_file=;',
         qr/it must be "key_file=FILE"$/],
     ["graph_policy_sync zone=z server=127.0.0.1:1 key_file=$dir/none;",
-        qr/open\(\) "\Q$dir\E\/none" failed/],
+        qr/^open\(\) "\Q$dir\E\/none" of "graph_policy_sync" directive failed/],
 );
 
 for (@wrong) {
@@ -205,8 +205,11 @@ like(said("$good; graph_policy_sync_ssl_verify maybe;"),
     qr/it must be "on" or "off"/, 'verifying is on or off');
 like(said("$good; graph_policy_sync_ssl_name a; graph_policy_sync_ssl_name b;"),
     qr/"graph_policy_sync_ssl_name" directive is duplicate/, 'one name');
-like(said("$good; graph_policy_sync_ssl_protocols TLSv9;"), qr/invalid value/,
+like(said("$good; graph_policy_sync_ssl_protocols TLSv1.2 TLSv9;"),
+    qr/^invalid value "TLSv9" in "graph_policy_sync_ssl_protocols" directive, it must be "SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", or "TLSv1.3"$/,
     'a protocol that there is not');
+is(said("$good; graph_policy_sync_ssl_protocols TLSv1.2 tlsv1.3;"), '',
+    'two that there are');
 like(said("$good; graph_policy_sync_ssl on; graph_policy_sync_ssl_ciphers x;"),
     qr/SSL_CTX_set_cipher_list/, 'ciphers that there are not');
 

@@ -333,7 +333,7 @@ location / {
     graph_policy_webhook_secret_file $TEST_NGINX_SERVER_ROOT/html/missing;
 }
 --- emerg
-open() "FILL-IN/html/missing" failed (2: No such file or directory)
+open() "FILL-IN/html/missing" of "graph_policy_webhook_secret_file" directive failed (2: No such file or directory)
 
 
 === secrets, a directory
@@ -344,7 +344,7 @@ location / {
     graph_policy_webhook_secret_file $TEST_NGINX_SERVER_ROOT/html;
 }
 --- emerg
-read() "FILL-IN/html" failed (21: Is a directory)
+read() "FILL-IN/html" of "graph_policy_webhook_secret_file" directive failed (21: Is a directory)
 
 
 === secrets, no name

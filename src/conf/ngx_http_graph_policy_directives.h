@@ -87,6 +87,8 @@ char *ngx_http_graph_policy_set_api(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_graph_policy_set_sync(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_graph_policy_set_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 /* in the place of those for TLS to Redis, where nginx can't speak it */
 char *ngx_http_graph_policy_set_without_tls(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);

@@ -32,7 +32,7 @@ ngx_http_graph_policy_set_event_log(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_graph_policy_main_conf_t *gmcf = conf;
 
-    ngx_str_t                          *value;
+    ngx_str_t                          *value, text;
     ngx_http_graph_policy_event_log_t  *el;
 
     static ngx_str_t  request_id = ngx_string("request_id");
@@ -71,7 +71,22 @@ ngx_http_graph_policy_set_event_log(ngx_conf_t *cf, ngx_command_t *cmd,
             return NGX_CONF_ERROR;
         }
 
-        return ngx_syslog_process_conf(cf, el->syslog);
+        /* nginx cuts the value at its commas */
+
+        text.len = value[1].len;
+        text.data = ngx_pstrdup(cf->pool, &value[1]);
+        if (text.data == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_syslog_process_conf(cf, el->syslog) == NGX_CONF_OK) {
+            return NGX_CONF_OK;
+        }
+
+        /* nginx has said why, but not of which directive */
+
+        return ngx_http_graph_policy_invalid(cf, cmd, &text,
+                                             NGX_HTTP_GRAPH_POLICY_EVENT_LOGS);
     }
 
     el->file = ngx_conf_open_file(cf->cycle, &value[1]);

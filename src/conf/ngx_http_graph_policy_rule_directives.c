@@ -74,7 +74,11 @@ static ngx_http_graph_policy_rule_par_t
     { ngx_string("reason="),
       offsetof(ngx_http_graph_policy_rule_t, reason),
       ngx_http_graph_policy_rules_reason,
-      "\"reason=\" with a reason of the built-in table" },
+      "\"reason=\" with \"token-invalid\", \"account-restricted\", "
+      "\"billing\", \"phone-disconnected\", \"rate-limit\", "
+      "\"pair-rate-limit\", \"maintenance\", \"server-error\", "
+      "\"service-unavailable\", \"window-expired\", \"undeliverable\", "
+      "\"spam-quality\", \"media-download\", \"media-upload\", or \"other\"" },
 
     { ngx_string("wait="),
       offsetof(ngx_http_graph_policy_rule_t, wait), NULL,

@@ -326,7 +326,41 @@ ngx_http_graph_policy_set_sync(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 #endif
 
 
-#if !(NGX_SSL)
+#if (NGX_SSL)
+
+/* As ngx_conf_set_bitmask_slot(), but says what is allowed. */
+
+char *
+ngx_http_graph_policy_set_protocols(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_str_t           *value;
+    ngx_uint_t           i;
+    ngx_conf_bitmask_t  *protocol;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        protocol = cmd->post;
+
+        while (protocol->name.len != 0
+               && (protocol->name.len != value[i].len
+                   || ngx_strcasecmp(protocol->name.data, value[i].data) != 0))
+        {
+            protocol++;
+        }
+
+        if (protocol->name.len == 0) {
+            return ngx_http_graph_policy_invalid(cf, cmd, &value[i],
+                                "\"SSLv2\", \"SSLv3\", \"TLSv1\", "
+                                "\"TLSv1.1\", \"TLSv1.2\", or \"TLSv1.3\"");
+        }
+    }
+
+    return ngx_conf_set_bitmask_slot(cf, cmd, conf);
+}
+
+#else
 
 char *
 ngx_http_graph_policy_set_without_tls(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -176,7 +176,8 @@ ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_command_t *cmd,
 
     if (fd == NGX_INVALID_FILE) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_open_file_n " \"%V\" failed", name);
+                           ngx_open_file_n " \"%V\" of \"%V\" directive "
+                           "failed", name, &cmd->name);
         return NGX_ERROR;
     }
 
@@ -188,7 +189,8 @@ ngx_http_graph_policy_read_file(ngx_conf_t *cf, ngx_command_t *cmd,
 
         if (n == -1) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                               ngx_read_fd_n " \"%V\" failed", name);
+                               ngx_read_fd_n " \"%V\" of \"%V\" directive "
+                               "failed", name, &cmd->name);
             break;
         }
 
