@@ -271,6 +271,36 @@ for my $case (
     $hook->is_open($old, 'a number registered anew: its old phone');
 }
 
+# an old payload, or one that bears no time, says a number that nobody knew
+for my $time ('old', 'none') {
+    my ($account, $sister) = known_account(1);
+    my $phone  = new_phone();
+    my $change = numbered($phone, undef, int(time) - 700);
+    my @off    = ('ACCOUNT_OFFBOARDED', phone_number => number_of($phone));
+
+    delete $change->{value}{messages} if $time eq 'none';
+
+    comes("time: $time", payload(entry($account, $change)));
+    comes("time: $time", update($account, int(time) - 20, @off));
+    $hook->is_blocked($phone, 'phone-disconnected', "time: $time");
+    $hook->is_open($sister, "time: $time, the other one");
+
+    # but gives no other one to a phone that has one, in the same second neither
+    $change = numbered($sister, '15559998866', int(time) - 700);
+    delete $change->{value}{messages} if $time eq 'none';
+
+    comes("time: $time, another", payload(entry($account, $change)));
+    comes("time: $time, another", update($account, int time,
+        'ACCOUNT_OFFBOARDED', phone_number => '15559998866'));
+    $hook->is_open($sister, "time: $time, another");
+
+    comes("time: $time, later", payload(entry($account,
+        numbered($sister, '15559998866'))));
+    comes("time: $time, later", update($account, int time,
+        'ACCOUNT_OFFBOARDED', phone_number => '15559998866'));
+    $hook->is_blocked($sister, 'phones-disconnected', "time: $time, later");
+}
+
 # a phone with another number
 {
     my ($account, $phone, $sister) = known_account();

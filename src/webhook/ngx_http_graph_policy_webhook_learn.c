@@ -267,11 +267,10 @@ ngx_http_graph_policy_learn_link(ngx_http_graph_policy_learning_t *learning)
     time = (change->time != 0) ? change->time : learning->time;
     recent = ngx_http_graph_policy_is_recent(time, learning->now);
 
-    /* An old event may name a number that is another phone's by now. */
-
-    if (change->number.len != 0 && recent) {
+    if (change->number.len != 0) {
         id->number = ngx_http_graph_policy_zone_fingerprint(zone,
                                                             &change->number);
+        id->old = !recent;
     }
 
     other.data = data;

@@ -35,6 +35,9 @@
 #define NGX_HTTP_GRAPH_POLICY_PHONES   1000
 
 
+static void ngx_http_graph_policy_link_doubt(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_link_t *link,
+    ngx_http_graph_policy_identity_t *id);
 static void ngx_http_graph_policy_link_regroup(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_identity_t *id);
 static ngx_http_graph_policy_state_t *ngx_http_graph_policy_note(
@@ -173,6 +176,8 @@ ngx_http_graph_policy_zone_link(ngx_http_graph_policy_zone_t *zone,
 
     zone->sh->editing = 1;
 
+    ngx_http_graph_policy_link_doubt(zone->sh, link, id);
+
     /* each message confirms it; the others needn't know each time */
 
     if (link->confirmed == 0
@@ -198,6 +203,21 @@ done:
     ngx_http_graph_policy_zone_publish(zone, changes);
 
     return rc;
+}
+
+
+/* An old event may name a number that is another phone's by now. */
+
+static void
+ngx_http_graph_policy_link_doubt(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_link_t *link, ngx_http_graph_policy_identity_t *id)
+{
+    if (id->old && id->number != link->number
+        && (link->number != 0
+            || ngx_http_graph_policy_number_is_taken(sh, link, id->number)))
+    {
+        id->number = 0;
+    }
 }
 
 

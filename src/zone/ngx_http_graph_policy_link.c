@@ -219,6 +219,17 @@ ngx_http_graph_policy_link_set_count(ngx_http_graph_policy_shctx_t *sh,
 }
 
 
+ngx_uint_t
+ngx_http_graph_policy_number_is_taken(ngx_http_graph_policy_shctx_t *sh,
+    ngx_http_graph_policy_link_t *link, uint64_t number)
+{
+    return ngx_http_graph_policy_tree_find(&sh->link_numbers,
+                       ngx_http_graph_policy_link_number(link->member.key,
+                                                         number))
+           != NULL;
+}
+
+
 void
 ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, uint64_t number)

@@ -571,6 +571,10 @@ void ngx_http_graph_policy_link_init(ngx_http_graph_policy_zone_t *zone,
 /* Returns the number of known phones of the account with that hash. */
 ngx_uint_t ngx_http_graph_policy_link_count(ngx_http_graph_policy_shctx_t *sh,
     uint64_t account);
+/* Returns 1 if a phone of the link's account is known to have the number. */
+ngx_uint_t ngx_http_graph_policy_number_is_taken(
+    ngx_http_graph_policy_shctx_t *sh, ngx_http_graph_policy_link_t *link,
+    uint64_t number);
 /* Gives the phone a number; another phone of the account loses it. */
 void ngx_http_graph_policy_link_give_number(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_link_t *link, uint64_t number);

@@ -84,6 +84,9 @@ typedef struct {
     uint64_t                         credential;    /* fingerprint */
     uint64_t                         conversation;  /* fingerprint, or 0 */
     uint64_t                         number;    /* fingerprint, or 0 */
+    ngx_uint_t                       old;       /* 1: an old event, or one
+                                                   without a time, says the
+                                                   number */
     u_char                           learnt[NGX_HTTP_GRAPH_POLICY_KEY_LEN];
                                                 /* data of account, if the
                                                    zone filled it in */

@@ -129,7 +129,8 @@ void ngx_http_graph_policy_zone_inbound(ngx_http_graph_policy_zone_t *zone,
 
 /*
  * Learns that the phone of "id" belongs to the account of "id" and, if "id" has
- * a number, has that number.  Returns LINK_KNOWN; LINK_OTHER if the phone is
+ * a number, has that number; an old event takes no number from anybody, and
+ * id->number is then 0.  Returns LINK_KNOWN; LINK_OTHER if the phone is
  * known to belong to another account, which is copied to "other", whose data is
  * the caller's KEY_LEN bytes; if "other" is NULL, the phone moves to the new
  * account instead.  LINK_TOO_MANY: the account has far too many phones already.
