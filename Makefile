@@ -36,7 +36,8 @@ FIRST ?= 0
 SEED ?=
 # a checkout of nginx's own tests
 NGINX_TESTS ?=
-# a part of "make test-valgrind": the second of eight is SHARD=2/8
+# a part of "make test-valgrind", test-asan and test-nginx-tests: the second of
+# eight is SHARD=2/8
 SHARD ?= 1/1
 # steps of "make model", and walks side by side
 STEPS ?= 100000
@@ -140,7 +141,8 @@ test-clients: build ## drive published npm clients through the proxy
 test-nginx-tests: build ## nginx's own tests, with and without the module
 	@test -n "$(NGINX_TESTS)" || { echo "NGINX_TESTS=DIR is a checkout of" \
 	    "nginx-tests" >&2; exit 1; }
-	@MODULE=$(MODULE) JOBS=$(JOBS) $(TOOLS)/nginx-tests $(NGINX_TESTS)
+	@MODULE=$(MODULE) JOBS=$(JOBS) SHARD=$(SHARD) $(TOOLS)/nginx-tests \
+	    $(NGINX_TESTS)
 
 test-asan: ## the tests under AddressSanitizer and UBSan
 test-valgrind: ## the tests under valgrind

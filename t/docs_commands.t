@@ -68,9 +68,10 @@ my $silence = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 8)
     or die "listen: $!";
 my $silent = $silence->sockport;
 
+# "logs" is for an nginx that was built to have its own beneath its prefix
 mkdir "$dir/$_" or die "mkdir $_: $!" for qw(bin etc etc/nginx etc/prometheus
     etc/nginx/modules-enabled var var/lib var/lib/nginx var/log var/log/nginx
-    usr usr/local usr/local/bin top);
+    usr usr/local usr/local/bin top logs);
 
 system("$top/t/tools/make-cert", "$dir/etc", 'graph.facebook.com') == 0
     or die "make-cert failed\n";
