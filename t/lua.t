@@ -395,7 +395,9 @@ sub built_in {
         skip 'no source tree of nginx: give it as NGX_SRC', 1 if !$source;
 
         system("cp -r '$source' '$dir/source' && cd '$dir/source' && "
-            . "./configure --with-compat --builddir='$dir/objs' "
+            # a checkout has it elsewhere than an archive
+            . 'sh $(ls configure auto/configure 2>/dev/null | head -n 1) '
+            . "--with-compat --builddir='$dir/objs' "
             . "--add-module='$FindBin::Bin/..' >'$dir/built' 2>&1 && "
             . "make -s -f '$dir/objs/Makefile' >>'$dir/built' 2>&1") == 0
             or die GraphPolicy::slurp("$dir/built");
