@@ -292,8 +292,9 @@ sub run {
 # the log of a dry run has to be there, and nginx's own, with what is looked for
 prepare('');
 wait_until(sub { slurp($nginx->dir . '/graph.log') =~ /BLOCKED_DRY_RUN/ });
-system('cp', $nginx->dir . '/graph.log', "$dir/top/graph.log");
-system('cp', $nginx->dir . '/events.log', "$dir/top/graph-events.log");
+system('cp', $nginx->dir . '/graph.log', "$dir/var/log/nginx/graph.log");
+system('cp', $nginx->dir . '/events.log',
+    "$dir/var/log/nginx/graph-events.log");
 spew("$dir/var/log/nginx/error.log", "[error] no live upstreams while\n");
 spew("$dir/etc/nginx/nginx.conf", <<"END");
 include /etc/nginx/modules-enabled/*.conf;
