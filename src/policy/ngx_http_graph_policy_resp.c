@@ -96,6 +96,13 @@ ngx_http_graph_policy_resp_create(ngx_http_graph_policy_resp_pt handler,
         return NULL;
     }
 
+    /*
+     * hiredis would replace a large buffer that is empty by a new one, and 0.14
+     * asserts that there is memory for that.  How large one gets is bounded.
+     */
+
+    resp->reader->maxbuf = 0;
+
     resp->reader->privdata = resp;
     resp->handler = handler;
     resp->data = data;

@@ -21,6 +21,47 @@ static char    out[8192];
 static size_t  n;
 
 
+/* a sanitizer has allocators of its own */
+
+#ifndef __has_feature
+#define __has_feature(x)  0
+#endif
+
+#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer)       \
+    && !__has_feature(memory_sanitizer) && defined(__GLIBC__)
+
+#define memory_can_run_out  1
+
+static ngx_uint_t  no_memory;
+
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *p, size_t size);
+
+
+void *
+malloc(size_t size)
+{
+    return no_memory ? NULL : __libc_malloc(size);
+}
+
+
+void *
+calloc(size_t count, size_t size)
+{
+    return no_memory ? NULL : __libc_calloc(count, size);
+}
+
+
+void *
+realloc(void *p, size_t size)
+{
+    return no_memory ? NULL : __libc_realloc(p, size);
+}
+
+#endif
+
+
 /* "depth.index...:value " */
 
 static void
@@ -259,6 +300,46 @@ test_command(void)
 }
 
 
+/* a new buffer in the place of a large one that is empty again */
+
+static void
+test_memory(void)
+{
+#ifdef memory_can_run_out
+
+    ngx_int_t                      rc;
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_resp_t  *resp;
+
+    static u_char  text[16384];
+
+    resp = ngx_http_graph_policy_resp_create(tell, NULL);
+
+    (void) snprintf((char *) text, sizeof(text), "*4000\r\n");
+    (void) ngx_http_graph_policy_resp_feed(resp, text, strlen((char *) text));
+
+    for (i = 0; i < sizeof(text); i += 4) {
+        ngx_memcpy(text + i, ":1\r\n", 4);
+    }
+
+    rc = ngx_http_graph_policy_resp_feed(resp, text, 16000);
+
+    is_int(rc, NGX_OK, "a large answer");
+    is_int(ngx_http_graph_policy_resp_next(resp), NGX_OK, "which is read");
+    is_int(ngx_http_graph_policy_resp_next(resp), NGX_AGAIN, "and is all");
+
+    no_memory = 1;
+    rc = ngx_http_graph_policy_resp_feed(resp, (u_char *) "+OK\r\n", 5);
+    no_memory = 0;
+
+    ok(rc == NGX_OK || rc == NGX_ERROR, "without memory the process goes on");
+
+    ngx_http_graph_policy_resp_destroy(resp);
+
+#endif
+}
+
+
 int
 main(void)
 {
@@ -266,6 +347,7 @@ main(void)
     test_refused();
     test_stays_wrong();
     test_command();
+    test_memory();
 
     return tap_done();
 }
