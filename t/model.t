@@ -5,9 +5,8 @@
 # down, and run dry: four workers say at each step what a model of the promise
 # says, which is another program in another language.
 #
-# MODEL_STEPS is how many steps (20,000), MODEL_SEED where to begin, MODEL_WALKS
-# how many walks there are side by side (1). A difference prints its seed, and
-# the shortest list of steps that shows it.
+# A difference prints its seed, and the shortest list of steps that shows it.
+# GraphPolicy::Walks has what to set.
 
 use strict;
 use warnings;
@@ -15,25 +14,16 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use POSIX ();
 use Test::More;
-use Time::HiRes qw(time);
 
 use GraphPolicy ();
 use GraphPolicy::Walk ();
+use GraphPolicy::Walks ();
 
 plan skip_all => 'a sanitizer and the clock want to be the first library'
     if ($ENV{KIND} // '') eq 'asan';
 plan skip_all => 'valgrind has a clock of its own'
     if $ENV{TEST_NGINX_USE_VALGRIND};
-
-my $steps   = $ENV{MODEL_STEPS} || 20_000;
-my $walks   = $ENV{MODEL_WALKS} || 1;
-my $seed    = $ENV{MODEL_SEED} // 1;
-my $part    = 2000;
-
-# a bounded run ends in time on a slow machine, too
-my $seconds = $ENV{MODEL_STEPS} ? 1e9 : 60;
 
 # steps that have shown a difference once
 my @once = (
@@ -80,73 +70,7 @@ my @once = (
     . ' send message 1003 tokB accepted gate 15550002222, list',
 );
 
-my @pids;
-
-for my $number (0 .. $walks - 1) {
-    pipe my $from, my $to or die "pipe: $!";
-    my $pid = fork // die "fork: $!";
-
-    if (!$pid) {
-        close $from;
-        print {$to} walk($number);
-        close $to;
-        exit 0;
-    }
-
-    close $to;
-    push @pids, [$pid, $from];
-}
-
-my $done = 0;
-
-for (@pids) {
-    my ($pid, $from) = @$_;
-    my ($taken, $said) = (<$from> // 0, join '', <$from>);
-
-    waitpid $pid, 0;
-    $done += $taken;
-    is($said, '', 'each step is as the model says');
-    is($?, 0, 'and nginx ends in peace');
-}
-
-note "$done steps";
-cmp_ok($done, '>', $ENV{MODEL_STEPS} ? $steps - 1 : 500, 'steps were taken');
+GraphPolicy::Walks::take(once => \@once, seconds => 60,
+    start => sub { GraphPolicy::Walk->start });
 
 done_testing();
-
-# every so manieth part of all is this walk's
-sub walk {
-    my ($number) = @_;
-
-    my $walk = GraphPolicy::Walk->start;
-    my $end  = time + $seconds;
-    my $said = '';
-
-    for (@once) {
-        my @steps = map { [map { $_ eq '-' ? undef : $_ } split] } split /,/;
-        my $wrong = $walk->run(@steps) // next;
-
-        return "0\nonce more: $wrong";
-    }
-
-    for (my $at = $number * $part; $at < $steps && time < $end;
-        $at += $walks * $part)
-    {
-        my $own   = $seed + $at / $part;
-        my @steps = $walk->steps($own,
-            $steps - $at < $part ? $steps - $at : $part);
-        my $wrong = $walk->run(@steps) // next;
-        my ($last) = $wrong =~ /^step (\d+)/;
-
-        print STDERR "# seed $own: $wrong\n";
-        @steps = $walk->shrink(@steps[0 .. $last - 1]);
-        $said = join "\n", "seed $own: $wrong", 'the shortest that shows it:',
-            map({ GraphPolicy::Walk::text($_) } @steps), $walk->run(@steps)
-            // 'not any more';
-        last;
-    }
-
-    $said ||= $walk->odd;
-
-    return "$walk->{done}\n$said";
-}

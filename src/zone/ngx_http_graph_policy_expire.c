@@ -165,9 +165,12 @@ ngx_http_graph_policy_expire_awaited(ngx_http_graph_policy_zone_t *zone,
                                                  NGX_HTTP_GRAPH_POLICY_CLEARED,
                                                  changes);
                 changes->probe = NGX_HTTP_GRAPH_POLICY_PROBE_CLEARED;
+
+                ngx_http_graph_policy_state_update(zone, state, 1);
+                continue;
             }
 
-            ngx_http_graph_policy_state_update(zone, state, 1);
+            ngx_http_graph_policy_state_refresh(zone, state);
         }
     }
 }

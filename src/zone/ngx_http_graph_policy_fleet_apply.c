@@ -30,8 +30,8 @@ static ngx_http_graph_policy_received_e ngx_http_graph_policy_apply_to(
     ngx_http_graph_policy_record_t *record, uint64_t now);
 static void ngx_http_graph_policy_apply_until(
     ngx_http_graph_policy_record_t *record, uint64_t now);
-static ngx_uint_t ngx_http_graph_policy_apply_has_own(
-    ngx_http_graph_policy_breaker_t *b);
+static ngx_uint_t ngx_http_graph_policy_apply_is_own(
+    ngx_http_graph_policy_breaker_t *b, ngx_uint_t slot, uint64_t now);
 static void ngx_http_graph_policy_apply_same(
     ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record, uint64_t now);
@@ -229,24 +229,19 @@ ngx_http_graph_policy_apply_until(ngx_http_graph_policy_record_t *record,
 }
 
 
-/* whether a probe of this host's own is on its way */
+/* whether the lease of a slot is that of a probe of this host's own */
 
 static ngx_uint_t
-ngx_http_graph_policy_apply_has_own(ngx_http_graph_policy_breaker_t *b)
+ngx_http_graph_policy_apply_is_own(ngx_http_graph_policy_breaker_t *b,
+    ngx_uint_t slot, uint64_t now)
 {
-    ngx_uint_t  slot;
+    uint32_t  token;
 
-    for (slot = 0; slot < 2; slot++) {
+    token = b->leases.holder.tokens[slot];
 
-        if (b->leases.holder.tokens[slot] != 0
-            && b->leases.holder.tokens[slot]
-               != NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
+    return !b->confirming && token != 0
+           && token != NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE
+           && (int32_t) (b->leases.until[slot] - (uint32_t) now) > 0;
 }
 
 
@@ -257,7 +252,8 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    ngx_uint_t                        plain;
+    uint64_t                          near;
+    ngx_uint_t                        plain, later, waits, probes;
     ngx_http_graph_policy_breaker_t  *b;
 
     b = &state->breaker;
@@ -268,21 +264,40 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_revise(zone->sh);
 
-    /* where two hosts probe at once each goes by its own probe's outcome */
+    (void) ngx_http_graph_policy_merge_until(record, 0, &plain);
 
-    if (now < ngx_http_graph_policy_breaker_leased_until(b, now)
-        && (b->confirming
-            ? record->message != b->leases.holder.message
-            : ngx_http_graph_policy_apply_has_own(b)))
-    {
+    /*
+     * A probe, or a status, came back to another host without an outcome.  Each
+     * host prolongs that by a tenth at most, and is told of the same many
+     * times, so an end that is near is the one that it has.
+     */
+
+    near = ngx_min(b->hold, NGX_HTTP_GRAPH_POLICY_RETRY_HOLD) / 10;
+
+    later = (!plain && record->until > b->until + near);
+
+    waits = (b->confirming
+             && now < ngx_http_graph_policy_breaker_leased_until(b, now));
+
+    /*
+     * The status of a message is waited for by all, and whichever host gets it
+     * ends the wait.
+     */
+
+    if (waits && record->message != b->leases.holder.message && !later) {
         return;
     }
 
+    probes = (ngx_http_graph_policy_apply_is_own(b, 0, now)
+              || ngx_http_graph_policy_apply_is_own(b, 1, now));
+
     ngx_http_graph_policy_apply_lease(zone, state, record, now);
 
-    (void) ngx_http_graph_policy_merge_until(record, 0, &plain);
+    /* a probe of this host's own goes on, and the state isn't due before that */
 
-    if (plain || record->until == b->until) {
+    if (plain
+        || (!later && (probes || record->until + near >= b->until)))
+    {
         return;
     }
 
@@ -296,7 +311,7 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
         b->until += (uint32_t) ngx_random() % ((b->until - now) / 10 + 1);
     }
 
-    ngx_http_graph_policy_state_update(zone, state, 1);
+    ngx_http_graph_policy_state_refresh(zone, state);
 }
 
 
@@ -316,14 +331,15 @@ ngx_http_graph_policy_apply_lease(ngx_http_graph_policy_zone_t *zone,
         || ngx_http_graph_policy_breaker_is_misplaced(&state->breaker,
                                                       state->order_in))
     {
-        ngx_http_graph_policy_state_update(zone, state, 1);
+        ngx_http_graph_policy_state_refresh(zone, state);
     }
 }
 
 
 /*
- * Another host's lease takes the place of all but the setter's; with a message
- * it waits for a status of that, which this host may be the one to get.
+ * Another host's lease is kept beside those of this host's own probes, each in
+ * its slot; with a message it waits for a status of that, which this host may
+ * be the one to get, and all leases end, as they do where both are one host's.
  */
 
 static void
@@ -365,6 +381,10 @@ ngx_http_graph_policy_take_over_lease(ngx_http_graph_policy_breaker_t *b,
 
     until = ngx_min(record->lease_until, now + NGX_HTTP_GRAPH_POLICY_LEASE);
     slot = (record->setter_leased != 0);
+
+    if (ngx_http_graph_policy_apply_is_own(b, slot, now)) {
+        return;
+    }
 
     b->leases.until[slot] = (uint32_t) until;
     b->leases.holder.tokens[slot] = NGX_HTTP_GRAPH_POLICY_FOREIGN_LEASE;

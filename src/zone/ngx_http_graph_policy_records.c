@@ -48,6 +48,7 @@ static void ngx_http_graph_policy_record_failure(
     ngx_http_graph_policy_facts_t *facts,
     ngx_http_graph_policy_verdict_t *verdict,
     ngx_http_graph_policy_failure_t *failure);
+static uint64_t ngx_http_graph_policy_record_confirm(uint64_t confirm);
 static void ngx_http_graph_policy_restore_breaker(
     ngx_http_graph_policy_breaker_t *b,
     ngx_http_graph_policy_record_t *record);
@@ -157,7 +158,8 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     record->changed = state->breaker.changed;
     record->hold = state->breaker.hold;
     record->max = state->breaker.max;
-    record->confirm = state->breaker.confirm;
+    record->confirm = ngx_http_graph_policy_record_confirm(
+                                                     state->breaker.confirm);
     record->holds = state->breaker.holds;
     record->blocked = state->blocked;
     record->status = state->status;
@@ -461,6 +463,20 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
 
 
 /*
+ * A temporary state has no wait for a status, and a file of an earlier version
+ * tells none.  Such a record is made as it is read: hosts compare what they
+ * have with what they were told.
+ */
+
+static uint64_t
+ngx_http_graph_policy_record_confirm(uint64_t confirm)
+{
+    return (confirm != 0) ? ngx_min(confirm, NGX_HTTP_GRAPH_POLICY_LONGEST)
+                          : NGX_HTTP_GRAPH_POLICY_CONFIRM;
+}
+
+
+/*
  * Limits the times of a record, so that neither a clock that was wrong nor a
  * file that was edited can block for longer than a hold.
  */
@@ -474,11 +490,7 @@ ngx_http_graph_policy_record_bound(ngx_http_graph_policy_record_t *record,
     record->hold = ngx_min(record->hold, NGX_HTTP_GRAPH_POLICY_LONGEST);
     record->max = ngx_min(record->max, NGX_HTTP_GRAPH_POLICY_LONGEST);
 
-    /* A file of an earlier version doesn't have this member. */
-
-    record->confirm = (record->confirm != 0)
-                      ? ngx_min(record->confirm, NGX_HTTP_GRAPH_POLICY_LONGEST)
-                      : NGX_HTTP_GRAPH_POLICY_CONFIRM;
+    record->confirm = ngx_http_graph_policy_record_confirm(record->confirm);
 
     if (record->armed
         && record->until == NGX_HTTP_GRAPH_POLICY_NEVER

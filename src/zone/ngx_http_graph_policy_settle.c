@@ -322,18 +322,30 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_state_note(zone->sh, state, now, transition, changes);
 
-    /*
-     * Leases are given back often.  If the end of the state stays the same, so
-     * do order and file, and the update is skipped.
-     */
-
     if (transition != NGX_HTTP_GRAPH_POLICY_FREED
-        || state->order.key != state->breaker.until
-        || ngx_http_graph_policy_breaker_is_misplaced(&state->breaker,
-                                                      state->order_in))
+        && transition != NGX_HTTP_GRAPH_POLICY_AWAITED)
     {
         ngx_http_graph_policy_state_update(zone, state, 1);
+        return;
     }
+
+    /*
+     * Leases are given back often.  If the end of the state stays the same, so
+     * do order and file, and just the other hosts of a fleet are told, who
+     * wait for the lease.
+     */
+
+    if (transition == NGX_HTTP_GRAPH_POLICY_FREED
+        && state->order.key == state->breaker.until
+        && !ngx_http_graph_policy_breaker_is_misplaced(&state->breaker,
+                                                       state->order_in))
+    {
+        ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
+                                   NGX_HTTP_GRAPH_POLICY_MARK_STATE);
+        return;
+    }
+
+    ngx_http_graph_policy_state_refresh(zone, state);
 }
 
 
@@ -402,7 +414,7 @@ ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
                     || ngx_http_graph_policy_breaker_is_misplaced(
                                           &state->breaker, state->order_in)))
             {
-                ngx_http_graph_policy_state_update(zone, state, 1);
+                ngx_http_graph_policy_state_refresh(zone, state);
             }
 
             state = ngx_http_graph_policy_state_next(zone->sh, state);

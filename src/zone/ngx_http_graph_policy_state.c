@@ -26,6 +26,11 @@
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
+static void ngx_http_graph_policy_state_arrange(
+    ngx_http_graph_policy_zone_t *zone, ngx_http_graph_policy_state_t *state,
+    ngx_uint_t was_armed);
+
+
 const uint8_t  ngx_http_graph_policy_key_scopes[] = {
     NGX_HTTP_GRAPH_POLICY_SCOPE_CREDENTIAL,
     NGX_HTTP_GRAPH_POLICY_SCOPE_ACCOUNT,
@@ -231,6 +236,28 @@ void
 ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed)
 {
+    if (zone->share != NULL && !zone->share->applying) {
+        ngx_http_graph_policy_mark_node(zone, &state->node_name,
+                                        zone->share->name.data,
+                                        zone->share->name.len);
+    }
+
+    ngx_http_graph_policy_state_arrange(zone, state, was_armed);
+}
+
+
+void
+ngx_http_graph_policy_state_refresh(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state)
+{
+    ngx_http_graph_policy_state_arrange(zone, state, state->breaker.armed);
+}
+
+
+static void
+ngx_http_graph_policy_state_arrange(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed)
+{
     uint64_t                        now;
     ngx_time_t                     *tp;
     ngx_uint_t                      armed, bound, conversation, scope;
@@ -250,21 +277,14 @@ ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
 
     sh->changes++;
 
-    if (zone->share != NULL && !zone->share->applying) {
-        ngx_http_graph_policy_mark_node(zone, &state->node_name,
-                                        zone->share->name.data,
-                                        zone->share->name.len);
+    if (conversation) {
+        ngx_http_graph_policy_mark_limit(zone, state->node.key, state->reason,
+                                         NGX_HTTP_GRAPH_POLICY_MARK_STATE,
+                                         !armed);
 
-        if (conversation) {
-            ngx_http_graph_policy_mark_limit(zone, state->node.key,
-                                             state->reason,
-                                             NGX_HTTP_GRAPH_POLICY_MARK_STATE,
-                                             !armed);
-
-        } else {
-            ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
-                                       NGX_HTTP_GRAPH_POLICY_MARK_STATE);
-        }
+    } else {
+        ngx_http_graph_policy_mark(zone, state->node.key, state->reason,
+                                   NGX_HTTP_GRAPH_POLICY_MARK_STATE);
     }
 
     /*

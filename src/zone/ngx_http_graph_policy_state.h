@@ -433,9 +433,20 @@ void ngx_http_graph_policy_state_describe(
 void ngx_http_graph_policy_state_terms(ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_terms_t *terms);
 
-/* Brings counts, groups and order in line with what the breaker became. */
+/*
+ * Brings counts, groups and order in line with what the breaker became, and
+ * tells the fleet.  This host made the change.
+ */
 void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed);
+
+/*
+ * The same where the breaker was neither set nor armed again nor closed: just
+ * its end or its leases are others, and who made the last change stays.  Hosts
+ * compare that, too: another name would make another version of it.
+ */
+void ngx_http_graph_policy_state_refresh(ngx_http_graph_policy_zone_t *zone,
+    ngx_http_graph_policy_state_t *state);
 
 void ngx_http_graph_policy_state_remove(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state);

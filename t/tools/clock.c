@@ -5,13 +5,18 @@
 
 
 /*
- * Preloaded into nginx, so that a test has the clock: it stands still until
- * the test writes another time, in milliseconds since 1970, into the file that
- * GRAPH_POLICY_CLOCK names.  The file is mapped, so a look at the clock costs
- * no system call.
+ * Preloaded into nginx, and into an engine that hosts share states through, so
+ * that a test has the clock: it stands still until the test writes other times
+ * into the file that GRAPH_POLICY_CLOCK names.  These are two numbers of eight
+ * bytes: the time of day, in milliseconds since 1970, and that of the clock by
+ * which timers go, which needn't jump with it.  The file is mapped, so a look
+ * at the clock costs no system call.
  *
  * A short wait for events takes a millisecond at most: what is due by the
- * clock has nothing to do with how long the wait takes.
+ * clock has nothing to do with how long the wait takes.  GRAPH_POLICY_SHORT
+ * says what is short, in milliseconds, 20 by default.
+ *
+ * GRAPH_POLICY_HOST is the name of the host, so that one machine has several.
  */
 
 
@@ -19,18 +24,19 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 
-#define SHORT  20
-
-
-static volatile int64_t  *clock_ms;
+static volatile int64_t  *clock_ms;        /* of day, of timers */
+static const char        *host_name;
+static int                short_ms = 20;
 
 
 __attribute__((constructor)) static void
@@ -39,6 +45,13 @@ clock_open(void)
     int          fd;
     void        *p;
     const char  *name;
+
+    host_name = getenv("GRAPH_POLICY_HOST");
+
+    name = getenv("GRAPH_POLICY_SHORT");
+    if (name != NULL) {
+        short_ms = atoi(name);
+    }
 
     name = getenv("GRAPH_POLICY_CLOCK");
     if (name == NULL) {
@@ -50,7 +63,7 @@ clock_open(void)
         abort();
     }
 
-    p = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+    p = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED) {
         abort();
     }
@@ -64,12 +77,27 @@ clock_open(void)
 int
 clock_gettime(clockid_t id, struct timespec *ts)
 {
+    int64_t  now;
+
     if (clock_ms == NULL) {
         return (int) syscall(SYS_clock_gettime, id, ts);
     }
 
-    ts->tv_sec = (time_t) (*clock_ms / 1000);
-    ts->tv_nsec = (long) (*clock_ms % 1000) * 1000000;
+    switch (id) {
+
+    case CLOCK_MONOTONIC:
+    case CLOCK_MONOTONIC_RAW:
+    case CLOCK_MONOTONIC_COARSE:
+    case CLOCK_BOOTTIME:
+        now = clock_ms[1];
+        break;
+
+    default:
+        now = clock_ms[0];
+    }
+
+    ts->tv_sec = (time_t) (now / 1000);
+    ts->tv_nsec = (long) (now % 1000) * 1000000;
 
     return 0;
 }
@@ -113,9 +141,32 @@ time(time_t *t)
 int
 epoll_wait(int fd, struct epoll_event *events, int count, int timeout)
 {
-    if (clock_ms != NULL && timeout > 1 && timeout <= SHORT) {
+    if (clock_ms != NULL && timeout > 1 && timeout <= short_ms) {
         timeout = 1;
     }
 
     return (int) syscall(SYS_epoll_pwait, fd, events, count, timeout, NULL, 8);
+}
+
+
+int
+gethostname(char *name, size_t len)
+{
+    struct utsname  uts;
+    const char     *text;
+
+    text = host_name;
+
+    if (text == NULL) {
+
+        if (uname(&uts) == -1) {
+            return -1;
+        }
+
+        text = uts.nodename;
+    }
+
+    (void) strncpy(name, text, len);
+
+    return 0;
 }

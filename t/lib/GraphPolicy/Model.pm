@@ -21,6 +21,11 @@ package GraphPolicy::Model;
 # a pair: not before, and not after. Within it several answers may be right;
 # the one that was seen narrows it.
 #
+# Hosts of a fleet ("hosts" of them) are one, but that each has such times of
+# its own: what one has set is prolonged on each of the others. "at" says on
+# which of them things happen. Conversations are of all hosts that share them,
+# and of each of the others ("alone" has their numbers).
+#
 # Times are milliseconds.
 
 use strict;
@@ -79,11 +84,18 @@ sub new {
 
     return bless { now => 0, hold => 10_000, max => 900_000,
         confirm => 10_000, accounts => {}, states => {}, talks => {},
-        leases => 0, %of },
+        leases => 0, hosts => 1, host => 0, alone => {}, %of },
         $class;
 }
 
 sub now { return $_[0]{now} }
+sub at  { $_[0]{host} = $_[1] }
+
+# whose conversations a host knows: its own, or those of all that share them
+sub circle {
+    my ($self) = @_;
+    return $self->{alone}{ $self->{host} } ? $self->{host} : 'all';
+}
 
 
 # -- states -------------------------------------------------------------------
@@ -112,7 +124,7 @@ sub place {
     $kind  = 'account' if $event && $kind eq 'credential';
 
     my $key = $kind eq 'credential' ? $ask->{token}
-        : $kind eq 'pair' ? pair($ask) : $ask->{phone};
+        : $kind eq 'pair' ? $self->pair($ask) : $ask->{phone};
 
     if ($kind eq 'account') {
         my $account = $self->{accounts}{ $ask->{phone} };
@@ -125,7 +137,11 @@ sub place {
 }
 
 sub is_message { return $_[0]{kind} eq 'message' || $_[0]{kind} eq 'template' }
-sub pair       { return "$_[0]{phone}/$_[0]{to}" }
+
+sub pair {
+    my ($self, $ask) = @_;
+    return join '/', $self->circle, @$ask{qw(phone to)};
+}
 
 sub name { return join ' ', @{ $_[0] }{qw(kind key reason bound)} }
 
@@ -139,7 +155,7 @@ sub covering {
     my $account = $self->{accounts}{$phone} // '-';
     my %key = (credential => $token, account => $account,
         'account-phone' => $phone, phone => $phone,
-        pair => is_message($ask) ? pair($ask) : '-');
+        pair => is_message($ask) ? $self->pair($ask) : '-');
 
     return grep { $_->{key} eq $key{ $_->{kind} }
         && ($_->{bound} eq '' || $_->{bound} eq $token)
@@ -147,20 +163,39 @@ sub covering {
         $self->armed;
 }
 
+# $exact: here it isn't prolonged
 sub arm {
-    my ($self, $state, $hold) = @_;
+    my ($self, $state, $hold, $exact) = @_;
 
     $state->{hold}       = $hold;
     $state->{armed}      = 1;
     $state->{rough}      = 0;
     $state->{changed}    = $self->{now};
-    $state->{from}       = $self->{now} + $hold;
-    $state->{to}         = $self->{now} + $hold
-        + ($state->{category} eq 'fatal' ? int($hold / 10) : 0);
+    $state->{host}       = $self->{host};
+    $self->end($state, $self->{now} + $hold, int($hold / 10),
+        $exact || $state->{category} ne 'fatal');
     $state->{times}++;
     $state->{leases}     = [];
     $state->{confirming} = undef;
 }
+
+# it blocks until then, and on other hosts, or on this one too, up to a tenth
+# longer
+sub end {
+    my ($self, $state, $until, $tenth, $exact) = @_;
+
+    for my $host (0 .. $self->{hosts} - 1) {
+        $state->{from}[$host] = $until;
+        $state->{to}[$host]   = $until
+            + ($exact && $host == $self->{host} ? 0 : $tenth);
+    }
+}
+
+# here, as far as is known: not before, and not after
+sub from { return $_[1]{from}[ $_[0]{host} ] }
+sub to   { return $_[1]{to}[ $_[0]{host} ] }
+
+sub is_frozen { return $_[0]{from}[0] == NEVER }
 
 # $at: if the end came by itself some time ago
 sub clear {
@@ -169,6 +204,7 @@ sub clear {
     $at //= $self->{now};
 
     $state->{armed}      = 0;
+    $state->{host}       = $self->{host};
     $state->{changed}    = max($at, $state->{changed} + 1);
     $state->{remembered} = $at + max($state->{hold}, $memory);
     $state->{leases}     = [];
@@ -184,7 +220,9 @@ sub doubled {
 
 sub put_off {
     my ($self, $state) = @_;
-    $state->{from} = $state->{to} = $self->{now} + min($state->{hold}, $retry);
+
+    my $rest = min($state->{hold}, $retry);
+    $self->end($state, $self->{now} + $rest, int($rest / 10), 1);
 }
 
 # whether somebody but the one who asks probes already, or a status is awaited
@@ -213,7 +251,8 @@ sub fail {
     return if $sent < $before;
 
     if ($state->{armed}) {
-        return if $self->{now} < $state->{from} || $self->leased($state, '');
+        return if $self->{now} < $self->from($state)
+            || $self->leased($state, '');
         $self->arm($state, doubled($state));
 
     } elsif ($self->{now} < $state->{remembered}) {
@@ -247,7 +286,8 @@ sub cool {
             && grep { $_->{number} == $own } @{ $state->{leases} };
 
         return if !$probes && ($send->{sent} < $state->{changed}
-            || $self->{now} < $state->{from} || $self->leased($state, ''));
+            || $self->{now} < $self->from($state)
+            || $self->leased($state, ''));
 
         $wait = min($wait * 4 ** $state->{times}, 86_400_000)
             if $state->{kind} eq 'pair';
@@ -273,16 +313,16 @@ sub describe {
     $state->{event}  = $of{event} // 0;
 }
 
-# Whether a step now could be taken in two ways, as nobody knows exactly when a
-# time is; if so, when that is over.
+# Whether a step now could be taken in two ways here, as nobody knows exactly
+# when a time is; if so, when that is over.
 sub unsure {
     my ($self, $now) = @_;
 
     my $until = 0;
 
     for ($self->states) {
-        $until = max($until, $_->{to}) if $_->{armed} && $now >= $_->{from}
-            && $now < $_->{to};
+        $until = max($until, $self->to($_)) if $_->{armed}
+            && $now >= $self->from($_) && $now < $self->to($_);
     }
 
     return $until;
@@ -304,7 +344,7 @@ sub expire {
         if ($wait && $self->{now} >= $wait->[1]) {
             $self->clear($state, $wait->[1]);
 
-        } elsif ($state->{to} + kept($state) <= $self->{now}) {
+        } elsif (max(@{ $state->{to} }) + kept($state) <= $self->{now}) {
             delete $self->{states}{ name($state) };
         }
     }
@@ -333,13 +373,14 @@ sub weigh {
 
         # once a wait is over, it holds back what can't be the probe no longer
         next if !$probes && $state->{category} ne 'fatal'
-            && $self->{now} >= $state->{to} && !$self->leased($state, '');
+            && $self->{now} >= $self->to($state)
+            && !$self->leased($state, '');
 
-        if (!$probes || $self->{now} < $state->{from}
+        if (!$probes || $self->{now} < $self->from($state)
             || $self->leased($state, $ask->{token}))
         {
             push @shut, $state;
-        } elsif ($self->{now} < $state->{to}) {
+        } elsif ($self->{now} < $self->to($state)) {
             push @perhaps, $state;
         } else {
             push @due, $state;
@@ -360,7 +401,7 @@ sub limited {
 
     return if !$places{ $ask->{place} }{talk} || !is_message($ask);
 
-    my $talk = $self->{talks}{ pair($ask) } // return;
+    my $talk = $self->{talks}{ $self->pair($ask) } // return;
 
     # a template may be sent while the window is closed
     return if !$talk->{live}
@@ -385,11 +426,13 @@ sub began {
     my ($self, $ask, $seen) = @_;
 
     my ($shut, $perhaps, $due) = $self->weigh($ask);
-    my $send = { %$ask, sent => $self->{now}, probed => [],
+    my $send = { %$ask, host => $self->{host}, sent => $self->{now},
+        probed => [],
         under => [$self->covering($ask)], talk => scalar $self->limited($ask) };
 
     if ($seen eq 'blocked' || $seen eq 'dry') {
-        $perhaps->[0]{from} = $self->{now} + 1 if @$perhaps == 1 && !@$shut;
+        $perhaps->[0]{from}[ $self->{host} ] = $self->{now} + 1
+            if @$perhaps == 1 && !@$shut;
         return $seen eq 'dry' ? $send : undef;
     }
 
@@ -401,7 +444,7 @@ sub began {
         my $setter = $state->{setter} ne ''
             && $state->{setter} eq $ask->{token};
 
-        $state->{to}         = min($state->{to}, $self->{now});
+        $state->{to}[ $self->{host} ] = min($self->to($state), $self->{now});
         $state->{confirming} = undef;
         $state->{leases}     = [grep { $_->{setter} != $setter }
             @{ $state->{leases} }];
@@ -418,6 +461,7 @@ sub began {
 sub answered {
     my ($self, $send, $what, $more) = @_;
 
+    $self->at($send->{host});
     $self->expire;
 
     my ($category, $reason, $wait) = $what eq 'error'
@@ -445,7 +489,7 @@ sub answered {
     $self->fail($place, $send->{sent}, setter => $send->{token})
         if $place && $category eq 'fatal';
 
-    $self->refuse(pair($send), $reason, $send->{sent})
+    $self->refuse($self->pair($send), $reason, $send->{sent})
         if $category eq 'context-limited' && is_message($send);
 }
 
@@ -456,7 +500,7 @@ sub let_through {
     my $talk = $send->{talk};
 
     for my $state (@{ $send->{probed} } ? () : @{ $send->{under} }) {
-        next if !$state->{armed} || $state->{from} == NEVER
+        next if !$state->{armed} || is_frozen($state)
             || $send->{sent} < $state->{changed}
             || ($self->{states}{ name($state) } // 0) != $state
             || $what eq 'proof' && $state->{kind} ne 'credential';
@@ -540,7 +584,7 @@ sub status {
         }
     }
 
-    $self->refuse("$phone/$to", $reason, $at, 1)
+    $self->refuse($self->pair({ phone => $phone, to => $to }), $reason, $at, 1)
         if $category eq 'context-limited';
 
     my $place = defined $code && $self->place($code, { phone => $phone })
@@ -568,8 +612,13 @@ sub refuse {
 
         # within a second the customer's message is the newer one, unless the
         # message that is refused was sent after it came
-        return if $second < 0 || !$second && $talk->{inbound}
-            && ($event || $sent < $talk->{came});
+        if ($second < 0 || !$second && $talk->{inbound}
+            && ($event || $sent < $talk->{came}))
+        {
+            $self->{mending} = 1 if ($talk->{untold} // $self->{host})
+                != $self->{host};
+            return;
+        }
 
         return if $talk->{live} && $sent == $talk->{changed}
             && $reason eq $talk->{reason};
@@ -577,7 +626,7 @@ sub refuse {
 
     $talk = $self->{talks}{$name} //= {};
     %$talk = (%$talk, changed => $sent, reason => $reason, live => 1,
-        inbound => 0, begin => $begin, until => $begin + $talk_hold);
+        untold => undef, inbound => 0, begin => $begin, until => $begin + $talk_hold);
 }
 
 # a customer wrote in this second
@@ -588,11 +637,13 @@ sub inbound {
 
     my $at    = $self->{now} - $self->{now} % 1000;
     my $until = $at + $talk_hold;
-    my $talk  = $self->{talks}{"$phone/$from"}
+    my $talk  = $self->{talks}{ $self->pair({ phone => $phone, to => $from }) }
         //= { changed => -1, until => 0 };
 
     return if $at < $talk->{changed} - $talk->{changed} % 1000;
 
+    # what ends no limit other hosts aren't told, until they tell of one
+    $talk->{untold} = $talk->{live} ? undef : $self->{host};
     $until = max($until, $talk->{until}) if $talk->{live};
     %$talk = (%$talk, changed => $at, came => $self->{now}, live => 0,
         inbound => 1, until => $until);
@@ -607,9 +658,9 @@ sub by_hand {
 
     $self->expire;
     $state->{max} = max($self->{max}, $hold);
-    $self->arm($state, $hold);
+    $self->arm($state, $hold, 1);
     $self->describe($state);
-    $state->{from} = $state->{to} = $frozen ? NEVER : $self->{now} + $hold;
+    $self->end($state, NEVER, 0) if $frozen;
 }
 
 sub clear_all {
@@ -617,25 +668,46 @@ sub clear_all {
 
     $self->expire;
 
+    my $circle = $self->circle;
+
     for ($self->armed) {
+        next if $_->{kind} eq 'pair' && $_->{key} !~ m{^$circle/};
+
         $self->clear($_);
         $_->{rough} = 1;
     }
 
-    $self->{talks} = {};
+    for (grep { m{^$circle/} } keys %{ $self->{talks} }) {
+        my $talk = $self->{talks}{$_};
+
+        next if !$talk->{live};
+
+        @$talk{qw(changed inbound live)} =
+            (max($self->{now}, $talk->{changed}), 0, 0);
+        $talk->{until} = max($talk->{until}, $talk->{changed} + $fresh);
+    }
 }
 
-# whether a memory ends about now of which nobody knows exactly when it began,
+# Whether a memory ends about now of which nobody knows exactly when it began,
 # as the API clears in steps, or a state leaves that nobody probed, which is
-# looked after ten times a second
-sub is_rough {
+# looked after ten times a second, and on each host by its own time. If so,
+# when that is over.
+sub rough {
     my ($self) = @_;
 
-    return grep { $_->{armed}
-        ? $self->{now} > $_->{from} + kept($_) - 700
-            && $self->{now} < $_->{to} + kept($_) + 700
-        : $_->{rough} && abs($self->{now} - $_->{remembered}) < 700 }
-        $self->states;
+    my $until = 0;
+
+    for my $state ($self->states) {
+        my ($from, $to) = $state->{armed}
+            ? (min(@{ $state->{from} }) + kept($state),
+                max(@{ $state->{to} }) + kept($state))
+            : $state->{rough} ? ($state->{remembered}) x 2 : next;
+
+        $until = max($until, $to + 700) if $self->{now} > $from - 700
+            && $self->{now} < $to + 700;
+    }
+
+    return $until;
 }
 
 # whether that is so within a time, for a state that is probed
@@ -643,7 +715,7 @@ sub leaves {
     my ($self, $ms) = @_;
 
     return grep { @{ $_->{leases} }
-        && $self->{now} + $ms > $_->{from} + kept($_) } $self->armed;
+        && $self->{now} + $ms > min(@{ $_->{from} }) + kept($_) } $self->armed;
 }
 
 # a phone was registered anew: the next message probes
@@ -655,13 +727,12 @@ sub registered {
     for my $state ($self->armed) {
         next if $state->{kind} ne 'phone' || $state->{key} ne $phone
             || $state->{category} ne 'fatal'
-            || $state->{from} == NEVER
+            || is_frozen($state)
             || $state->{bound} ne '' && $state->{bound} ne $token;
 
         $state->{leases}     = [];
         $state->{confirming} = undef;
-        $state->{from}       = min($state->{from}, $self->{now});
-        $state->{to}         = min($state->{to}, $self->{now});
+        $_ = min($_, $self->{now}) for @{ $state->{from} }, @{ $state->{to} };
     }
 }
 

@@ -103,9 +103,10 @@ sub run {
         my ($word, @of) = @{ $steps[$number] };
 
         # each step has a time of its own
-        $self->pass($self->{model}->is_rough ? 1500 : 2);
+        $self->pass(2);
+        $self->pass($_ + 1 - $self->{time}) for $self->{model}->rough || ();
 
-        my $wrong = eval { my $do = "do_$word"; $self->$do(@of) }
+        my $wrong = eval { $self->step($word, @of) }
             // ($@ ? "died: $@" : undef);
 
         $self->{done}++;
@@ -116,12 +117,20 @@ sub run {
     return;
 }
 
-# what the log has that shouldn't be there
+sub step {
+    my ($self, $word, @of) = @_;
+
+    my $do = "do_$word";
+    return $self->$do(@of);
+}
+
+# what the logs have that shouldn't be there
 sub odd {
     my ($self) = @_;
 
     return join "\n", grep { /\[(?:alert|emerg|crit)\]/ }
-        split /\n/, GraphPolicy::slurp($self->{nginx}->dir . '/error.log');
+        map { split /\n/, GraphPolicy::slurp($_->{nginx}->dir . '/error.log') }
+        @{ $self->{hosts} };
 }
 
 sub text { return join ' ', map { $_ // '-' } @{ $_[0] } }
@@ -159,14 +168,26 @@ sub reset {
     my ($self) = @_;
 
     $self->let_go;
-    $self->{model} = GraphPolicy::Model->new(accounts => \%accounts);
+    $self->{model} = $self->new_model(accounts => \%accounts);
     $self->{model}->advance($self->{time});
     $self->{messages} = [];
 
-    $self->api('DELETE', 'states');
+    for ($self->all) {
+        $self->at($_);
+        $self->api('DELETE', 'states');
+    }
+
     $self->pass(100_000_000);
-    $self->request(ask('message', '1001', 'tokA'), 'accepted') for 1 .. 3;
+
+    for ($self->all) {
+        $self->at($_);
+        $self->request(ask('message', '1001', 'tokA'), 'accepted') for 1 .. 3;
+    }
+
+    $self->at(0);
 }
+
+sub new_model { my ($self, %of) = @_; return GraphPolicy::Model->new(%of) }
 
 sub pass {
     my ($self, $ms) = @_;
@@ -181,8 +202,11 @@ sub pass {
 
     $self->{time} += $ms;
     $self->{model}->advance($ms);
-    $self->set_clock;
+    $self->tick($self->timed($ms));
 }
+
+# how far timers go meanwhile
+sub timed { return $_[1] }
 
 # Where nobody knows yet if a hold is over, what follows may depend on it; so it
 # does of what passes either way.
@@ -327,7 +351,7 @@ sub do_hold {
 
     push @{ $self->{under_way} }, { send => $send, socket => $socket,
         graph => $graph, message => $message, at => $self->{time},
-        real => time, policy => $got->{policy}, kind => $kind };
+        host => $self->{at}, policy => $got->{policy}, kind => $kind };
     return;
 }
 
@@ -344,8 +368,9 @@ sub do_free {
 sub finish {
     my ($self, $call, $answer) = @_;
 
-    my $send  = $call->{send};
+    my $send = $call->{send};
 
+    $self->at($call->{host});
     $self->make_sure if $self->{model} && $send->{place} eq 'dry';
 
     my @said  = outcome($answer, $call->{kind}, $call->{message});
@@ -488,16 +513,16 @@ sub do_reload {
     my ($self) = @_;
 
     $self->let_go;
-    delete $self->{pool};
+    $self->host->{pool} = [];
 
-    my %old = map { $_ => 1 } $self->{nginx}->workers;
-    $self->{nginx}->signal('HUP');
+    my %old = map { $_ => 1 } $self->nginx->workers;
+    $self->nginx->signal('HUP');
 
     return GraphPolicy::wait_until(sub {
-        my @now = $self->{nginx}->workers;
+        my @now = $self->nginx->workers;
 
-        $self->pass(10);
-        return @now == 4 && !grep { $old{$_} } @now;
+        $self->tick(10);
+        return @now == $self->{workers} && !grep { $old{$_} } @now;
     }, 30) ? '' : 'nginx did not reload';
 }
 
@@ -534,37 +559,57 @@ sub do_flood {
 sub do_list {
     my ($self, $everybody) = @_;
 
-    my $model = $self->{model};
-    my (%got, %pairs, $after);
+    $self->notice;
+    return $self->compare($everybody, $self->listing);
+}
 
-    # what is due to leave has to be noticed first
+# what is due to leave has to be noticed before it is listed
+sub notice {
+    my ($self) = @_;
+
     $self->pass(200);
     $self->request(ask('message', '1999', 'tokZ'), 'accepted');
-    $model->expire;
+    $self->{model}->expire;
+}
+
+sub listing {
+    my ($self) = @_;
+
+    my (@states, $after);
 
     do {
         my $got = $self->api('GET', 'states?limit=1000'
             . (defined $after ? "&after=$after" : ''));
 
-        for (listed($got->{body})) {
-            if ($_->{scope} eq 'conversation') {
-                push @{ $pairs{ $_->{reason} } }, $_
-                    if !$everybody;
-                next;
-            }
-            my $reason = $_->{reason} eq 'phones-disconnected'
-                ? 'phone-disconnected' : $_->{reason};
-            my $scope = $_->{scope};
-            my $bound = $_->{credential} // '';
-
-            next if $everybody && length $bound;
-
-            $got{ join ' ', $scope, $scope eq 'credential' ? $bound
-                : $_->{key}, $reason, $scope eq 'credential' ? '' : $bound }
-                = $_;
-        }
+        push @states, listed($got->{body});
         ($after) = $got->{body} =~ /"next":"([^"]*)"/;
     } while (defined $after);
+
+    return @states;
+}
+
+sub compare {
+    my ($self, $everybody, @states) = @_;
+
+    my $model = $self->{model};
+    my (%got, %pairs);
+
+    for (@states) {
+        if ($_->{scope} eq 'conversation') {
+            push @{ $pairs{ $_->{reason} } }, $_ if !$everybody;
+            next;
+        }
+
+        my $reason = $_->{reason} eq 'phones-disconnected'
+            ? 'phone-disconnected' : $_->{reason};
+        my $scope = $_->{scope};
+        my $bound = $_->{credential} // '';
+
+        next if $everybody && length $bound;
+
+        $got{ join ' ', $scope, $scope eq 'credential' ? $bound
+            : $_->{key}, $reason, $scope eq 'credential' ? '' : $bound } = $_;
+    }
 
     my $wrong = $everybody ? '' : $self->compare_pairs(\%pairs);
     return $wrong if length $wrong;
@@ -583,7 +628,11 @@ sub do_list {
         my $found = delete $got{$name} or return "no state $name, but "
             . (join(', ', sort keys %got) || 'none');
 
-        next if $state->{from} == GraphPolicy::Model::NEVER
+        return "$name was changed by $found->{node}, not $self->{names}"
+            . $state->{host} if defined $self->{names}
+            && $found->{node} !~ /^$self->{names}$state->{host}\b/;
+
+        next if GraphPolicy::Model::is_frozen($state)
             && !defined $found->{until};
 
         # while somebody probes, it is their lease that has an end
@@ -591,13 +640,14 @@ sub do_list {
 
         my $until = milliseconds($found->{until}) - $epoch * 1000;
 
-        return "$name until $until, not from $state->{from} to $state->{to}, "
-            . "it is $self->{time}"
-            if $until < $state->{from} || $until > $state->{to};
+        my ($from, $to) = ($model->from($state), $model->to($state));
+
+        return "$name until $until, not from $from to $to, it is $self->{time}"
+            if $until < $from || $until > $to;
 
         # the hold is known exactly now
-        $state->{from} = $state->{to} = $until
-            if $state->{to} > $self->{time};
+        $_->[ $self->{at} ] = $until for $to > $self->{time}
+            ? @$state{qw(from to)} : ();
     }
 
     return %got ? 'a state too many: ' . join ', ', sort keys %got : '';
@@ -610,11 +660,16 @@ sub compare_pairs {
 
     my %want;
 
-    push @{ $want{ $_->{reason} } }, $_->{from}
-        for grep { $_->{kind} eq 'pair' } $self->{model}->armed;
-    push @{ $want{ $_->{reason} } }, $_->{until}
+    my $model  = $self->{model};
+    my $circle = $model->circle;
+
+    push @{ $want{ $_->{reason} } }, [$model->from($_), $model->to($_)]
+        for grep { $_->{kind} eq 'pair' && $_->{key} =~ m{^$circle/} }
+        $model->armed;
+    push @{ $want{ $_->{reason} } }, [($_->{until}) x 2]
         for grep { $_->{live} && $_->{until} > $self->{time} }
-        values %{ $self->{model}{talks} };
+        map { $model->{talks}{$_} } grep { m{^$circle/} }
+        keys %{ $model->{talks} };
 
     for my $reason (sort keys %{ { %want, %$got } }) {
         # a limit that is over goes when somebody looks for it
@@ -623,14 +678,22 @@ sub compare_pairs {
             @{ $got->{$reason} // [] };
         my @until = sort { $a <=> $b } map { milliseconds($_->{until})
             - $epoch * 1000 } @of;
-        my @ends  = sort { $a <=> $b } @{ $want{$reason} // [] };
+        my @ends  = sort { $a->[1] <=> $b->[1] } @{ $want{$reason} // [] };
 
         return "$reason in " . @ends . ' conversations, not ' . @of
             if @ends != @of;
 
         # while somebody probes, it is their lease that has an end
-        return "$reason ends at @until, not @ends" if "@until" ne "@ends"
-            && !grep { $_->{probing} } @of;
+        next if grep { $_->{probing} } @of;
+
+        for my $end (@ends) {
+            my ($fits) = grep { $until[$_] >= $end->[0]
+                && $until[$_] <= $end->[1] } 0 .. $#until;
+
+            return "$reason ends at " . join(' ', map { $_ // '-' } @until)
+                . ", not from $end->[0] to $end->[1]" if !defined $fits;
+            splice @until, $fits, 1;
+        }
     }
 
     return '';

@@ -2,7 +2,8 @@ package GraphPolicy::WalkHost;
 
 # The nginx of a random walk: four workers, whose clocks stand still until they
 # are set (t/tools/clock.c), a Graph API that answers what a request asks it to,
-# and a client. GraphPolicy::Walk builds on it.
+# and a client. GraphPolicy::Walk builds on it; a fleet has several, and "at"
+# says which of them is asked.
 
 use strict;
 use warnings;
@@ -31,11 +32,12 @@ sub clock {
     return "$dir/clock.so";
 }
 
-# accounts: those of the phones
+# accounts: those of the phones; workers
 sub start {
     my ($class, %of) = @_;
 
-    my $self = bless { time => 0, %of }, $class;
+    my $self = bless { time => 0, timers => 0, ticks => 10, workers => 4, at => 0,
+        hosts => [], %of }, $class;
 
     $self->{temp} = File::Temp->newdir('walk.XXXXXX', TMPDIR => 1);
     chmod 0755, "$self->{temp}";
@@ -48,18 +50,47 @@ sub start {
     chmod 0644, "$self->{temp}/now";
     $self->set_clock;
 
-    local $ENV{GRAPH_POLICY_CLOCK} = "$self->{temp}/now";
-    local $ENV{LD_PRELOAD} = clock($self->{temp}) // die 'walk: no clock';
-
-    $self->{nginx} = GraphPolicy::Nginx->start(
-        workers   => 4,
-        log_level => $self->{log} // 'warn',
-        http      => $self->conf);
+    $self->{library} = clock($self->{temp}) // die 'walk: no clock';
+    $self->begin;
 
     return $self;
 }
 
-sub nginx { return $_[0]{nginx} }
+sub begin { $_[0]->add }
+
+# one more nginx; what is started by "start" has the clock, too
+sub add {
+    my ($self, %environment) = @_;
+
+    push @{ $self->{hosts} }, { pool => [], nginx => $self->clocked(sub {
+        GraphPolicy::Nginx->start(
+            workers   => $self->{workers},
+            log_level => $self->{log} // 'warn',
+            http      => $self->conf);
+    }, %environment) };
+}
+
+sub clocked {
+    my ($self, $start, %environment) = @_;
+
+    local @ENV{ keys %environment } = values %environment;
+    local $ENV{GRAPH_POLICY_CLOCK} = "$self->{temp}/now";
+    local $ENV{LD_PRELOAD} = $self->{library};
+
+    return $start->();
+}
+
+# what follows is of that host
+sub at {
+    my ($self, $host) = @_;
+
+    $self->{at} = $host;
+    $self->{model}->at($host) if $self->{model};
+}
+
+sub host  { return $_[0]{hosts}[ $_[0]{at} ] }
+sub nginx { return $_[0]->host->{nginx} }
+sub all   { return 0 .. $#{ $_[0]{hosts} } }
 
 sub conf {
     my ($self) = @_;
@@ -72,6 +103,7 @@ sub conf {
     # header X-Mock says; what is held goes to the walk itself
     return <<"END";
 graph_policy_zone zone=z:1m;
+@{[ $self->{http} // '' ]}
 
 map \$uri \$account {
     default '';
@@ -155,9 +187,17 @@ sub set_clock {
     my ($self) = @_;
 
     sysseek $self->{clock}, 0, 0;
-    syswrite $self->{clock}, pack 'q', EPOCH * 1000 + $self->{time};
+    syswrite $self->{clock}, pack 'qq', EPOCH * 1000 + $self->{time},
+        EPOCH * 1000 + $self->{timers};
 }
 
+# timers go, and the time of day doesn't
+sub tick {
+    my ($self, $ms) = @_;
+
+    $self->{timers} += $ms;
+    $self->set_clock;
+}
 
 
 # -- the client ---------------------------------------------------------------
@@ -166,7 +206,7 @@ sub connected {
     my ($self) = @_;
 
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1',
-        PeerPort => $self->{nginx}->port) || die "connect: $!";
+        PeerPort => $self->nginx->port) || die "connect: $!";
 
     setsockopt $socket, SOL_SOCKET, SO_RCVTIMEO, pack 'l!l!', 60, 0;
     return $socket;
@@ -207,7 +247,7 @@ sub api {
     return $self->exchange("$method /api/zones/z/$path HTTP/1.1\r\nHost: a\r\n"
         . "Content-Type: application/json\r\nContent-Length: "
         . length($body // '') . "\r\n\r\n" . ($body // ''),
-        $method eq 'POST' ? undef : sub { $self->pass(10) });
+        $method eq 'POST' ? undef : sub { $self->tick($self->{ticks}) });
 }
 
 # by one of a few connections, which belong to different workers
@@ -216,14 +256,16 @@ sub exchange {
 
     my $slot = int rand 12;
 
+    my $pool = $self->host->{pool};
+
     for (1, 2) {
-        my $socket = $self->{pool}[$slot] //= $self->connected;
+        my $socket = $pool->[$slot] //= $self->connected;
 
         syswrite $socket, $text;
         my $got = $self->answer_of($socket, $tick);
 
         return $got if $got->{status};
-        delete $self->{pool}[$slot];
+        delete $pool->[$slot];
     }
 
     die "no answer\n";
