@@ -388,6 +388,8 @@ ngx_uint_t
 ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
+    ngx_uint_t  leased;
+
     if (!b->armed || b->until == NGX_HTTP_GRAPH_POLICY_NEVER) {
         return 0;
     }
@@ -401,13 +403,20 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
      * lease ends.
      */
 
+    leased = (now < ngx_http_graph_policy_breaker_leased_until(b, now));
+
     ngx_http_graph_policy_breaker_free(b);
 
-    if (now >= ngx_http_graph_policy_breaker_until(b, now)) {
+    if (now < ngx_http_graph_policy_breaker_until(b, now)) {
+        b->until = now;
+
+    } else if (!leased) {
         return 0;
     }
 
-    b->until = now;
+    /* what was sent since the last change is as new as it was */
+
+    b->changed++;
 
     return 1;
 }

@@ -367,7 +367,9 @@ ngx_uint_t ngx_http_graph_policy_breaker_has_ended(
 
 /*
  * Makes the state due, as its cause may be gone: the next send is the probe,
- * even if another request has the lease.  Returns 1 if it wasn't due before.
+ * even if another request has the lease.  Returns 1 if that changes anything;
+ * it is a change like others then, so that all hosts of a fleet end what leases
+ * they gave away.
  */
 ngx_uint_t ngx_http_graph_policy_breaker_make_due(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);

@@ -245,7 +245,7 @@ ngx_http_graph_policy_apply_is_own(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* in the same version the lease, and the time it is due, are as heard last */
+/* in the same version the lease is as heard last, and the later end stands */
 
 static void
 ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
@@ -253,12 +253,14 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
     uint64_t                          near;
-    ngx_uint_t                        plain, later, waits, probes;
+    ngx_uint_t                        plain, later, waits;
     ngx_http_graph_policy_breaker_t  *b;
 
     b = &state->breaker;
 
-    if (!b->armed) {
+    /* it has ended when the wait did, though nobody has asked since */
+
+    if (!b->armed || ngx_http_graph_policy_breaker_has_ended(b, now)) {
         return;
     }
 
@@ -281,27 +283,20 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
     /*
      * The status of a message is waited for by all, and whichever host gets it
-     * ends the wait.
+     * ends the wait; a host that has told of a probe of its own hasn't heard.
      */
 
     if (waits && record->message != b->leases.holder.message && !later) {
         return;
     }
 
-    probes = (ngx_http_graph_policy_apply_is_own(b, 0, now)
-              || ngx_http_graph_policy_apply_is_own(b, 1, now));
-
     ngx_http_graph_policy_apply_lease(zone, state, record, now);
 
-    /* a probe of this host's own goes on, and the state isn't due before that */
+    /* what ends earlier was told before that, and is told once more */
 
-    if (plain
-        || (!later && (probes || record->until + near >= b->until)))
-    {
+    if (!later) {
         return;
     }
-
-    /* it was told without an outcome, or the state is due at once */
 
     ngx_http_graph_policy_record_bound(record, now);
 

@@ -408,13 +408,18 @@ ngx_http_graph_policy_zone_make_due(ngx_http_graph_policy_zone_t *zone,
         while (state != NULL) {
 
             if (ngx_http_graph_policy_state_is_at(state, &place)
-                && state->category == NGX_HTTP_GRAPH_POLICY_FATAL
-                && (ngx_http_graph_policy_breaker_make_due(&state->breaker,
-                                                           now)
-                    || ngx_http_graph_policy_breaker_is_misplaced(
-                                          &state->breaker, state->order_in)))
+                && state->category == NGX_HTTP_GRAPH_POLICY_FATAL)
             {
-                ngx_http_graph_policy_state_refresh(zone, state);
+                if (ngx_http_graph_policy_breaker_make_due(&state->breaker,
+                                                           now))
+                {
+                    ngx_http_graph_policy_state_update(zone, state, 1);
+
+                } else if (ngx_http_graph_policy_breaker_is_misplaced(
+                                           &state->breaker, state->order_in))
+                {
+                    ngx_http_graph_policy_state_refresh(zone, state);
+                }
             }
 
             state = ngx_http_graph_policy_state_next(zone->sh, state);

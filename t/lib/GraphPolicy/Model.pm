@@ -171,6 +171,7 @@ sub arm {
     $state->{armed}      = 1;
     $state->{rough}      = 0;
     $state->{changed}    = $self->{now};
+    $state->{armed_at}   = $self->{now};
     $state->{host}       = $self->{host};
     $self->end($state, $self->{now} + $hold, int($hold / 10),
         $exact || $state->{category} ne 'fatal');
@@ -718,7 +719,7 @@ sub leaves {
         && $self->{now} + $ms > min(@{ $_->{from} }) + kept($_) } $self->armed;
 }
 
-# a phone was registered anew: the next message probes
+# a phone was registered anew: the next message probes, wherever it comes
 sub registered {
     my ($self, $phone, $token) = @_;
 
@@ -730,9 +731,24 @@ sub registered {
             || is_frozen($state)
             || $state->{bound} ne '' && $state->{bound} ne $token;
 
+        next if !$self->leased($state, '')
+            && $self->{now} >= $self->from($state);
+
+        my $hold = $state->{armed_at} + $state->{hold};
+
+        $state->{host}       = $self->{host};
         $state->{leases}     = [];
         $state->{confirming} = undef;
-        $_ = min($_, $self->{now}) for @{ $state->{from} }, @{ $state->{to} };
+
+        # just then another host takes it for the hold, prolonged as ever
+        for my $host (0 .. $self->{hosts} - 1) {
+            my $is_end = $host != $self->{host} && $self->{now} >= $hold
+                && $self->{now} <= $hold + $state->{hold} / 10;
+
+            $_->[$host] = min($_->[$host], $self->{now})
+                for $state->{from}, $is_end ? () : $state->{to};
+            $state->{to}[$host] = $hold + int($state->{hold} / 10) if $is_end;
+        }
     }
 }
 

@@ -82,8 +82,13 @@ sub steps {
         my $dice = rand;
         my @step = @$_;
 
-        $down ? ($down--, !$down and @step = 'up')
-            : $dice < 0.002 and ($down, @step) = (int(2 + rand 30), 'down');
+        if ($down && !--$down) {
+            @step = 'up';
+
+        } elsif (!$down && $dice < 0.002) {
+            $down = int(2 + rand 30);
+            @step = 'down';
+        }
 
         [int rand $self->{count}, @step];
     } $self->SUPER::steps($seed, $count);
@@ -158,15 +163,10 @@ sub finish {
     return defined $wrong && length $wrong ? $wrong : $self->heard;
 }
 
-# A host that registers a phone ends its own probes of it, of all others it
-# takes the outcome.
 sub do_register {
     my ($self, @of) = @_;
 
-    my $host = $self->{at};
-
-    $self->let_go;
-    $self->at($host);
+    $self->make_sure;
     return $self->SUPER::do_register(@of);
 }
 
