@@ -330,6 +330,7 @@ ngx_http_graph_policy_breaker_outcome(ngx_http_graph_policy_breaker_t *b,
 
     default: /* NGX_HTTP_GRAPH_POLICY_INCONCLUSIVE */
         b->until = now + ngx_min(b->hold, NGX_HTTP_GRAPH_POLICY_RETRY_HOLD);
+        b->moved = 1;
         return NGX_HTTP_GRAPH_POLICY_FREED;
     }
 }
@@ -409,6 +410,7 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
 
     if (now < ngx_http_graph_policy_breaker_until(b, now)) {
         b->until = now;
+        b->moved = 1;
 
     } else if (!leased) {
         return 0;
@@ -460,6 +462,7 @@ ngx_http_graph_policy_breaker_arm(ngx_http_graph_policy_breaker_t *b,
     b->hold = hold;
     b->holds += (b->holds != 0xffff);
     b->until = now + hold + random % (hold / 10 + 1);
+    b->moved = 0;
     b->armed = 1;
 
     ngx_http_graph_policy_breaker_date(b, b->changed, now, now);
@@ -552,6 +555,7 @@ ngx_http_graph_policy_breaker_close(ngx_http_graph_policy_breaker_t *b,
     uint64_t now)
 {
     b->armed = 0;
+    b->moved = 0;
 
     ngx_http_graph_policy_breaker_free(b);
     ngx_http_graph_policy_breaker_date(b, b->changed, now, now);

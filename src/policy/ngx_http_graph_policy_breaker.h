@@ -80,6 +80,8 @@ typedef struct {
     unsigned      armed:1;
     unsigned      confirming:1;     /* the lease waits for a status */
     unsigned      was_frozen:1;     /* it is, or was */
+    unsigned      moved:1;          /* "until" isn't the hold's end: a probe
+                                       told nothing, or it was made due */
 } ngx_http_graph_policy_breaker_t;
 
 

@@ -155,6 +155,7 @@ ngx_http_graph_policy_merge_until(ngx_http_graph_policy_record_t *record,
     plain = record->changed + record->hold;
 
     *own = (record->armed
+            && !record->moved
             && record->until >= plain
             && record->until <= plain + record->hold / 10);
 

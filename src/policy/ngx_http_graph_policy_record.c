@@ -134,6 +134,7 @@ ngx_http_graph_policy_member_t
     ngx_http_graph_policy_number("blocked", STATE, 0, blocked,
                                  NGX_HTTP_GRAPH_POLICY_RECORD_32),
     ngx_http_graph_policy_member("frozen", STATE, FLAG, 0, 0, frozen, 0, NULL),
+    ngx_http_graph_policy_member("moved", STATE, FLAG, 0, 0, moved, 0, NULL),
     ngx_http_graph_policy_member("group", STATE, HEX, 0, 0, group, 0, NULL),
     ngx_http_graph_policy_member("setter_leased", STATE, FLAG, 0, 0,
                                  setter_leased, 0, NULL),

@@ -109,6 +109,7 @@ typedef struct {
     uint64_t      armed;            /* 0 or 1, as the next ones */
     uint64_t      dry_run;
     uint64_t      frozen;           /* it is, or was */
+    uint64_t      moved;            /* "until" isn't the hold's end */
     int64_t       code;             /* -1: none, as the next one */
     int64_t       subcode;
     ngx_http_graph_policy_record_text_t  key;   /* a link has its phone here */

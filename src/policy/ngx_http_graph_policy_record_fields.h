@@ -54,7 +54,7 @@ typedef struct {
 } ngx_http_graph_policy_member_t;
 
 
-#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  41
+#define NGX_HTTP_GRAPH_POLICY_NMEMBERS  42
 
 extern ngx_http_graph_policy_member_t
     ngx_http_graph_policy_members[NGX_HTTP_GRAPH_POLICY_NMEMBERS];

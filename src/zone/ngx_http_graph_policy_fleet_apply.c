@@ -301,6 +301,7 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_bound(record, now);
 
     b->until = record->until;
+    b->moved = 1;
 
     if (b->until > now && b->until != NGX_HTTP_GRAPH_POLICY_NEVER) {
         b->until += (uint32_t) ngx_random() % ((b->until - now) / 10 + 1);

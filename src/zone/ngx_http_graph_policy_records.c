@@ -166,6 +166,7 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     record->armed = state->breaker.armed;
     record->dry_run = state->dry_run;
     record->frozen = state->breaker.was_frozen;
+    record->moved = state->breaker.moved;
     record->code = state->code;
     record->subcode = state->subcode;
 
@@ -457,6 +458,7 @@ ngx_http_graph_policy_restore_breaker(ngx_http_graph_policy_breaker_t *b,
     b->confirm = (uint32_t) record->confirm;
     b->holds = (uint16_t) ngx_min(record->holds, 0xffff);
     b->armed = (record->armed != 0);
+    b->moved = (record->moved != 0);
     b->was_frozen = (b->was_frozen || record->frozen != 0
                      || record->until == NGX_HTTP_GRAPH_POLICY_NEVER);
 }

@@ -171,7 +171,6 @@ sub arm {
     $state->{armed}      = 1;
     $state->{rough}      = 0;
     $state->{changed}    = $self->{now};
-    $state->{armed_at}   = $self->{now};
     $state->{host}       = $self->{host};
     $self->end($state, $self->{now} + $hold, int($hold / 10),
         $exact || $state->{category} ne 'fatal');
@@ -734,21 +733,11 @@ sub registered {
         next if !$self->leased($state, '')
             && $self->{now} >= $self->from($state);
 
-        my $hold = $state->{armed_at} + $state->{hold};
-
         $state->{host}       = $self->{host};
         $state->{leases}     = [];
         $state->{confirming} = undef;
 
-        # just then another host takes it for the hold, prolonged as ever
-        for my $host (0 .. $self->{hosts} - 1) {
-            my $is_end = $host != $self->{host} && $self->{now} >= $hold
-                && $self->{now} <= $hold + $state->{hold} / 10;
-
-            $_->[$host] = min($_->[$host], $self->{now})
-                for $state->{from}, $is_end ? () : $state->{to};
-            $state->{to}[$host] = $hold + int($state->{hold} / 10) if $is_end;
-        }
+        $_ = min($_, $self->{now}) for @{ $state->{from} }, @{ $state->{to} };
     }
 }
 
