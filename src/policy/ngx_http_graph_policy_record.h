@@ -75,6 +75,7 @@ typedef struct {
     uint64_t      hash;
     uint64_t      lease_until;      /* a probe's; 0: none.  In no line */
     ngx_uint_t    stale;            /* it is frozen, and was told long ago */
+    ngx_uint_t    known;            /* its lease and end aren't news */
 
     /* Fields of a head. */
     uint64_t      version;

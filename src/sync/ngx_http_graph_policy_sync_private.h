@@ -360,11 +360,13 @@ void ngx_http_graph_policy_sync_resync(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_resync_e why);
 
 /*
- * Takes an entry, from the stream or ("field" not NULL) from the hash.
- * NGX_DONE: it is in the hash, and nobody needs it any more.
+ * Takes an entry: from the stream (XREAD), or from the hash, after a loss (SCAN)
+ * or once more (SWEEP).  NGX_DONE: it is in the hash, and nobody needs it any
+ * more.
  */
 ngx_int_t ngx_http_graph_policy_sync_receive(
-    ngx_http_graph_policy_sync_run_t *run, ngx_str_t *text, ngx_str_t *field);
+    ngx_http_graph_policy_sync_run_t *run, ngx_str_t *text,
+    ngx_http_graph_policy_asked_e from);
 /* Tells anew what is due of that which others told too old. */
 void ngx_http_graph_policy_sync_repair(ngx_http_graph_policy_sync_run_t *run);
 

@@ -182,7 +182,8 @@ ngx_http_graph_policy_sync_reader_value(
 
     case 1:
         if (run->is_entry) {
-            (void) ngx_http_graph_policy_sync_receive(run, &value->text, NULL);
+            (void) ngx_http_graph_policy_sync_receive(run, &value->text,
+                                            NGX_HTTP_GRAPH_POLICY_ASKED_XREAD);
         }
 
         break;

@@ -36,7 +36,7 @@ static void ngx_http_graph_policy_sync_hear_node(
 static ngx_http_graph_policy_received_e ngx_http_graph_policy_sync_apply(
     ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_entry_t *entry, ngx_uint_t key,
-    ngx_uint_t in_hash, ngx_uint_t *over);
+    ngx_http_graph_policy_asked_e from, ngx_uint_t *over);
 static uint64_t ngx_http_graph_policy_sync_age(
     ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_record_t *record,
@@ -51,7 +51,7 @@ static void ngx_http_graph_policy_sync_log_applied(
 
 ngx_int_t
 ngx_http_graph_policy_sync_receive(ngx_http_graph_policy_sync_run_t *run,
-    ngx_str_t *text, ngx_str_t *field)
+    ngx_str_t *text, ngx_http_graph_policy_asked_e from)
 {
     ngx_uint_t                          key, over;
     ngx_http_graph_policy_entry_t       entry;
@@ -74,7 +74,7 @@ ngx_http_graph_policy_sync_receive(ngx_http_graph_policy_sync_run_t *run,
         goto count;
     }
 
-    if (field == NULL) {
+    if (from == NGX_HTTP_GRAPH_POLICY_ASKED_XREAD) {
 
         if (entry.node == ngx_http_graph_policy_zone_node(run->zone)) {
             ngx_http_graph_policy_sync_heard(run, &entry);
@@ -97,8 +97,7 @@ ngx_http_graph_policy_sync_receive(ngx_http_graph_policy_sync_run_t *run,
         }
     }
 
-    received = ngx_http_graph_policy_sync_apply(run, &entry, key,
-                                                field != NULL, &over);
+    received = ngx_http_graph_policy_sync_apply(run, &entry, key, from, &over);
 
 count:
 
@@ -206,10 +205,11 @@ ngx_http_graph_policy_sync_hear_node(ngx_http_graph_policy_sync_run_t *run,
 
 static ngx_http_graph_policy_received_e
 ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
-    ngx_http_graph_policy_entry_t *entry, ngx_uint_t key, ngx_uint_t in_hash,
-    ngx_uint_t *over)
+    ngx_http_graph_policy_entry_t *entry, ngx_uint_t key,
+    ngx_http_graph_policy_asked_e from, ngx_uint_t *over)
 {
     uint64_t                               now, age;
+    ngx_uint_t                             in_hash;
     ngx_http_graph_policy_view_t           view;
     ngx_http_graph_policy_record_t        *record;
     ngx_http_graph_policy_received_e       received;
@@ -218,6 +218,7 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
     record = &run->records[NGX_HTTP_GRAPH_POLICY_BATCH - 1];
     clock = &ngx_http_graph_policy_zone_fleet(run->zone)->clock;
     now = ngx_http_graph_policy_sync_own_now();
+    in_hash = (from != NGX_HTTP_GRAPH_POLICY_ASKED_XREAD);
 
     if (entry->body.len > NGX_HTTP_GRAPH_POLICY_RECORD_READ
         || ngx_http_graph_policy_record_read(entry->body.data, entry->body.len,
@@ -264,6 +265,14 @@ ngx_http_graph_policy_sync_apply(ngx_http_graph_policy_sync_run_t *run,
     age = ngx_http_graph_policy_sync_age(run, record, entry);
 
     record->stale = (age > NGX_HTTP_GRAPH_POLICY_FLEET_BELIEVED);
+
+    /*
+     * The hash may be behind the stream, and own leases may have ended since.
+     */
+
+    record->known = (from == NGX_HTTP_GRAPH_POLICY_ASKED_SWEEP
+                     || entry->node
+                        == ngx_http_graph_policy_zone_node(run->zone));
 
     received = ngx_http_graph_policy_fleet_apply(run->zone, record, now,
                                                  &run->changes, &view);

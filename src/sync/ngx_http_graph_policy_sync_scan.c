@@ -121,7 +121,7 @@ ngx_http_graph_policy_sync_scanned(ngx_http_graph_policy_sync_run_t *run,
 
     run->swept[0]++;
 
-    if (ngx_http_graph_policy_sync_receive(run, &value->text, &run->field)
+    if (ngx_http_graph_policy_sync_receive(run, &value->text, asked->what)
         == NGX_DONE)
     {
         run->swept[1]++;

@@ -195,7 +195,11 @@ ngx_http_graph_policy_apply_to(ngx_http_graph_policy_zone_t *zone,
     }
 
     if (rc == 0) {
-        ngx_http_graph_policy_apply_same(zone, state, record, now);
+
+        if (!record->known) {
+            ngx_http_graph_policy_apply_same(zone, state, record, now);
+        }
+
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
     }
 
