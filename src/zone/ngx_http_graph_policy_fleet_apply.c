@@ -249,7 +249,7 @@ ngx_http_graph_policy_apply_is_own(ngx_http_graph_policy_breaker_t *b,
 }
 
 
-/* in the same version the lease is as heard last, and the later end stands */
+/* in the same version the lease is as heard last, and the last end stands */
 
 static void
 ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
@@ -257,14 +257,23 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
     uint64_t                          near;
-    ngx_uint_t                        plain, later, waits;
+    ngx_uint_t                        plain, moved, waits;
     ngx_http_graph_policy_breaker_t  *b;
 
     b = &state->breaker;
 
-    /* it has ended when the wait did, though nobody has asked since */
+    if (!b->armed) {
+        return;
+    }
 
-    if (!b->armed || ngx_http_graph_policy_breaker_has_ended(b, now)) {
+    /*
+     * It has ended when the wait did, though nobody has asked since, unless
+     * another host awaits a message by now.
+     */
+
+    if (ngx_http_graph_policy_breaker_has_ended(b, now)
+        && (record->message == 0 || record->lease_until <= now))
+    {
         return;
     }
 
@@ -273,14 +282,15 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     (void) ngx_http_graph_policy_merge_until(record, 0, &plain);
 
     /*
-     * A probe, or a status, came back to another host without an outcome.  Each
-     * host prolongs that by a tenth at most, and is told of the same many
+     * A probe, or a status, came back to another host without an outcome.  That
+     * takes the place of the hold's end, and the last one that of those before.
+     * Each host prolongs it by a tenth at most, and is told of the same many
      * times, so an end that is near is the one that it has.
      */
 
     near = ngx_min(b->hold, NGX_HTTP_GRAPH_POLICY_RETRY_HOLD) / 10;
 
-    later = (!plain && record->until > b->until + near);
+    moved = (!plain && (!b->moved || record->until > b->until + near));
 
     waits = (b->confirming
              && now < ngx_http_graph_policy_breaker_leased_until(b, now));
@@ -290,15 +300,13 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
      * ends the wait; a host that has told of a probe of its own hasn't heard.
      */
 
-    if (waits && record->message != b->leases.holder.message && !later) {
+    if (waits && record->message != b->leases.holder.message && !moved) {
         return;
     }
 
     ngx_http_graph_policy_apply_lease(zone, state, record, now);
 
-    /* what ends earlier was told before that, and is told once more */
-
-    if (!later) {
+    if (!moved) {
         return;
     }
 

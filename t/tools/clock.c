@@ -35,7 +35,7 @@
 
 
 static volatile int64_t  *clock_ms;        /* of day, of timers */
-static const char        *host_name;
+static char               host_name[64];
 static int                short_ms = 20;
 
 
@@ -46,7 +46,12 @@ clock_open(void)
     void        *p;
     const char  *name;
 
-    host_name = getenv("GRAPH_POLICY_HOST");
+    /* nginx writes its title over what is there */
+
+    name = getenv("GRAPH_POLICY_HOST");
+    if (name != NULL) {
+        (void) strncpy(host_name, name, sizeof(host_name) - 1);
+    }
 
     name = getenv("GRAPH_POLICY_SHORT");
     if (name != NULL) {
@@ -157,7 +162,7 @@ gethostname(char *name, size_t len)
 
     text = host_name;
 
-    if (text == NULL) {
+    if (text[0] == '\0') {
 
         if (uname(&uts) == -1) {
             return -1;

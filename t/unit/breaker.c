@@ -667,7 +667,8 @@ test_make_due(void)
 
     lease(&b, 1, now + 30000);
     is_int(position(&b, now + 2), OPEN, "one send only");
-    is_int(make_due(&b, now + 3), 0, "cured while it is probed");
+    is_int(make_due(&b, now + 3), 1, "cured while it is probed");
+    is_int(b.changed, T + 2, "each of which is told to all hosts");
     is_int(position(&b, now + 3), DUE, "the next send is the probe again");
     is_int(settle(&b, 1, FAILURE, now + 100, 0), NOTHING,
            "what left before the cure says nothing");

@@ -178,7 +178,7 @@ test_apply_due(void)
     record_t    first;
     identity_t  id;
 
-    /* in the same version the time it is due is as heard last */
+    /* in the same version the last end that isn't the hold's stands */
 
     host_start();
     id = zone_who("10001", "20001", 7);
@@ -196,14 +196,39 @@ test_apply_due(void)
     ngx_http_graph_policy_zone_lock(zone);
     ngx_http_graph_policy_zone_unlock(zone);
 
+    record.moved = 1;
     record.until = T0 + 1000;
-    is_int(host_hear(), SAME, "one that is hastened");
+    is_int(host_hear(), SAME, "one whose probe told nothing");
     zone_ask(&id);
-    ok(view.until >= T0 + 1000 && view.until <= T0 + 1100,
+    until = view.until;
+    ok(until >= T0 + 1000 && until <= T0 + 1100,
        "is due when that says, or a bit later");
-    record.until = T0;
+    is_int(host_hear(), SAME, "told once more");
+    zone_ask(&id);
+    is_int(view.until, until, "it is due then");
+    record.until = T0 + 2000;
     host_hear();
-    is_int(zone_ask(&id), PROBE, "or at once");
+    zone_ask(&id);
+    ok(view.until >= T0 + 2000 && view.until <= T0 + 2200,
+       "the next one that told nothing moves it again");
+    until = view.until;
+    record.until = T0 + 1000;
+    host_hear();
+    zone_ask(&id);
+    is_int(view.until, until, "and the first one, told late, doesn't");
+    record.moved = 0;
+    record.until = T0 + HOLD;
+    host_hear();
+    zone_ask(&id);
+    is_int(view.until, until, "nor does the hold");
+
+    /* one that is made due is another version */
+
+    record.moved = 1;
+    record.changed++;
+    record.until = T0;
+    is_int(host_hear(), APPLIED, "one that is made due");
+    is_int(zone_ask(&id), PROBE, "is so at once");
     zone_agrees("when it is due");
 
     host_another();
