@@ -202,11 +202,11 @@ sub pass {
 
     $self->{time} += $ms;
     $self->{model}->advance($ms);
-    $self->tick($self->timed($ms));
+    $self->wind($ms);
 }
 
-# how far timers go meanwhile
-sub timed { return $_[1] }
+# timers go as far
+sub wind { my ($self, $ms) = @_; $self->tick($ms) }
 
 # Where nobody knows yet if a hold is over, what follows may depend on it; so it
 # does of what passes either way.

@@ -12,7 +12,7 @@ package GraphPolicy::WalkFleet;
 # minute, until "up" brings it back empty.
 #
 # Timers go slower than the time of day, so that no connection is given up
-# because hours pass, and all of them stand still while hosts wait for news.
+# because hours pass.
 
 use strict;
 use warnings;
@@ -68,7 +68,22 @@ sub new_model {
         alone => $self->{alone});
 }
 
-sub timed { return $_[1] > 500 ? 500 : $_[1] }
+# A request that is on its way is as old as its worker's timers say, so they
+# have to go as far then, but by less than what hosts wait for their own news.
+sub wind {
+    my ($self, $ms) = @_;
+
+    my $part = defined $self->{down} ? $ms : 1500;
+
+    return $self->tick($ms > 500 ? 500 : $ms) if !@{ $self->{under_way} // [] };
+
+    for (; $ms > $part; $ms -= $part) {
+        $self->tick($part);
+        $self->quiet;
+    }
+
+    $self->tick($ms);
+}
 
 
 # -- steps --------------------------------------------------------------------
