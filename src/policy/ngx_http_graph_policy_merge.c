@@ -17,6 +17,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include "ngx_http_graph_policy_breaker.h"
+#include "ngx_http_graph_policy_limit.h"
 #include "ngx_http_graph_policy_merge.h"
 #include "ngx_http_graph_policy_outcome.h"
 
@@ -148,18 +149,36 @@ ngx_http_graph_policy_merge_text(ngx_http_graph_policy_record_text_t *one,
 
 uint64_t
 ngx_http_graph_policy_merge_until(ngx_http_graph_policy_record_t *record,
-    uint32_t random, ngx_uint_t *own)
+    uint64_t now, uint32_t random, ngx_uint_t *own)
 {
-    uint64_t  plain;
+    uint64_t    plain, late;
+    ngx_uint_t  event;
 
+    /* the hold of an event begins when it comes, a while after its cause */
+
+    event = (record->source == NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK);
+    late = event ? NGX_HTTP_GRAPH_POLICY_FRESH : 0;
     plain = record->changed + record->hold;
 
     *own = (record->armed
             && !record->moved
             && record->until >= plain
-            && record->until <= plain + record->hold / 10);
+            && record->until <= plain + record->hold / 10 + late);
 
-    return *own ? plain + random % (record->hold / 10 + 1) : record->until;
+    if (!*own) {
+        return record->until;
+    }
+
+    if (!event) {
+        return plain + random % (record->hold / 10 + 1);
+    }
+
+    /* not before the whole hold, and not after the host that began it */
+
+    plain = now + record->hold;
+
+    return (record->until > plain)
+           ? plain + random % (record->until - plain + 1) : record->until;
 }
 
 

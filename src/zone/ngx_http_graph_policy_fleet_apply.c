@@ -225,7 +225,7 @@ ngx_http_graph_policy_apply_until(ngx_http_graph_policy_record_t *record,
 {
     ngx_uint_t  plain;
 
-    record->until = ngx_http_graph_policy_merge_until(record,
+    record->until = ngx_http_graph_policy_merge_until(record, now,
                                                       (uint32_t) ngx_random(),
                                                       &plain);
 
@@ -279,7 +279,7 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_revise(zone->sh);
 
-    (void) ngx_http_graph_policy_merge_until(record, 0, &plain);
+    (void) ngx_http_graph_policy_merge_until(record, now, 0, &plain);
 
     /*
      * A probe, or a status, came back to another host without an outcome.  That

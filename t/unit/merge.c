@@ -362,23 +362,38 @@ test_until(void)
     ngx_uint_t  own;
 
     r = plain();
-    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    until = ngx_http_graph_policy_merge_until(&r, 1000, 3, &own);
     ok(own && until == 1103, "a plain hold gets a jitter of the host's own");
 
-    until = ngx_http_graph_policy_merge_until(&r, 4294967295u, &own);
+    until = ngx_http_graph_policy_merge_until(&r, 1000, 4294967295u, &own);
     ok(until >= 1100 && until <= 1110, "of a tenth at most");
 
+    r.moved = 1;
+    until = ngx_http_graph_policy_merge_until(&r, 1000, 3, &own);
+    ok(!own && until == r.until, "one whose probe told nothing is no such hold");
+    r.moved = 0;
+
     r.until = 1400;
-    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    until = ngx_http_graph_policy_merge_until(&r, 1000, 3, &own);
     ok(!own && until == 1400, "what was prolonged is taken as it is");
 
     r.until = 1050;
-    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    until = ngx_http_graph_policy_merge_until(&r, 1000, 3, &own);
     ok(!own && until == 1050, "likewise what is due at once");
 
     r.until = NGX_HTTP_GRAPH_POLICY_NEVER;
-    until = ngx_http_graph_policy_merge_until(&r, 3, &own);
+    until = ngx_http_graph_policy_merge_until(&r, 1000, 3, &own);
     ok(!own && until == NGX_HTTP_GRAPH_POLICY_NEVER, "likewise a frozen one");
+
+    /* an event that came half a second after its cause */
+
+    r = plain();
+    r.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+    r.until = 1605;
+    until = ngx_http_graph_policy_merge_until(&r, 1500, 3, &own);
+    ok(own && until == 1603, "the hold of an event is as long as elsewhere");
+    until = ngx_http_graph_policy_merge_until(&r, 1550, 3, &own);
+    ok(own && until == 1605, "and not shorter where that is heard late");
 }
 
 

@@ -737,7 +737,11 @@ sub registered {
         $state->{leases}     = [];
         $state->{confirming} = undef;
 
-        $_ = min($_, $self->{now}) for @{ $state->{from} }, @{ $state->{to} };
+
+        # others take its end as it is
+        for my $end (@$state{qw(from to)}) {
+            $_ = min($end->[ $self->{host} ], $self->{now}) for @$end;
+        }
     }
 }
 

@@ -30,7 +30,7 @@ my $away = 50_000;
 
 # what hosts have to agree on
 my @same = qw(id scope key credential category reason code subcode title
-    action since holds trace source node probing);
+    action since holds trace source node);
 
 # count: of hosts; alone: {number => 1} of those that don't share conversations
 sub start {
