@@ -190,14 +190,10 @@ sub do_list {
 
     return $self->SUPER::do_list($everybody) if defined $self->{down};
 
-    my ($wrong, @lists);
+    my $wrong = $self->noticed;
+    my @lists;
 
-    for my $host ($self->all) {
-        $self->at($host);
-        $self->notice;
-        $wrong = $self->heard;
-        return $wrong if length $wrong;
-    }
+    return $wrong if length $wrong;
 
     for my $host ($self->all) {
         $self->at($host);
@@ -208,6 +204,23 @@ sub do_list {
     }
 
     return $everybody ? '' : $self->differ(@lists);
+}
+
+# all hosts have noticed what is due to leave
+sub noticed {
+    my ($self) = @_;
+
+    $self->pass($_ + 1 - $self->{time}) for $self->{model}->rough || ();
+
+    for my $host ($self->all) {
+        $self->at($host);
+        $self->notice;
+
+        my $wrong = $self->heard;
+        return $wrong if length $wrong;
+    }
+
+    return '';
 }
 
 # what hosts don't agree on
@@ -344,6 +357,8 @@ sub back {
 
         my $wrong = $self->quiet;
         return $wrong if length $wrong;
+
+        $self->noticed if $self->{model};
 
         $differs = $self->differ(map { $self->at($_); [$self->listing] }
             $self->all);
