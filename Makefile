@@ -39,9 +39,10 @@ NGINX_TESTS ?=
 # a part of "make test-valgrind", test-asan and test-nginx-tests: the second of
 # eight is SHARD=2/8
 SHARD ?= 1/1
-# steps of "make model", and walks side by side
+# steps of "make model", walks side by side, and hosts of each that share states
 STEPS ?= 100000
 WALKS ?= 2
+HOSTS ?= 1
 # Debian suites of "make test-matrix" and "make test-deb"
 SUITES ?= bookworm trixie sid
 # what "make test-matrix" runs on each, such as TARGET=test-asan
@@ -89,8 +90,8 @@ help: ## list the targets
 	    $(firstword $(MAKEFILE_LIST))
 	@printf '\nSettings: %s,\n          %s,\n          %s\n' \
 	    'CC, NGINX_BINARY, NGX_SRC, T, JOBS, DESTDIR, MODULES_PATH' \
-	    'FUZZ_SECONDS, FUZZ_RUNS, RUNS, FIRST, SEED, STEPS, WALKS, SHARD' \
-	    'NGINX_TESTS, SUITES, TARGET, REDIS_SERVER, DEB_REVISION, TREES'
+	    'FUZZ_SECONDS, FUZZ_RUNS, RUNS, FIRST, SEED, STEPS, WALKS, HOSTS' \
+	    'SHARD, NGINX_TESTS, SUITES, TARGET, REDIS_SERVER, DEB_REVISION, TREES'
 
 build: ## build the module for the nginx of this machine
 	@$(TOOLS)/need build
@@ -122,8 +123,9 @@ test-unit: build ## run the unit tests alone
 
 model: build ## compare STEPS random steps with a model of the promise
 	@$(TOOLS)/need test
-	@MODEL_STEPS=$(STEPS) MODEL_WALKS=$(WALKS) TIME_LIMIT=1000000 \
-	    MODULE=$(MODULE) OUT=$(OUT) PROVE_FLAGS=-v $(TOOLS)/suite t/model.t
+	@MODEL_STEPS=$(STEPS) MODEL_WALKS=$(WALKS) MODEL_HOSTS=$(HOSTS) \
+	    TIME_LIMIT=1000000 MODULE=$(MODULE) OUT=$(OUT) PROVE_FLAGS=-v \
+	    $(TOOLS)/suite t/model$(if $(filter-out 1,$(HOSTS)),_fleet).t
 
 mutation: build ## change the source in 200 places, and see who notices
 	@$(TOOLS)/need test

@@ -26,10 +26,51 @@ plan skip_all => 'a sanitizer and the clock want to be the first library'
 plan skip_all => 'valgrind has a clock of its own'
     if $ENV{TEST_NGINX_USE_VALGRIND};
 
-my $hosts = $ENV{MODEL_HOSTS} || 2;
+my $hosts = ($ENV{MODEL_HOSTS} // 0) > 1 ? $ENV{MODEL_HOSTS} : 2;
 
 # steps that have shown a difference once
 my @once = (
+
+    # a status of another failure ends the wait on the host that it comes to
+    '0 event 1005 131042 15550002222, 0 time 98646,'
+    . ' 0 send message 1004 tokA accepted gate 15550002222,'
+    . ' 0 arrived 0 130429, 1 time 12000, 1 list,'
+    . ' 1 send message 1004 tokA accepted plain 15550002222',
+
+    # a probe that told nothing puts the next one off on all hosts, whoever it
+    # was that set the state last, and whatever the hold is
+    '1 hand phone 1001 phone-disconnected 305 0, 0 time 326000,'
+    . ' 1 send message 1001 tokB nothing plain 15550001111,'
+    . ' 0 send message 1001 tokA accepted plain 15550001111, 0 list, 1 list',
+
+    # one that was none leaves the state due on all
+    '0 send message 1003 tokA e133010 plain 15550001111, 0 time 11100,'
+    . ' 0 send message 1003 tokB e100 plain 15550001111,'
+    . ' 1 send message 1003 tokC accepted plain 15550001111',
+
+    # the wait for a status is over while hosts tell each other old news
+    '0 event 1003 133010 15550001111, 0 time 12000,'
+    . ' 1 send message 1003 tokC accepted plain 15550002222, 0 time 10001,'
+    . ' 1 time 500, 0 time 500, 1 send message 1003 tokA e133010 plain'
+    . ' 15550001111, 0 list',
+
+    # a temporary state is told back as it was told
+    '0 send message 1001 tokA e4 dry 15550001111, 0 time 24391,'
+    . ' 0 time 21139, 1 time 123902, 1 list',
+
+    # a phone is registered anew on one host, and probed on another
+    '0 send message 1003 tokA e133010 plain 15550001111, 0 time 11100,'
+    . ' 0 hold message 1003 tokB plain 15550001111, 1 register 1003 tokC,'
+    . ' 1 send message 1003 tokC e133010 plain 15550001111, 0 free 0 e133010,'
+    . ' 0 list',
+
+    # the one who set a state and another one probe, each on a host of their own
+    '0 send message 1003 tokA e133010 plain 15550001111, 0 time 11100,'
+    . ' 0 hold message 1003 tokA plain 15550001111,'
+    . ' 1 hold message 1003 tokB plain 15550001111,'
+    . ' 1 send message 1003 tokA accepted plain 15550001111,'
+    . ' 0 free 0 nothing, 0 free 0 e100,'
+    . ' 0 send message 1003 tokC accepted plain 15550001111, 1 list',
 );
 
 GraphPolicy::Walks::take(once => \@once, seconds => 40, start => sub {

@@ -302,6 +302,10 @@ ngx_http_graph_policy_breaker_confirm(ngx_http_graph_policy_breaker_t *b,
 
     ngx_http_graph_policy_breaker_free(b);
 
+    /* A fleet awaits it everywhere, and has to tell its end from older news. */
+
+    b->changed++;
+
     return ngx_http_graph_policy_breaker_outcome(b, outcome, now, random);
 }
 

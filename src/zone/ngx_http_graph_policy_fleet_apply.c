@@ -256,8 +256,8 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_record_t *record, uint64_t now)
 {
-    uint64_t                          near;
-    ngx_uint_t                        plain, moved, waits;
+    uint64_t                          tenth;
+    ngx_uint_t                        plain, near, waits;
     ngx_http_graph_policy_breaker_t  *b;
 
     b = &state->breaker;
@@ -279,43 +279,42 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_revise(zone->sh);
 
-    (void) ngx_http_graph_policy_merge_until(record, now, 0, &plain);
-
-    /*
-     * A probe, or a status, came back to another host without an outcome.  That
-     * takes the place of the hold's end, and the last one that of those before.
-     * Each host prolongs it by a tenth at most, and is told of the same many
-     * times, so an end that is near is the one that it has.
-     */
-
-    near = ngx_min(b->hold, NGX_HTTP_GRAPH_POLICY_RETRY_HOLD) / 10;
-
-    moved = (!plain && (!b->moved || record->until > b->until + near));
-
     waits = (b->confirming
              && now < ngx_http_graph_policy_breaker_leased_until(b, now));
 
-    /*
-     * The status of a message is waited for by all, and whichever host gets it
-     * ends the wait; a host that has told of a probe of its own hasn't heard.
-     */
+    /* who tells of another probe hasn't heard of the one that is awaited */
 
-    if (waits && record->message != b->leases.holder.message && !moved) {
+    if (waits && record->message != b->leases.holder.message) {
         return;
     }
 
     ngx_http_graph_policy_apply_lease(zone, state, record, now);
 
-    if (!moved) {
+    /*
+     * A probe may have come back to another host without an outcome.  That takes
+     * the place of the hold's end, and the last one that of those before.
+     */
+
+    (void) ngx_http_graph_policy_merge_until(record, now, 0, &plain);
+
+    if (plain || (b->moved && record->until <= b->until)) {
         return;
     }
 
+    /*
+     * Each host prolongs it by a tenth at most, and one that is near is what
+     * another host has made of the same.
+     */
+
     ngx_http_graph_policy_record_bound(record, now);
+
+    tenth = ngx_min(b->hold, NGX_HTTP_GRAPH_POLICY_RETRY_HOLD) / 10;
+    near = (b->moved && record->until <= b->until + tenth);
 
     b->until = record->until;
     b->moved = 1;
 
-    if (b->until > now && b->until != NGX_HTTP_GRAPH_POLICY_NEVER) {
+    if (b->until > now && b->until != NGX_HTTP_GRAPH_POLICY_NEVER && !near) {
         b->until += (uint32_t) ngx_random() % ((b->until - now) / 10 + 1);
     }
 

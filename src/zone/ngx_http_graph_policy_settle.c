@@ -42,7 +42,7 @@ static void ngx_http_graph_policy_confirm_state(
 static ngx_http_graph_policy_probe_e ngx_http_graph_policy_probe_of(
     ngx_http_graph_policy_transition_e transition);
 static void ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_state_t *state, uint64_t changed,
     ngx_http_graph_policy_transition_e transition, uint64_t now,
     ngx_http_graph_policy_changes_t *changes);
 
@@ -52,6 +52,7 @@ ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_answer_t *answer,
     ngx_http_graph_policy_changes_t *changes)
 {
+    uint64_t                            changed;
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
 
@@ -62,10 +63,11 @@ ngx_http_graph_policy_zone_settle(ngx_http_graph_policy_zone_t *zone,
     state = ngx_http_graph_policy_state_find(zone->sh, ref->hash, ref->reason);
 
     if (state != NULL) {
+        changed = state->breaker.changed;
         transition = ngx_http_graph_policy_settle_state(zone, state, ref,
                                                         answer);
-        ngx_http_graph_policy_settled(zone, state, transition, answer->now,
-                                      changes);
+        ngx_http_graph_policy_settled(zone, state, changed, transition,
+                                      answer->now, changes);
     }
 
     /*
@@ -181,7 +183,7 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_ref_t *ref, ngx_http_graph_policy_answer_t *answer,
     ngx_http_graph_policy_changes_t *changes)
 {
-    uint64_t                            message;
+    uint64_t                            message, changed;
     ngx_http_graph_policy_state_t      *state;
     ngx_http_graph_policy_transition_e  transition;
 
@@ -215,12 +217,13 @@ ngx_http_graph_policy_zone_clear(ngx_http_graph_policy_zone_t *zone,
         message = ngx_http_graph_policy_to_confirm(zone, state,
                                                    answer->message);
 
+        changed = state->breaker.changed;
         transition = ngx_http_graph_policy_breaker_clear(&state->breaker,
                                                          message, answer->sent,
                                                          answer->now);
 
-        ngx_http_graph_policy_settled(zone, state, transition, answer->now,
-                                      changes);
+        ngx_http_graph_policy_settled(zone, state, changed, transition,
+                                      answer->now, changes);
     }
 
 done:
@@ -276,6 +279,7 @@ ngx_http_graph_policy_confirm_state(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_failure_t *failure, uint64_t now,
     ngx_http_graph_policy_changes_t *changes)
 {
+    uint64_t                               before;
     ngx_uint_t                             probed;
     ngx_http_graph_policy_verdict_t       *verdict;
     ngx_http_graph_policy_transition_e     transition;
@@ -285,6 +289,7 @@ ngx_http_graph_policy_confirm_state(ngx_http_graph_policy_zone_t *zone,
 
     probed = (now >= ngx_http_graph_policy_breaker_until(&state->breaker, now));
 
+    before = state->breaker.changed;
     verdict = (failure != NULL) ? failure->verdict : NULL;
     outcome = ngx_http_graph_policy_outcome_of_status(verdict, state->reason);
 
@@ -304,13 +309,16 @@ ngx_http_graph_policy_confirm_state(ngx_http_graph_policy_zone_t *zone,
         changes->probe = ngx_http_graph_policy_probe_of(transition);
     }
 
-    ngx_http_graph_policy_settled(zone, state, transition, now, changes);
+    ngx_http_graph_policy_settled(zone, state, before, transition, now,
+                                  changes);
 }
 
 
+/* "changed" is the time of the last change before this one */
+
 static void
 ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
-    ngx_http_graph_policy_state_t *state,
+    ngx_http_graph_policy_state_t *state, uint64_t changed,
     ngx_http_graph_policy_transition_e transition, uint64_t now,
     ngx_http_graph_policy_changes_t *changes)
 {
@@ -322,9 +330,7 @@ ngx_http_graph_policy_settled(ngx_http_graph_policy_zone_t *zone,
 
     ngx_http_graph_policy_state_note(zone->sh, state, now, transition, changes);
 
-    if (transition != NGX_HTTP_GRAPH_POLICY_FREED
-        && transition != NGX_HTTP_GRAPH_POLICY_AWAITED)
-    {
+    if (state->breaker.changed != changed) {
         ngx_http_graph_policy_state_update(zone, state, 1);
         return;
     }

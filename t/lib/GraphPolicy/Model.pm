@@ -169,6 +169,7 @@ sub arm {
 
     $state->{hold}       = $hold;
     $state->{armed}      = 1;
+    $state->{put_off}    = 0;
     $state->{rough}      = 0;
     $state->{changed}    = $self->{now};
     $state->{host}       = $self->{host};
@@ -189,6 +190,31 @@ sub end {
         $state->{to}[$host]   = $until
             + ($exact && $host == $self->{host} ? 0 : $tenth);
     }
+}
+
+# What is put off is so on all hosts until the latest time that one of them has
+# made of it, which it tells with its probe.
+sub level {
+    my ($self, $state) = @_;
+
+    $_ = max($_, $self->to($state)) for @{ $state->{to} };
+}
+
+# hosts have told each other all they know
+sub levelled {
+    my ($self) = @_;
+
+    for my $state (grep { $_->{put_off} } $self->armed) {
+        my $to = max(@{ $state->{to} });
+        $_ = $to for @{ $state->{to} };
+    }
+}
+
+# when no status is awaited any more
+sub awaited {
+    my ($self) = @_;
+    return max(0, map { $_->{confirming}[1] } grep { $_->{confirming} }
+        $self->armed);
 }
 
 # here, as far as is known: not before, and not after
@@ -223,6 +249,7 @@ sub put_off {
 
     my $rest = min($state->{hold}, $retry);
     $self->end($state, $self->{now} + $rest, int($rest / 10), 1);
+    $state->{put_off} = 1;
 }
 
 # whether somebody but the one who asks probes already, or a status is awaited
@@ -445,6 +472,7 @@ sub began {
             && $state->{setter} eq $ask->{token};
 
         $state->{to}[ $self->{host} ] = min($self->to($state), $self->{now});
+        $self->level($state) if $state->{put_off};
         $state->{confirming} = undef;
         $state->{leases}     = [grep { $_->{setter} != $setter }
             @{ $state->{leases} }];
@@ -581,6 +609,7 @@ sub status {
             $self->describe($state, event => 1);
         } else {
             $self->put_off($state);
+            $state->{host} = $self->{host};
         }
     }
 

@@ -202,6 +202,7 @@ sub pass {
 
     $self->{time} += $ms;
     $self->{model}->advance($ms);
+    $self->set_clock;
     $self->wind($ms);
 }
 

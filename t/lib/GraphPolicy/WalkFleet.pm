@@ -37,7 +37,7 @@ sub start {
     my ($class, %of) = @_;
 
     return $class->SUPER::start(workers => 2, ticks => 1, names => 'host',
-        alone => {}, %of);
+        alone => {}, ahead => 0, %of);
 }
 
 sub begin {
@@ -75,14 +75,31 @@ sub wind {
 
     my $part = defined $self->{down} ? $ms : 1500;
 
-    return $self->tick($ms > 500 ? 500 : $ms) if !@{ $self->{under_way} // [] };
-
-    for (; $ms > $part; $ms -= $part) {
-        $self->tick($part);
-        $self->quiet;
+    if (!@{ $self->{under_way} // [] }) {
+        $self->tick($ms > 500 ? 500 : $ms);
+        $self->{ahead} = 0;
+        return;
     }
 
-    $self->tick($ms);
+    $self->{ahead} -= $ms;
+
+    while ($self->{ahead} < 0) {
+        $self->tick(-$self->{ahead} > $part ? $part : -$self->{ahead});
+        $self->quiet if $self->{ahead} < 0;
+    }
+}
+
+# how far timers are ahead of the time of day
+sub tick {
+    my ($self, $ms) = @_;
+
+    $self->{ahead} += $ms;
+    $self->SUPER::tick($ms);
+}
+
+sub level {
+    my ($self) = @_;
+    $self->pass($self->{ahead}) while $self->{ahead} > 0;
 }
 
 
@@ -128,6 +145,14 @@ sub do_down {
     my $host = $self->{at};
 
     $self->let_go;
+
+    # who awaits a status by then ends the state by themselves
+    my $wait = $self->{model}->awaited - $self->{time};
+    $self->pass($wait + 1) if $wait >= 0;
+
+    my $wrong = $self->noticed;
+    return $wrong if length $wrong;
+
     $self->at($host);
     $self->{redis}->end;
     $self->{down}       = $host;
@@ -169,9 +194,18 @@ sub pass {
     $self->SUPER::pass($ms);
 }
 
+sub do_hold {
+    my ($self, @of) = @_;
+
+    $self->level;
+    return $self->SUPER::do_hold(@of);
+}
+
 # each outcome of a probe is heard before the next
 sub finish {
     my ($self, @of) = @_;
+
+    $self->level if $self->{model};
 
     my $wrong = $self->SUPER::finish(@of);
 
@@ -187,6 +221,9 @@ sub do_register {
 
 sub do_list {
     my ($self, $everybody) = @_;
+
+    # made-up tokens have probed, too
+    $self->{model}->levelled if $everybody;
 
     return $self->SUPER::do_list($everybody) if defined $self->{down};
 
@@ -363,7 +400,9 @@ sub back {
         $differs = $self->differ(map { $self->at($_); [$self->listing] }
             $self->all);
 
-        return '' if !length $differs;
+        next if length $differs;
+        $self->{model}->levelled if $self->{model};
+        return '';
     }
 
     return $differs // 'the engine is back, and not heard';

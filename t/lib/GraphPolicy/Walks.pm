@@ -71,7 +71,7 @@ sub walk {
     my $said = '';
 
     for (@{ $of{once} }) {
-        my @steps = map { [map { $_ eq '-' ? undef : $_ } split] } split /,/;
+        my @steps = map { [map { $_ eq "-" ? undef : $_ } split] } split /,/;
         my $wrong = $walk->run(@steps) // next;
 
         return "0\nonce more: $wrong";
