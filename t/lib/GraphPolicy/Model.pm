@@ -169,7 +169,7 @@ sub arm {
 
     $state->{hold}       = $hold;
     $state->{armed}      = 1;
-    $state->{put_off}    = 0;
+    $state->{span}       = 0;
     $state->{rough}      = 0;
     $state->{changed}    = $self->{now};
     $state->{host}       = $self->{host};
@@ -189,24 +189,6 @@ sub end {
         $state->{from}[$host] = $until;
         $state->{to}[$host]   = $until
             + ($exact && $host == $self->{host} ? 0 : $tenth);
-    }
-}
-
-# What is put off is so on all hosts until the latest time that one of them has
-# made of it, which it tells with its probe.
-sub level {
-    my ($self, $state) = @_;
-
-    $_ = max($_, $self->to($state)) for @{ $state->{to} };
-}
-
-# hosts have told each other all they know
-sub levelled {
-    my ($self) = @_;
-
-    for my $state (grep { $_->{put_off} } $self->armed) {
-        my $to = max(@{ $state->{to} });
-        $_ = $to for @{ $state->{to} };
     }
 }
 
@@ -248,8 +230,9 @@ sub put_off {
     my ($self, $state) = @_;
 
     my $rest = min($state->{hold}, $retry);
-    $self->end($state, $self->{now} + $rest, int($rest / 10), 1);
-    $state->{put_off} = 1;
+    # a host that has prolonged it may tell that back
+    $state->{span} = $self->{hosts} > 1;
+    $self->end($state, $self->{now} + $rest, int($rest / 10), !$state->{span});
 }
 
 # whether somebody but the one who asks probes already, or a status is awaited
@@ -471,8 +454,8 @@ sub began {
         my $setter = $state->{setter} ne ''
             && $state->{setter} eq $ask->{token};
 
-        $state->{to}[ $self->{host} ] = min($self->to($state), $self->{now});
-        $self->level($state) if $state->{put_off};
+        $state->{to}[ $self->{host} ] = min($self->to($state), $self->{now})
+            if !$state->{span};
         $state->{confirming} = undef;
         $state->{leases}     = [grep { $_->{setter} != $setter }
             @{ $state->{leases} }];

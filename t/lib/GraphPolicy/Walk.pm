@@ -647,7 +647,7 @@ sub compare {
             if $until < $from || $until > $to;
 
         # the hold is known exactly now
-        $_->[ $self->{at} ] = $until for $to > $self->{time}
+        $_->[ $self->{at} ] = $until for $to > $self->{time} && !$state->{span}
             ? @$state{qw(from to)} : ();
     }
 

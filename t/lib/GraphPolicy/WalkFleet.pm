@@ -222,9 +222,6 @@ sub do_register {
 sub do_list {
     my ($self, $everybody) = @_;
 
-    # made-up tokens have probed, too
-    $self->{model}->levelled if $everybody;
-
     return $self->SUPER::do_list($everybody) if defined $self->{down};
 
     my $wrong = $self->noticed;
@@ -400,9 +397,7 @@ sub back {
         $differs = $self->differ(map { $self->at($_); [$self->listing] }
             $self->all);
 
-        next if length $differs;
-        $self->{model}->levelled if $self->{model};
-        return '';
+        return '' if !length $differs;
     }
 
     return $differs // 'the engine is back, and not heard';
