@@ -109,7 +109,14 @@ ngx_http_graph_policy_apply_state(ngx_http_graph_policy_zone_t *zone,
         return NGX_HTTP_GRAPH_POLICY_RECEIVED_SAME;
     }
 
-    record->since = ngx_min(record->since, record->changed);
+    /* an event's cause may be older than the state that it has set */
+
+    if (record->source != NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK
+        || record->since > now + NGX_HTTP_GRAPH_POLICY_FLEET_AHEAD)
+    {
+        record->since = ngx_min(record->since, record->changed);
+    }
+
     record->blocked = 0;
 
     ngx_http_graph_policy_zone_edit(zone, changes);

@@ -90,6 +90,13 @@ test_apply(void)
     record.since = first.changed + 500;
     host_hear();
     is_int(view.since, first.changed, "a start is no later than the change");
+    host_another();
+    zone_at(now + 500);
+    record.source = WEBHOOK;
+    host_hear();
+    is_int(view.since, first.changed + 500,
+           "but where the cause is an event's, that came later");
+    zone_at(now - 500);
 
     /* nothing is believed that is ahead, or over, or stale */
 
