@@ -420,7 +420,7 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
         return 0;
     }
 
-    /* what was sent since the last change is as new as it was */
+    /* Requests that were sent since the last change are as new as before. */
 
     b->changed++;
 

@@ -45,10 +45,11 @@ ngx_int_t ngx_http_graph_policy_merge_compare_conversations(
 /*
  * The end of a hold on this host, from the record of another one.  Where
  * record->until is that of a plain hold it gets a jitter of this host's own,
- * so that one of them probes first, but for an event's that is told late; else a probe came back without an outcome,
- * or the state is made due or frozen, and it is taken as it is.  "own" is set
- * where it is a plain hold: record->moved tells, and hosts of earlier versions,
- * who don't tell that, are known by the time.  "random" is any number.
+ * so that one of them probes first; that of an event never ends before the
+ * whole hold, nor after the other host's.  Else a probe came back without an
+ * outcome, or the state is made due or frozen, and it is taken as it is.  "own"
+ * is set where it is a plain hold: record->moved tells, and of hosts of earlier
+ * versions, who don't tell that, the time.  "random" is any number.
  */
 uint64_t ngx_http_graph_policy_merge_until(
     ngx_http_graph_policy_record_t *record, uint64_t now, uint32_t random,

@@ -360,9 +360,9 @@ void ngx_http_graph_policy_sync_resync(ngx_http_graph_policy_sync_run_t *run,
     ngx_http_graph_policy_resync_e why);
 
 /*
- * Takes an entry: from the stream (XREAD), or from the hash, after a loss (SCAN)
- * or once more (SWEEP).  NGX_DONE: it is in the hash, and nobody needs it any
- * more.
+ * Takes an entry: from the stream (XREAD), or from the hash, after a loss
+ * (SCAN) or once more (SWEEP).  NGX_DONE: it is in the hash, and nobody needs
+ * it any more.
  */
 ngx_int_t ngx_http_graph_policy_sync_receive(
     ngx_http_graph_policy_sync_run_t *run, ngx_str_t *text,

@@ -240,7 +240,7 @@ ngx_http_graph_policy_apply_until(ngx_http_graph_policy_record_t *record,
 }
 
 
-/* whether the lease of a slot is that of a probe of this host's own */
+/* Returns 1 if this host has given away the lease of the slot itself. */
 
 static ngx_uint_t
 ngx_http_graph_policy_apply_is_own(ngx_http_graph_policy_breaker_t *b,
@@ -289,7 +289,7 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     waits = (b->confirming
              && now < ngx_http_graph_policy_breaker_leased_until(b, now));
 
-    /* who tells of another probe hasn't heard of the one that is awaited */
+    /* Another host that probes hasn't heard yet of the message awaited here. */
 
     if (waits && record->message != b->leases.holder.message) {
         return;
@@ -298,8 +298,8 @@ ngx_http_graph_policy_apply_same(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_apply_lease(zone, state, record, now);
 
     /*
-     * A probe may have come back to another host without an outcome.  That takes
-     * the place of the hold's end, and the last one that of those before.
+     * A probe may have come back to another host without an outcome.  That
+     * takes the place of the hold's end, and the last one that of those before.
      */
 
     (void) ngx_http_graph_policy_merge_until(record, now, 0, &plain);

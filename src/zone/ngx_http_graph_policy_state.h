@@ -433,17 +433,13 @@ void ngx_http_graph_policy_state_describe(
 void ngx_http_graph_policy_state_terms(ngx_http_graph_policy_state_t *state,
     ngx_http_graph_policy_terms_t *terms);
 
-/*
- * Brings counts, groups and order in line with what the breaker became, and
- * tells the fleet.  This host made the change.
- */
+/* Brings counts, groups and order in line with a change of the breaker. */
 void ngx_http_graph_policy_state_update(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed);
 
 /*
- * The same where the breaker was neither set nor armed again nor closed: just
- * its end or its leases are others, and who made the last change stays.  Hosts
- * compare that, too: another name would make another version of it.
+ * The same where just its end or leases have changed.  The name of the host
+ * that made the last change stays, as another would make another version.
  */
 void ngx_http_graph_policy_state_refresh(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state);
