@@ -233,11 +233,27 @@ sub do_list {
         $self->at($host);
         push @lists, [$self->listing];
 
-        $wrong = $self->compare($everybody, @{ $lists[-1] });
+        $wrong = $self->compare($everybody, @{ $lists[-1] })
+            || $self->count($everybody);
         return "$self->{names}$host: $wrong" if length $wrong;
     }
 
     return $everybody ? '' : $self->differ(@lists);
+}
+
+# each host has counted what it has blocked itself, made-up tokens aside
+sub count {
+    my ($self, $everybody) = @_;
+
+    my ($counters) = $self->sync($self->{at}) =~ /"blocked":\{(.*?)\}/;
+    my $sum        = 0;
+
+    $sum += $_ for $counters =~ /:(\d+)/g;
+
+    my $own = $everybody ? $sum : $self->host->{blocked};
+    $self->host->{blocked} = $sum;
+
+    return $own == $sum ? '' : "$sum blocked, not $own";
 }
 
 # all hosts have noticed what is due to leave

@@ -62,7 +62,7 @@ sub begin { $_[0]->add }
 sub add {
     my ($self, %environment) = @_;
 
-    push @{ $self->{hosts} }, { pool => [], nginx => $self->clocked(sub {
+    push @{ $self->{hosts} }, { pool => [], blocked => 0, nginx => $self->clocked(sub {
         GraphPolicy::Nginx->start(
             workers   => $self->{workers},
             log_level => $self->{log} // 'warn',
@@ -313,6 +313,8 @@ sub answer_of {
     my $show   = $policy =~ /blocked|probe/ ? $policy
         : $status < 400 || $policy eq 'none' ? ''
         : $policy eq 'dry' ? 'dry-run' : $policy;
+
+    $self->host->{blocked}++ if $policy eq 'blocked';
 
     # what an answer says has to be what was done, but for nginx's own pages
     return { status => $status, policy => $policy,
