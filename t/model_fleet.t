@@ -34,8 +34,8 @@ my @once = (
     # a status of another failure ends the wait on the host that it comes to
     '0 event 1005 131042 15550002222, 0 time 98646,'
     . ' 0 send message 1004 tokA accepted gate 15550002222,'
-    . ' 0 arrived 0 130429, 1 time 12000, 1 list,'
-    . ' 1 send message 1004 tokA accepted plain 15550002222',
+    . ' 0 arrived 0 130429, 1 time 6000,'
+    . ' 1 send message 1004 tokA accepted plain 15550002222, 1 list',
 
     # a probe that told nothing puts the next one off on all hosts, whoever it
     # was that set the state last, and whatever the hold is
@@ -61,13 +61,13 @@ my @once = (
     # a phone is registered anew on one host, and probed on another
     '0 send message 1003 tokA e133010 plain 15550001111, 0 time 11100,'
     . ' 0 hold message 1003 tokB plain 15550001111, 1 register 1003 tokC,'
-    . ' 1 send message 1003 tokC e133010 plain 15550001111, 0 free 0 e133010,'
+    . ' 0 send message 1003 tokC e133010 plain 15550001111, 0 free 0 e133010,'
     . ' 0 list',
 
     # the one who set a state and another one probe, each on a host of their own
     '0 send message 1003 tokA e133010 plain 15550001111, 0 time 11100,'
-    . ' 0 hold message 1003 tokA plain 15550001111,'
     . ' 1 hold message 1003 tokB plain 15550001111,'
+    . ' 0 hold message 1003 tokA plain 15550001111,'
     . ' 1 send message 1003 tokA accepted plain 15550001111,'
     . ' 0 free 0 nothing, 0 free 0 e100,'
     . ' 0 send message 1003 tokC accepted plain 15550001111, 1 list',
