@@ -206,6 +206,9 @@ sub pass {
     $self->wind($ms);
 }
 
+# while nginx does what it does by timers
+sub idle { $_[0]->pass(10) }
+
 # timers go as far
 sub wind { my ($self, $ms) = @_; $self->tick($ms) }
 
@@ -522,7 +525,7 @@ sub do_reload {
     return GraphPolicy::wait_until(sub {
         my @now = $self->nginx->workers;
 
-        $self->tick(10);
+        $self->idle;
         return @now == $self->{workers} && !grep { $old{$_} } @now;
     }, 30) ? '' : 'nginx did not reload';
 }

@@ -36,7 +36,7 @@ my @same = qw(id scope key credential category reason code subcode title
 sub start {
     my ($class, %of) = @_;
 
-    return $class->SUPER::start(workers => 2, ticks => 1, names => 'host',
+    return $class->SUPER::start(workers => 2, names => 'host',
         alone => {}, ahead => 0, %of);
 }
 
@@ -88,6 +88,8 @@ sub wind {
         $self->quiet if $self->{ahead} < 0;
     }
 }
+
+sub idle { $_[0]->tick(5) }
 
 # how far timers are ahead of the time of day
 sub tick {

@@ -36,7 +36,7 @@ sub clock {
 sub start {
     my ($class, %of) = @_;
 
-    my $self = bless { time => 0, timers => 0, ticks => 10, workers => 4, at => 0,
+    my $self = bless { time => 0, timers => 0, workers => 4, at => 0,
         hosts => [], %of }, $class;
 
     $self->{temp} = File::Temp->newdir('walk.XXXXXX', TMPDIR => 1);
@@ -247,7 +247,7 @@ sub api {
     return $self->exchange("$method /api/zones/z/$path HTTP/1.1\r\nHost: a\r\n"
         . "Content-Type: application/json\r\nContent-Length: "
         . length($body // '') . "\r\n\r\n" . ($body // ''),
-        $method eq 'POST' ? undef : sub { $self->tick($self->{ticks}) });
+        $method eq 'POST' ? undef : sub { $self->idle });
 }
 
 # by one of a few connections, which belong to different workers
