@@ -106,7 +106,7 @@ for (
     my @open = advance(1, @calls);
 
     is(@open, 1, "$scope: of 200 sends one is under way");
-    is($graph->count, 1, 'the upstream has seen one');
+    is($graph->wait_for(1), 1, 'the upstream has seen one');
 
     # however long the probe takes
     sleep 2 * $hold;
@@ -466,7 +466,7 @@ for (
         path => "/v25.0/$phone/messages", token => 'a',
         mock => '200 wait=register') } 1 .. 20;
     advance(1, @calls);
-    is($graph->count, 1, 'one message probes at once');
+    is($graph->wait_for(1), 1, 'one message probes at once');
     $graph->release('register');
     is((grep { policy($_) eq 'probe' } finish_requests(@calls)), 1,
         'and is called so');
@@ -606,7 +606,8 @@ for (
         mock => '200 wait=account') } (77001 .. 77004) x 10;
 
     advance(1, @calls);
-    is($graph->count, 1, 'phones of one account have one probe among them');
+    is($graph->wait_for(1), 1,
+        'phones of one account have one probe among them');
     $graph->release('account');
     finish_requests(@calls);
     is(policy(send_to($_)), '', "$_ goes on") for 77001 .. 77004;
