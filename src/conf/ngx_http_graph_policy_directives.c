@@ -19,7 +19,6 @@
 #include "ngx_http_graph_policy_conf.h"
 #include "ngx_http_graph_policy_directives.h"
 #include "ngx_http_graph_policy_state_file.h"
-#include "ngx_http_graph_policy_sweep.h"
 #include "ngx_http_graph_policy_tell.h"
 #include "ngx_http_graph_policy_zone.h"
 
@@ -116,7 +115,7 @@ ngx_http_graph_policy_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (rc != NGX_OK || ngx_http_graph_policy_sweep_add(cf, zone) != NGX_OK) {
+    if (rc != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -10,7 +10,8 @@
  * ended; so that operators, metrics and the event log needn't wait for one, the
  * worker that has learnt of the acceptance sets a timer.
  *
- * Lock rule: none; the zone's calls take the mutex.  Memory: the cycle's pool.
+ * Lock rule: none; the zone's calls take the mutex.  Memory: the timer's, in
+ * the pool that the zone's description is in.
  */
 
 
@@ -31,49 +32,10 @@
 #define NGX_HTTP_GRAPH_POLICY_SWEEP_LOOK  10000
 
 
+static ngx_http_graph_policy_sweep_t *ngx_http_graph_policy_sweep_create(
+    ngx_http_graph_policy_zone_t *zone);
 static void ngx_http_graph_policy_sweep_handler(ngx_event_t *ev);
 static void ngx_http_graph_policy_sweep_stop(void *data);
-
-
-ngx_int_t
-ngx_http_graph_policy_sweep_add(ngx_conf_t *cf,
-    ngx_http_graph_policy_zone_t *zone)
-{
-    ngx_pool_cleanup_t             *cln;
-    ngx_http_graph_policy_sweep_t  *sweep;
-
-    cln = ngx_pool_cleanup_add(cf->pool,
-                               sizeof(ngx_http_graph_policy_sweep_t));
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    sweep = cln->data;
-    ngx_memzero(sweep, sizeof(ngx_http_graph_policy_sweep_t));
-
-    sweep->event.handler = ngx_http_graph_policy_sweep_handler;
-    sweep->event.data = zone;
-    sweep->event.log = &cf->cycle->new_log;
-    sweep->event.cancelable = 1;
-
-    zone->sweep = sweep;
-    cln->handler = ngx_http_graph_policy_sweep_stop;
-
-    return NGX_OK;
-}
-
-
-/* In single process mode the process outlives the cycle. */
-
-static void
-ngx_http_graph_policy_sweep_stop(void *data)
-{
-    ngx_http_graph_policy_sweep_t *sweep = data;
-
-    if (sweep->event.timer_set) {
-        ngx_del_timer(&sweep->event);
-    }
-}
 
 
 void
@@ -81,6 +43,17 @@ ngx_http_graph_policy_sweep_soon(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t level)
 {
     ngx_event_t  *ev;
+
+    if (zone->sweep == NULL) {
+        zone->sweep = ngx_http_graph_policy_sweep_create(zone);
+
+        if (zone->sweep == NULL) {
+
+            /* a request will find the wait over */
+
+            return;
+        }
+    }
 
     zone->sweep->level = level;
     ev = &zone->sweep->event;
@@ -95,6 +68,45 @@ ngx_http_graph_policy_sweep_soon(ngx_http_graph_policy_zone_t *zone,
     }
 
     ngx_add_timer(ev, 1);
+}
+
+
+static ngx_http_graph_policy_sweep_t *
+ngx_http_graph_policy_sweep_create(ngx_http_graph_policy_zone_t *zone)
+{
+    ngx_pool_cleanup_t             *cln;
+    ngx_http_graph_policy_sweep_t  *sweep;
+
+    cln = ngx_pool_cleanup_add(zone->pool,
+                               sizeof(ngx_http_graph_policy_sweep_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    sweep = cln->data;
+    ngx_memzero(sweep, sizeof(ngx_http_graph_policy_sweep_t));
+
+    sweep->event.handler = ngx_http_graph_policy_sweep_handler;
+    sweep->event.data = zone;
+    sweep->event.log = ngx_cycle->log;
+    sweep->event.cancelable = 1;
+
+    cln->handler = ngx_http_graph_policy_sweep_stop;
+
+    return sweep;
+}
+
+
+/* In single process mode the process outlives the cycle. */
+
+static void
+ngx_http_graph_policy_sweep_stop(void *data)
+{
+    ngx_http_graph_policy_sweep_t *sweep = data;
+
+    if (sweep->event.timer_set) {
+        ngx_del_timer(&sweep->event);
+    }
 }
 
 

@@ -20,12 +20,6 @@ struct ngx_http_graph_policy_sweep_s {
 };
 
 
-/*
- * Gives the zone its timer, in the memory of the configuration.  Returns NGX_OK
- * or NGX_ERROR.
- */
-ngx_int_t ngx_http_graph_policy_sweep_add(ngx_conf_t *cf,
-    ngx_http_graph_policy_zone_t *zone);
 /* Has this worker end the states whose wait for a status is over, in time. */
 void ngx_http_graph_policy_sweep_soon(ngx_http_graph_policy_zone_t *zone,
     ngx_uint_t level);

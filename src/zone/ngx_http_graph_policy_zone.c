@@ -100,6 +100,7 @@ ngx_http_graph_policy_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size,
 
     zone->name = *name;
     zone->shm_zone = shm_zone;
+    zone->pool = cf->pool;
     zone->tell = tell;
     zone->data = data;
 

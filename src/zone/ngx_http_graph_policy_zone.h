@@ -52,6 +52,7 @@ typedef void (*ngx_http_graph_policy_tell_pt)(
 struct ngx_http_graph_policy_zone_s {
     ngx_str_t                        name;
     ngx_shm_zone_t                  *shm_zone;
+    ngx_pool_t                      *pool;      /* the configuration's */
     ngx_http_graph_policy_shctx_t   *sh;
     ngx_slab_pool_t                 *shpool;
     ngx_uint_t                       recovered; /* to be logged on unlock */
@@ -66,7 +67,8 @@ struct ngx_http_graph_policy_zone_s {
 
     ngx_http_graph_policy_tell_pt    tell;
     void                            *data;      /* the teller's */
-    ngx_http_graph_policy_sweep_t   *sweep;     /* likewise, its timer */
+    ngx_http_graph_policy_sweep_t   *sweep;     /* likewise, its timer; NULL:
+                                                   none was needed yet */
 };
 
 
