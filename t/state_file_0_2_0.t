@@ -74,7 +74,7 @@ is(scalar @links, 2, 'and phones with their accounts');
 
 $nginx->stop('QUIT');
 
-my ($written) = sort { $b <=> $a } map { $_->{changed} } @states;
+my ($written) = sort { $b <=> $a } map { @$_{qw(changed since)} } @states;
 my $moved = moved(slurp($sample), int(time * 1000) - $written);
 
 spew($file, $moved);
