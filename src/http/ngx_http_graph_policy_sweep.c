@@ -114,7 +114,6 @@ static void
 ngx_http_graph_policy_sweep_handler(ngx_event_t *ev)
 {
     uint64_t                          now, next;
-    ngx_time_t                       *tp;
     ngx_http_graph_policy_zone_t     *zone;
     ngx_http_graph_policy_changes_t   changes;
 
@@ -124,8 +123,7 @@ ngx_http_graph_policy_sweep_handler(ngx_event_t *ev)
         return;
     }
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_graph_policy_now();
 
     changes.request = NULL;
     changes.log = ngx_cycle->log;

@@ -25,19 +25,6 @@
     ngx_cpymem(p, literal, sizeof(literal) - 1)
 
 
-/* Returns the wall clock in milliseconds. */
-
-static ngx_inline uint64_t
-ngx_http_graph_policy_now(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
-}
-
-
 /* The time when the request that is being answered left for the upstream. */
 
 static ngx_inline uint64_t

@@ -195,10 +195,8 @@ ngx_http_graph_policy_load_step(ngx_http_graph_policy_state_file_t *file,
 {
     uint64_t    now;
     ngx_int_t   rc;
-    ngx_time_t *tp;
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_graph_policy_now();
 
     while (n-- != 0) {
         rc = ngx_http_graph_policy_load_line(file->load);

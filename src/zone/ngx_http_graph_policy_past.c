@@ -87,14 +87,12 @@ ngx_http_graph_policy_past_publish(ngx_http_graph_policy_shctx_t *sh,
 {
     uint64_t     now;
     ngx_uint_t   i;
-    ngx_time_t  *tp;
 
     if (changes->n == 0) {
         return;
     }
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_graph_policy_now();
 
     for (i = 0; i < changes->n; i++) {
         ngx_http_graph_policy_past_note(sh, &changes->views[i],

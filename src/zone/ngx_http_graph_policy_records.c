@@ -137,7 +137,6 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
     ngx_http_graph_policy_record_t *record)
 {
     uint64_t                            now, until;
-    ngx_time_t                         *tp;
     ngx_http_graph_policy_node_name_t  *name;
 
     ngx_http_graph_policy_record_init(record,
@@ -178,8 +177,7 @@ ngx_http_graph_policy_record_state(ngx_http_graph_policy_shctx_t *sh,
 
     /* other hosts are told of the lease, a file isn't */
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_graph_policy_now();
     until = ngx_http_graph_policy_breaker_leased_until(&state->breaker, now);
 
     if (sh->fleet != NULL && state->breaker.armed && until > now) {

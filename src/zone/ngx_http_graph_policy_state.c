@@ -259,7 +259,6 @@ ngx_http_graph_policy_state_arrange(ngx_http_graph_policy_zone_t *zone,
     ngx_http_graph_policy_state_t *state, ngx_uint_t was_armed)
 {
     uint64_t                        now;
-    ngx_time_t                     *tp;
     ngx_uint_t                      armed, bound, conversation, scope;
     ngx_http_graph_policy_shctx_t  *sh;
 
@@ -331,8 +330,7 @@ ngx_http_graph_policy_state_arrange(ngx_http_graph_policy_zone_t *zone,
 
     sh->awaited += (state->order_in == NGX_HTTP_GRAPH_POLICY_CONFIRMING);
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_graph_policy_now();
 
     state->order.key = (ngx_rbtree_key_t)
                        ngx_http_graph_policy_breaker_order_key(&state->breaker,

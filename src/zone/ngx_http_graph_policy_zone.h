@@ -137,6 +137,19 @@ typedef struct {
 } ngx_http_graph_policy_view_t;
 
 
+/* Returns the wall clock in milliseconds. */
+
+static ngx_inline uint64_t
+ngx_http_graph_policy_now(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}
+
+
 /*
  * Defines the zone "name" and sets *zone to it; "tell" is called with the
  * zone's changes, and finds "data" in zone->data.  Returns NGX_OK, NGX_DECLINED
