@@ -74,8 +74,10 @@ sub state_of {
     my ($key, $zone) = @_;
     my $all = api(GET => 'zones/' . ($zone // 'z') . "/states?key=$key");
 
-    return api(GET => 'zones/' . ($zone // 'z')
-        . "/states/$all->{states}[0]{id}");
+    # a fingerprint may have these digits as well
+    my ($state) = grep { ($_->{key} // '') eq $key } @{ $all->{states} };
+
+    return api(GET => 'zones/' . ($zone // 'z') . "/states/$state->{id}");
 }
 
 sub words { join ' ', map { $_->{event} } @{ $_[0]{events} } }
