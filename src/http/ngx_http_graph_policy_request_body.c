@@ -65,8 +65,6 @@ ngx_http_graph_policy_read_body(ngx_http_request_t *r,
         return NGX_OK;
     }
 
-    r->request_body_in_single_buf = 1;
-
     rc = ngx_http_read_client_request_body(r,
                                            ngx_http_graph_policy_body_handler);
 

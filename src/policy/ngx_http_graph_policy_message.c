@@ -15,6 +15,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_eight.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_yajl.h"
@@ -281,10 +282,20 @@ ngx_http_graph_policy_message_fold(
     ngx_uint_t  digits;
 
     p = recipient->data;
-    len = 0;
     digits = 1;
 
-    for (i = 0; i < recipient->len; i++) {
+    /* Most names are a number and nothing else. */
+
+    if (ngx_http_graph_policy_are_digits(p, recipient->len)) {
+        len = recipient->len;
+        i = len;
+
+    } else {
+        len = 0;
+        i = 0;
+    }
+
+    for ( /* void */ ; i < recipient->len; i++) {
         c = p[i];
 
         if (c < '0' || c > '9') {

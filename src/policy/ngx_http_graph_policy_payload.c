@@ -18,6 +18,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_eight.h"
 #include "ngx_http_graph_policy_payload_shape.h"
 #include "ngx_http_graph_policy_yajl.h"
 
@@ -47,41 +48,33 @@ static void ngx_http_graph_policy_payload_start_reading(
     void *arena, size_t size, ngx_uint_t statuses);
 
 
-/*
- * These aren't inlined, because their callers, which each value comes to, would
- * then check the stack.
- */
-
-#if defined(__GNUC__)
-#define ngx_http_graph_policy_payload_noinline  __attribute__((noinline))
-#else
-#define ngx_http_graph_policy_payload_noinline
-#endif
-
-
-static ngx_http_graph_policy_payload_noinline int
-    ngx_http_graph_policy_payload_null(void *data);
+static int ngx_http_graph_policy_payload_null(void *data);
 static int ngx_http_graph_policy_payload_boolean(void *data, int value);
 static int ngx_http_graph_policy_payload_number(void *data, const char *text,
     size_t len);
 static int ngx_http_graph_policy_payload_string(void *data,
     const unsigned char *text, size_t len);
-static ngx_http_graph_policy_payload_noinline int
-    ngx_http_graph_policy_payload_text(
-    ngx_http_graph_policy_payload_ctx_t *ctx, const u_char *text, size_t len);
 static int ngx_http_graph_policy_payload_start_map(void *data);
 static int ngx_http_graph_policy_payload_map_key(void *data,
     const unsigned char *text, size_t len);
 static int ngx_http_graph_policy_payload_start_array(void *data);
 static int ngx_http_graph_policy_payload_end(void *data);
 
-static void ngx_http_graph_policy_payload_enter(
-    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t depth);
-static int ngx_http_graph_policy_payload_start(
-    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t list);
-static int ngx_http_graph_policy_payload_value(
+static ngx_http_graph_policy_payload_noinline int
+    ngx_http_graph_policy_payload_search(
     ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_http_graph_policy_payload_text_t *text);
+    ngx_http_graph_policy_word_t *words, const u_char *text, size_t len);
+static int ngx_http_graph_policy_payload_value(
+    ngx_http_graph_policy_payload_ctx_t *ctx, const void *text, size_t len,
+    ngx_uint_t number);
+static ngx_http_graph_policy_payload_noinline int
+    ngx_http_graph_policy_payload_pass_over(
+    ngx_http_graph_policy_payload_ctx_t *ctx);
+static ngx_inline int ngx_http_graph_policy_payload_start(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t what);
+static ngx_inline void ngx_http_graph_policy_payload_enter(
+    ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_http_graph_policy_node_t *node);
 
 
 /*
@@ -170,7 +163,7 @@ ngx_http_graph_policy_payload_start_reading(
     payload = ctx->payload;
 
     ngx_memzero(payload, sizeof(ngx_http_graph_policy_payload_t));
-    ngx_memzero(ctx, offsetof(ngx_http_graph_policy_payload_ctx_t, path));
+    ngx_memzero(ctx, offsetof(ngx_http_graph_policy_payload_ctx_t, text));
 
     ctx->payload = payload;
     ctx->entries = &payload->entries;
@@ -178,14 +171,15 @@ ngx_http_graph_policy_payload_start_reading(
                + sizeof(ngx_http_graph_policy_payload_reader_t);
     ctx->end = (u_char *) reader + ngx_http_graph_policy_payload_memory(len);
     ctx->statuses = (statuses != 0);
-    ctx->path[0] = NGX_HTTP_GRAPH_POLICY_WH_DOCUMENT;
+    ctx->top = ctx->outer;
+    ctx->callbacks = ngx_http_graph_policy_payload_callbacks;
 
-    ngx_http_graph_policy_payload_enter(ctx, 0);
+    ngx_http_graph_policy_payload_enter(ctx,
+             &ngx_http_graph_policy_shape[NGX_HTTP_GRAPH_POLICY_WH_DOCUMENT]);
 
     reader->begun = ngx_http_graph_policy_yajl_begin(&reader->yajl,
-                                      &ngx_http_graph_policy_payload_callbacks,
-                                                     body, len, arena, size,
-                                                     ctx);
+                                                     &ctx->callbacks, body, len,
+                                                     arena, size, ctx);
 }
 
 
@@ -210,14 +204,10 @@ ngx_http_graph_policy_payload_step(
 }
 
 
-static ngx_http_graph_policy_payload_noinline int
+static int
 ngx_http_graph_policy_payload_null(void *data)
 {
-    ngx_http_graph_policy_payload_text_t  text;
-
-    ngx_memzero(&text, sizeof(ngx_http_graph_policy_payload_text_t));
-
-    return ngx_http_graph_policy_payload_value(data, &text);
+    return ngx_http_graph_policy_payload_value(data, NULL, 0, 0);
 }
 
 
@@ -231,13 +221,7 @@ ngx_http_graph_policy_payload_boolean(void *data, int value)
 static int
 ngx_http_graph_policy_payload_number(void *data, const char *text, size_t len)
 {
-    ngx_http_graph_policy_payload_text_t  number;
-
-    number.data = (const u_char *) text;
-    number.len = len;
-    number.number = 1;
-
-    return ngx_http_graph_policy_payload_value(data, &number);
+    return ngx_http_graph_policy_payload_value(data, text, len, 1);
 }
 
 
@@ -245,35 +229,33 @@ static int
 ngx_http_graph_policy_payload_string(void *data, const unsigned char *text,
     size_t len)
 {
-    ngx_http_graph_policy_payload_ctx_t *ctx = data;
-
-    /* Most strings are of nobody's interest. */
-
-    return (ctx->next == NGX_HTTP_GRAPH_POLICY_WH_NONE)
-           ? 1 : ngx_http_graph_policy_payload_text(ctx, text, len);
-}
-
-
-static ngx_http_graph_policy_payload_noinline int
-ngx_http_graph_policy_payload_text(ngx_http_graph_policy_payload_ctx_t *ctx,
-    const u_char *text, size_t len)
-{
-    ngx_http_graph_policy_payload_text_t  string;
-
-    string.data = text;
-    string.len = len;
-    string.number = 0;
-
-    return ngx_http_graph_policy_payload_value(ctx, &string);
+    return ngx_http_graph_policy_payload_value(data, text, len, 0);
 }
 
 
 static int
 ngx_http_graph_policy_payload_start_map(void *data)
 {
-    return ngx_http_graph_policy_payload_start(data, 0);
+    ngx_http_graph_policy_payload_ctx_t *ctx = data;
+
+    ngx_uint_t  what;
+
+    what = ctx->next;
+
+    if (what >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS
+        || ngx_http_graph_policy_shape[what].members == NULL)
+    {
+        return ngx_http_graph_policy_payload_pass_over(ctx);
+    }
+
+    return ngx_http_graph_policy_payload_start(ctx, what);
 }
 
+
+/*
+ * yajl looks into the table of callbacks with each token, and decodes a string
+ * only if there is one for it.  Most strings are of nobody's interest.
+ */
 
 static int
 ngx_http_graph_policy_payload_map_key(void *data, const unsigned char *text,
@@ -281,9 +263,43 @@ ngx_http_graph_policy_payload_map_key(void *data, const unsigned char *text,
 {
     ngx_http_graph_policy_payload_ctx_t *ctx = data;
 
-    if (ctx->node->members != NULL) {
-        ctx->next = ngx_http_graph_policy_shape_member(ctx->node, text, len);
+    ngx_uint_t                     i;
+    ngx_http_graph_policy_word_t  *word;
+
+    i = (len != 0) ? ctx->node->index[ngx_http_graph_policy_place(text, len)]
+                   : 0;
+
+    if (i == 0) {
+        ctx->next = NGX_HTTP_GRAPH_POLICY_WH_NONE;
+        ctx->callbacks.yajl_string = NULL;
+
+        return 1;
     }
+
+    word = &ctx->node->members[i - 1];
+
+    if (word->name.len == len
+        && ngx_http_graph_policy_same(word->name.data, text, len))
+    {
+        ctx->next = word->value;
+        ctx->callbacks.yajl_string = ngx_http_graph_policy_payload_string;
+
+        return 1;
+    }
+
+    return ngx_http_graph_policy_payload_search(ctx, word + 1, text, len);
+}
+
+
+/* Two names of one place are rare. */
+
+static ngx_http_graph_policy_payload_noinline int
+ngx_http_graph_policy_payload_search(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_http_graph_policy_word_t *words, const u_char *text, size_t len)
+{
+    ctx->next = ngx_http_graph_policy_shape_word(words, text, len);
+    ctx->callbacks.yajl_string = (ctx->next != NGX_HTTP_GRAPH_POLICY_WH_NONE)
+                                 ? ngx_http_graph_policy_payload_string : NULL;
 
     return 1;
 }
@@ -292,7 +308,20 @@ ngx_http_graph_policy_payload_map_key(void *data, const unsigned char *text,
 static int
 ngx_http_graph_policy_payload_start_array(void *data)
 {
-    return ngx_http_graph_policy_payload_start(data, 1);
+    ngx_http_graph_policy_payload_ctx_t *ctx = data;
+
+    ngx_uint_t  what;
+
+    what = ctx->next;
+
+    if (what >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS
+        || ngx_http_graph_policy_shape[what].element
+           == NGX_HTTP_GRAPH_POLICY_WH_NONE)
+    {
+        return ngx_http_graph_policy_payload_pass_over(ctx);
+    }
+
+    return ngx_http_graph_policy_payload_start(ctx, what);
 }
 
 
@@ -301,64 +330,29 @@ ngx_http_graph_policy_payload_end(void *data)
 {
     ngx_http_graph_policy_payload_ctx_t *ctx = data;
 
-    ngx_uint_t  closed;
+    ngx_http_graph_policy_node_t  *closed;
 
-    closed = ctx->path[ctx->depth];
+    closed = ctx->node;
 
-    ngx_http_graph_policy_payload_enter(ctx, ctx->depth - 1);
-    ngx_http_graph_policy_payload_close(ctx, closed);
+    ngx_http_graph_policy_payload_enter(ctx, *--ctx->top);
+
+    if (closed->record) {
+        return ngx_http_graph_policy_payload_close(ctx, closed->what);
+    }
+
+    if (closed->what == NGX_HTTP_GRAPH_POLICY_WH_NONE
+        && ctx->node->what != NGX_HTTP_GRAPH_POLICY_WH_NONE)
+    {
+        ctx->callbacks.yajl_map_key = ngx_http_graph_policy_payload_map_key;
+    }
 
     return 1;
 }
 
 
-/* The values of a list are all alike, those of an object go by their names. */
-
-static void
-ngx_http_graph_policy_payload_enter(ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_uint_t depth)
-{
-    ctx->depth = depth;
-    ctx->node = &ngx_http_graph_policy_shape[ctx->path[depth]];
-    ctx->next = ctx->node->element;
-}
-
-
-static int
-ngx_http_graph_policy_payload_start(ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_uint_t list)
-{
-    ngx_uint_t  what;
-
-    what = ctx->next;
-
-    if (what >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS) {
-        (void) ngx_http_graph_policy_payload_null(ctx);
-        what = NGX_HTTP_GRAPH_POLICY_WH_NONE;
-
-    } else if (list != (ngx_http_graph_policy_shape[what].members == NULL)) {
-
-        if (what == NGX_HTTP_GRAPH_POLICY_WH_ROOT) {
-            return 0;
-        }
-
-        what = NGX_HTTP_GRAPH_POLICY_WH_NONE;
-    }
-
-    if (ctx->depth == NGX_HTTP_GRAPH_POLICY_JSON_DEPTH) {
-        return 0;
-    }
-
-    ctx->path[ctx->depth + 1] = what;
-    ngx_http_graph_policy_payload_enter(ctx, ctx->depth + 1);
-
-    return ngx_http_graph_policy_payload_open(ctx, what) == NGX_OK;
-}
-
-
 static int
 ngx_http_graph_policy_payload_value(ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_http_graph_policy_payload_text_t *text)
+    const void *text, size_t len, ngx_uint_t number)
 {
     ngx_uint_t  what;
 
@@ -368,5 +362,59 @@ ngx_http_graph_policy_payload_value(ngx_http_graph_policy_payload_ctx_t *ctx,
         return what != NGX_HTTP_GRAPH_POLICY_WH_ROOT;
     }
 
-    return ngx_http_graph_policy_payload_scalar(ctx, what, text) == NGX_OK;
+    ctx->text.data = text;
+    ctx->text.len = len;
+    ctx->text.number = number;
+
+    return ngx_http_graph_policy_payload_scalar(ctx, what, &ctx->text);
+}
+
+
+/* Nothing is asked for in a list or an object that isn't expected here. */
+
+static ngx_http_graph_policy_payload_noinline int
+ngx_http_graph_policy_payload_pass_over(
+    ngx_http_graph_policy_payload_ctx_t *ctx)
+{
+    if (ctx->next >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS) {
+        (void) ngx_http_graph_policy_payload_null(ctx);
+
+    } else if (ctx->next == NGX_HTTP_GRAPH_POLICY_WH_ROOT) {
+        return 0;
+    }
+
+    ctx->callbacks.yajl_string = NULL;
+    ctx->callbacks.yajl_map_key = NULL;
+
+    return ngx_http_graph_policy_payload_start(ctx,
+                                               NGX_HTTP_GRAPH_POLICY_WH_NONE);
+}
+
+
+static ngx_inline int
+ngx_http_graph_policy_payload_start(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_uint_t what)
+{
+    if (ctx->top == ctx->outer + NGX_HTTP_GRAPH_POLICY_JSON_DEPTH) {
+        return 0;
+    }
+
+    *ctx->top++ = ctx->node;
+
+    ngx_http_graph_policy_payload_enter(ctx,
+                                        &ngx_http_graph_policy_shape[what]);
+
+    return ctx->node->record ? ngx_http_graph_policy_payload_open(ctx, what)
+                             : 1;
+}
+
+
+/* The values of a list are all alike, those of an object go by their names. */
+
+static ngx_inline void
+ngx_http_graph_policy_payload_enter(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_http_graph_policy_node_t *node)
+{
+    ctx->node = node;
+    ctx->next = node->element;
 }

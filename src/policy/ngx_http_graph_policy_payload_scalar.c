@@ -13,6 +13,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_eight.h"
 #include "ngx_http_graph_policy_message.h"
 #include "ngx_http_graph_policy_payload_shape.h"
 #include "ngx_http_graph_policy_proof.h"
@@ -22,11 +23,8 @@
 /* seconds; a number of more than ten digits has another unit */
 #define NGX_HTTP_GRAPH_POLICY_MAX_TIME  9999999999
 
-/* eight bytes that are all the same */
-#define NGX_HTTP_GRAPH_POLICY_EIGHT(c)  ((c) * 0x0101010101010101ULL)
 
-
-static ngx_int_t ngx_http_graph_policy_payload_item(
+static int ngx_http_graph_policy_payload_item(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar,
     ngx_http_graph_policy_payload_text_t *text);
 static void ngx_http_graph_policy_payload_event(
@@ -38,23 +36,24 @@ static int64_t ngx_http_graph_policy_payload_integer(
     ngx_http_graph_policy_payload_text_t *text);
 static time_t ngx_http_graph_policy_payload_time(
     ngx_http_graph_policy_payload_text_t *text);
-static ngx_int_t ngx_http_graph_policy_payload_id(
+static int ngx_http_graph_policy_payload_id(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *id,
     ngx_http_graph_policy_payload_text_t *text);
-static ngx_uint_t ngx_http_graph_policy_payload_is_id(
+static ngx_inline ngx_uint_t ngx_http_graph_policy_payload_is_id(
     ngx_http_graph_policy_payload_text_t *text);
-static ngx_int_t ngx_http_graph_policy_payload_number(
+static int ngx_http_graph_policy_payload_number(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *number,
     ngx_http_graph_policy_payload_text_t *text);
-static ngx_int_t ngx_http_graph_policy_payload_who(
+static ngx_http_graph_policy_payload_noinline int
+    ngx_http_graph_policy_payload_who(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *who,
     ngx_http_graph_policy_payload_text_t *text);
-static ngx_int_t ngx_http_graph_policy_payload_copy(
+static int ngx_http_graph_policy_payload_copy(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *dst,
     const u_char *data, size_t len);
 
 
-ngx_int_t
+int
 ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_uint_t scalar, ngx_http_graph_policy_payload_text_t *text)
 {
@@ -70,7 +69,7 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
         ctx->foreign = (text->data != NULL && !text->number
                         && !ngx_http_graph_policy_payload_is(text,
                                                  "whatsapp_business_account"));
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_ENTRY_ID:
         return ngx_http_graph_policy_payload_id(ctx, &ctx->entry->account,
@@ -78,13 +77,13 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     case NGX_HTTP_GRAPH_POLICY_WH_ENTRY_TIME:
         ctx->entry->time = ngx_http_graph_policy_payload_time(text);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_FIELD:
         words = ngx_http_graph_policy_shape_fields;
         change->field = ngx_http_graph_policy_shape_word(words, text->data,
                                                          text->len);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_PHONE:
         return ngx_http_graph_policy_payload_id(ctx, &change->phone, text);
@@ -98,7 +97,7 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
         /* The number has two names; a null must not erase the other one. */
 
         if (text->data == NULL) {
-            return NGX_OK;
+            return 1;
         }
 
         ctx->numbered = 1;
@@ -110,25 +109,25 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     case NGX_HTTP_GRAPH_POLICY_WH_EVENT:
         ngx_http_graph_policy_payload_event(change, text);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_BAN:
         words = ngx_http_graph_policy_shape_bans;
         ctx->ban = ngx_http_graph_policy_shape_word(words, text->data,
                                                     text->len);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_CODE:
         value = ngx_http_graph_policy_payload_integer(text);
         ctx->error->has_code = (value >= 0);
         ctx->error->code = ngx_max(value, 0);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_SUBCODE:
         value = ngx_http_graph_policy_payload_integer(text);
         ctx->error->has_subcode = (value >= 0);
         ctx->error->subcode = ngx_max(value, 0);
-        return NGX_OK;
+        return 1;
 
     default:
         return ngx_http_graph_policy_payload_item(ctx, scalar, text);
@@ -138,7 +137,7 @@ ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
 
 /* Stores a scalar of an item or a contact. */
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_uint_t scalar, ngx_http_graph_policy_payload_text_t *text)
 {
@@ -159,7 +158,7 @@ ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
         /* The id has several spellings; an empty one must not erase another. */
 
         if (text->len == 0) {
-            return NGX_OK;
+            return 1;
         }
 
         return ngx_http_graph_policy_payload_who(ctx,
@@ -171,7 +170,7 @@ ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     case NGX_HTTP_GRAPH_POLICY_WH_MEMBER:
         ctx->item->member |= (text->len != 0);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_MESSAGE_ID:
         ctx->item->id.len = 0;
@@ -179,7 +178,7 @@ ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
         if (!ctx->statuses
             || text->len > NGX_HTTP_GRAPH_POLICY_MESSAGE_ID_LEN)
         {
-            return NGX_OK;
+            return 1;
         }
 
         return ngx_http_graph_policy_payload_copy(ctx, &ctx->item->id,
@@ -189,21 +188,21 @@ ngx_http_graph_policy_payload_item(ngx_http_graph_policy_payload_ctx_t *ctx,
         words = ngx_http_graph_policy_shape_statuses;
         ctx->item->status = ngx_http_graph_policy_shape_word(words, text->data,
                                                              text->len);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_TIME:
         ctx->item->time = ngx_http_graph_policy_payload_time(text);
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_TYPE:
         ctx->item->system = ngx_http_graph_policy_payload_is(text, "system");
-        return NGX_OK;
+        return 1;
 
     default: /* NGX_HTTP_GRAPH_POLICY_WH_DIRECTION */
         words = ngx_http_graph_policy_shape_directions;
         ctx->outgoing = ngx_http_graph_policy_shape_word(words, text->data,
                                                          text->len);
-        return NGX_OK;
+        return 1;
     }
 }
 
@@ -261,7 +260,7 @@ ngx_http_graph_policy_payload_time(ngx_http_graph_policy_payload_text_t *text)
 }
 
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_id(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_str_t *id, ngx_http_graph_policy_payload_text_t *text)
 {
@@ -269,62 +268,21 @@ ngx_http_graph_policy_payload_id(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     return ngx_http_graph_policy_payload_is_id(text)
            ? ngx_http_graph_policy_payload_copy(ctx, id, text->data, text->len)
-           : NGX_OK;
+           : 1;
 }
 
 
-/*
- * Each payload has some ids, so eight digits are looked at at once: the upper
- * half of a digit's byte is 3, and still is when 6 has been added.
- */
-
-static ngx_uint_t
+static ngx_inline ngx_uint_t
 ngx_http_graph_policy_payload_is_id(ngx_http_graph_policy_payload_text_t *text)
 {
-    uint64_t       eight;
-    const u_char  *p, *last;
-
-    if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN) {
-        return 0;
-    }
-
-    p = text->data;
-    last = p + text->len;
-
-    while (last - p >= 8) {
-        ngx_memcpy(&eight, p, 8);
-
-        if ((eight & NGX_HTTP_GRAPH_POLICY_EIGHT(0xf0))
-            != NGX_HTTP_GRAPH_POLICY_EIGHT(0x30)
-            || ((eight + NGX_HTTP_GRAPH_POLICY_EIGHT(0x06))
-                & NGX_HTTP_GRAPH_POLICY_EIGHT(0xf0))
-               != NGX_HTTP_GRAPH_POLICY_EIGHT(0x30))
-        {
-            return 0;
-        }
-
-        p += 8;
-
-        /* what is left is looked at with some that have been before it */
-
-        if (p < last && last - p < 8) {
-            p = last - 8;
-        }
-    }
-
-    for ( /* void */ ; p < last; p++) {
-        if (*p < '0' || *p > '9') {
-            return 0;
-        }
-    }
-
-    return 1;
+    return text->len != 0 && text->len <= NGX_HTTP_GRAPH_POLICY_GRAPH_ID_LEN
+           && ngx_http_graph_policy_are_digits(text->data, text->len);
 }
 
 
 /* Copies the digits of a number, without the signs it may be written with. */
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_number(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_str_t *number,
     ngx_http_graph_policy_payload_text_t *text)
@@ -348,7 +306,7 @@ ngx_http_graph_policy_payload_number(
         }
 
         if (len == sizeof(digits)) {
-            return NGX_OK;
+            return 1;
         }
 
         digits[len++] = text->data[i];
@@ -358,7 +316,7 @@ ngx_http_graph_policy_payload_number(
 }
 
 
-static ngx_int_t
+static ngx_http_graph_policy_payload_noinline int
 ngx_http_graph_policy_payload_who(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_str_t *who, ngx_http_graph_policy_payload_text_t *text)
 {
@@ -367,7 +325,7 @@ ngx_http_graph_policy_payload_who(ngx_http_graph_policy_payload_ctx_t *ctx,
     who->len = 0;
 
     if (text->len == 0 || text->len > NGX_HTTP_GRAPH_POLICY_RECIPIENT_LEN) {
-        return NGX_OK;
+        return 1;
     }
 
     ngx_memcpy(folded.data, text->data, text->len);
@@ -380,22 +338,40 @@ ngx_http_graph_policy_payload_who(ngx_http_graph_policy_payload_ctx_t *ctx,
 }
 
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_copy(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_str_t *dst, const u_char *data, size_t len)
 {
+    u_char    *p;
+    uint64_t   first, last;
+
     if (len == 0) {
-        return NGX_OK;
+        return 1;
     }
 
     if (len > (size_t) (ctx->end - ctx->pos)) {
-        return NGX_ERROR;
+        return 0;
     }
 
-    dst->data = ctx->pos;
+    p = ctx->pos;
+
+    dst->data = p;
     dst->len = len;
 
-    ctx->pos = ngx_cpymem(ctx->pos, data, len);
+    ctx->pos += len;
 
-    return NGX_OK;
+    /* Most ids and numbers have 8 to 16 digits, and a call costs more. */
+
+    if (len >= 8 && len <= 16) {
+        ngx_memcpy(&first, data, 8);
+        ngx_memcpy(&last, data + len - 8, 8);
+        ngx_memcpy(p, &first, 8);
+        ngx_memcpy(p + len - 8, &last, 8);
+
+        return 1;
+    }
+
+    ngx_memcpy(p, data, len);
+
+    return 1;
 }

@@ -18,6 +18,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_eight.h"
 #include "ngx_http_graph_policy_payload.h"
 #include "ngx_http_graph_policy_payload_shape.h"
 
@@ -151,30 +152,30 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_error[] = {
 
 ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
 
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, {0} },           /* NONE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, {0} },           /* DOCUMENT */
-    { ngx_http_graph_policy_shape_root, 0, {0} },           /* ROOT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, {0} },          /* ENTRIES */
-    { ngx_http_graph_policy_shape_entry, 0, {0} },          /* ENTRY */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, {0} },         /* CHANGES */
-    { ngx_http_graph_policy_shape_change, 0, {0} },         /* CHANGE */
-    { ngx_http_graph_policy_shape_value, 0, {0} },          /* VALUE */
-    { ngx_http_graph_policy_shape_metadata, 0, {0} },       /* METADATA */
-    { ngx_http_graph_policy_shape_ban, 0, {0} },            /* BAN_INFO */
-    { ngx_http_graph_policy_shape_waba, 0, {0} },           /* WABA_INFO */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, {0} },          /* VALUE_ERRORS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, {0} },        /* MESSAGES */
-    { ngx_http_graph_policy_shape_message, 0, {0} },        /* MESSAGE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, {0} },         /* STATUSES */
-    { ngx_http_graph_policy_shape_status, 0, {0} },         /* STATUS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, {0} },        /* CONTACTS */
-    { ngx_http_graph_policy_shape_contact, 0, {0} },        /* CONTACT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, {0} },           /* CALLS */
-    { ngx_http_graph_policy_shape_call, 0, {0} },           /* CALL */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, {0} },           /* HISTORY */
-    { ngx_http_graph_policy_shape_part, 0, {0} },           /* PART */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, {0} },          /* ERRORS */
-    { ngx_http_graph_policy_shape_error, 0, {0} }           /* ERROR */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, 0, 0, {0} },     /* NONE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, 0, 0, {0} },     /* DOCUMENT */
+    { ngx_http_graph_policy_shape_root, 0, 0, 0, {0} },     /* ROOT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, 0, 0, {0} },    /* ENTRIES */
+    { ngx_http_graph_policy_shape_entry, 0, 0, 1, {0} },    /* ENTRY */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, 0, 0, {0} },   /* CHANGES */
+    { ngx_http_graph_policy_shape_change, 0, 0, 1, {0} },   /* CHANGE */
+    { ngx_http_graph_policy_shape_value, 0, 0, 0, {0} },    /* VALUE */
+    { ngx_http_graph_policy_shape_metadata, 0, 0, 0, {0} }, /* METADATA */
+    { ngx_http_graph_policy_shape_ban, 0, 0, 0, {0} },      /* BAN_INFO */
+    { ngx_http_graph_policy_shape_waba, 0, 0, 1, {0} },     /* WABA_INFO */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, 1, {0} },    /* VALUE_ERRORS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, 0, 0, {0} },  /* MESSAGES */
+    { ngx_http_graph_policy_shape_message, 0, 0, 1, {0} },  /* MESSAGE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, 0, 0, {0} },   /* STATUSES */
+    { ngx_http_graph_policy_shape_status, 0, 0, 1, {0} },   /* STATUS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, 0, 0, {0} },  /* CONTACTS */
+    { ngx_http_graph_policy_shape_contact, 0, 0, 1, {0} },  /* CONTACT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, 0, 0, {0} },     /* CALLS */
+    { ngx_http_graph_policy_shape_call, 0, 0, 1, {0} },     /* CALL */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, 0, 0, {0} },     /* HISTORY */
+    { ngx_http_graph_policy_shape_part, 0, 0, 1, {0} },     /* PART */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, 0, {0} },    /* ERRORS */
+    { ngx_http_graph_policy_shape_error, 0, 0, 1, {0} }     /* ERROR */
 };
 
 
@@ -230,12 +231,6 @@ ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[] = {
 };
 
 
-/* A text of no bytes is nobody's. */
-
-#define ngx_http_graph_policy_place(text, len)                                \
-    (((len) + 7 * (text)[0]) & (NGX_HTTP_GRAPH_POLICY_PLACES - 1))
-
-
 void
 ngx_http_graph_policy_shape_init(void)
 {
@@ -252,6 +247,7 @@ ngx_http_graph_policy_shape_init(void)
 
     for (n = 0; n < NGX_HTTP_GRAPH_POLICY_WH_SCALARS; n++) {
         node = &ngx_http_graph_policy_shape[n];
+        node->what = n;
         words = node->members;
 
         for (i = 0; words != NULL && words[i].name.len != 0; i++) {
@@ -269,77 +265,14 @@ ngx_http_graph_policy_shape_init(void)
 }
 
 
-/* Most names are short, and a call of memcmp() costs more than they do. */
-
-static ngx_inline ngx_uint_t
-ngx_http_graph_policy_shape_is(const u_char *name, const u_char *text,
-    size_t len)
-{
-    uint32_t  some[4];
-    uint64_t  more[4];
-
-    if (len >= 8) {
-        ngx_memcpy(&more[0], name, 8);
-        ngx_memcpy(&more[1], text, 8);
-        ngx_memcpy(&more[2], name + len - 8, 8);
-        ngx_memcpy(&more[3], text + len - 8, 8);
-
-        return more[0] == more[1] && more[2] == more[3]
-               && (len <= 16 || ngx_memcmp(name, text, len) == 0);
-    }
-
-    if (len >= 4) {
-        ngx_memcpy(&some[0], name, 4);
-        ngx_memcpy(&some[1], text, 4);
-        ngx_memcpy(&some[2], name + len - 4, 4);
-        ngx_memcpy(&some[3], text + len - 4, 4);
-
-        return some[0] == some[1] && some[2] == some[3];
-    }
-
-    return ngx_memcmp(name, text, len) == 0;
-}
-
-
-ngx_uint_t
-ngx_http_graph_policy_shape_member(ngx_http_graph_policy_node_t *node,
-    const u_char *text, size_t len)
-{
-    ngx_uint_t                     i;
-    ngx_http_graph_policy_word_t  *word;
-
-    if (len == 0) {
-        return NGX_HTTP_GRAPH_POLICY_WH_NONE;
-    }
-
-    i = node->index[ngx_http_graph_policy_place(text, len)];
-
-    if (i == 0) {
-        return NGX_HTTP_GRAPH_POLICY_WH_NONE;
-    }
-
-    word = &node->members[i - 1];
-
-    if (word->name.len == len
-        && ngx_http_graph_policy_shape_is(word->name.data, text, len))
-    {
-        return word->value;
-    }
-
-    return ngx_http_graph_policy_shape_word(word + 1, text, len);
-}
-
-
 ngx_uint_t
 ngx_http_graph_policy_shape_word(ngx_http_graph_policy_word_t *words,
     const u_char *text, size_t len)
 {
     for ( /* void */ ; words->name.len != 0; words++) {
 
-        /* Most words differ at once, which spares the call. */
-
-        if (words->name.len == len && words->name.data[0] == text[0]
-            && ngx_memcmp(words->name.data, text, len) == 0)
+        if (words->name.len == len
+            && ngx_http_graph_policy_same(words->name.data, text, len))
         {
             break;
         }

@@ -16,6 +16,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include <yajl/yajl_parse.h>
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_payload.h"
 
@@ -94,8 +95,13 @@ typedef struct {
     /* words of wh_e for an object; NULL for a list */
     ngx_http_graph_policy_word_t  *members;
 
-    /* wh_e of the elements of a list */
-    ngx_uint_t                     element;
+    /* wh_e of the elements of a list, else NONE */
+    unsigned                       element:8;
+
+    unsigned                       what:8;        /* its own wh_e */
+
+    /* payload_open() and payload_close() have something to do */
+    unsigned                       record:1;
 
     /*
      * The words by their length and first character: 0 where there is none,
@@ -103,6 +109,11 @@ typedef struct {
      */
     u_char                         index[NGX_HTTP_GRAPH_POLICY_PLACES];
 } ngx_http_graph_policy_node_t;
+
+
+/* The place of a text of one byte at least. */
+#define ngx_http_graph_policy_place(text, len)                                \
+    (((text)[0] + 4 * (len)) & (NGX_HTTP_GRAPH_POLICY_PLACES - 1))
 
 
 extern ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[];
@@ -126,13 +137,18 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
 /* Makes the indexes; it has to be called first. */
 void ngx_http_graph_policy_shape_init(void);
 
-/* Returns the value (wh_e) of a member of an object's node. */
-ngx_uint_t ngx_http_graph_policy_shape_member(
-    ngx_http_graph_policy_node_t *node, const u_char *text, size_t len);
-
 /* Returns the value of a word of "len" bytes. */
 ngx_uint_t ngx_http_graph_policy_shape_word(
     ngx_http_graph_policy_word_t *words, const u_char *text, size_t len);
+
+
+/* The text of a scalar; NULL if it is neither a number nor a string. */
+
+typedef struct {
+    const u_char  *data;
+    size_t         len;
+    ngx_uint_t     number;      /* 1 or 0 */
+} ngx_http_graph_policy_payload_text_t;
 
 
 typedef struct {
@@ -177,8 +193,6 @@ typedef struct {
     u_char                             *pos;
     u_char                             *end;
 
-    ngx_uint_t                          depth;
-
     /* the open node, and the wh_e of the next value in it */
     ngx_http_graph_policy_node_t       *node;
     ngx_uint_t                          next;
@@ -201,39 +215,51 @@ typedef struct {
     /* the payload isn't about WhatsApp accounts */
     unsigned                            foreign:1;
 
-    /* the stack of nodes; the open one is at "depth" */
-    u_char                              path[NGX_HTTP_GRAPH_POLICY_JSON_DEPTH
-                                             + 1];
+    /* The members below aren't zeroed. */
+
+    ngx_http_graph_policy_payload_text_t   text;  /* the last scalar's */
+
+    /* those that yajl is to call for the next token */
+    yajl_callbacks                         callbacks;
+
+    /* the nodes that the open one is in, the document first; the end of them */
+    ngx_http_graph_policy_node_t          *outer[
+                                              NGX_HTTP_GRAPH_POLICY_JSON_DEPTH];
+    ngx_http_graph_policy_node_t         **top;
 } ngx_http_graph_policy_payload_ctx_t;
 
 
-/* The text of a scalar; NULL if it is neither a number nor a string. */
+/*
+ * Functions with an array of their own, or that are called seldom, aren't
+ * inlined: their callers, which each token comes to, would set up a frame.
+ */
 
-typedef struct {
-    const u_char  *data;
-    size_t         len;
-    unsigned       number:1;
-} ngx_http_graph_policy_payload_text_t;
+#if defined(__GNUC__)
+#define ngx_http_graph_policy_payload_noinline  __attribute__((noinline))
+#else
+#define ngx_http_graph_policy_payload_noinline
+#endif
 
 
 /*
- * Puts a scalar into the open record that it belongs to, in place of an earlier
- * one; "scalar" is a wh_e.  Returns NGX_OK, or NGX_ERROR if the memory is used
- * up.
+ * The functions below return what yajl's callbacks do: 1, or 0 if the memory is
+ * used up.
+ *
+ * payload_scalar() puts a scalar into the open record that it belongs to, in
+ * place of an earlier one; "scalar" is a wh_e.
  */
-ngx_int_t ngx_http_graph_policy_payload_scalar(
+int ngx_http_graph_policy_payload_scalar(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar,
     ngx_http_graph_policy_payload_text_t *text);
 
 /*
- * payload_open() opens a zeroed record for a node, if the node has one, and
- * returns NGX_OK, or NGX_ERROR if the memory is used up.  payload_close()
- * closes it: decisions that need several scalars are taken, and a record that
- * nobody needs is dropped.
+ * payload_open() opens a zeroed record for a node.  payload_close() closes it:
+ * decisions that need several scalars are taken, and a record that nobody needs
+ * is dropped.
  */
-ngx_int_t ngx_http_graph_policy_payload_open(
+int ngx_http_graph_policy_payload_open(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t node);
-void ngx_http_graph_policy_payload_close(
+int ngx_http_graph_policy_payload_close(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t node);
 
 

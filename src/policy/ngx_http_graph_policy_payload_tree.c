@@ -18,16 +18,16 @@
 #include "ngx_http_graph_policy_payload_shape.h"
 
 
-static ngx_int_t ngx_http_graph_policy_payload_open_entry(
+static int ngx_http_graph_policy_payload_open_entry(
     ngx_http_graph_policy_payload_ctx_t *ctx);
-static ngx_int_t ngx_http_graph_policy_payload_open_change(
+static int ngx_http_graph_policy_payload_open_change(
     ngx_http_graph_policy_payload_ctx_t *ctx);
-static ngx_int_t ngx_http_graph_policy_payload_open_item(
+static int ngx_http_graph_policy_payload_open_item(
     ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_http_graph_policy_item_e place);
-static ngx_int_t ngx_http_graph_policy_payload_open_contact(
+static int ngx_http_graph_policy_payload_open_contact(
     ngx_http_graph_policy_payload_ctx_t *ctx);
-static ngx_int_t ngx_http_graph_policy_payload_open_error(
+static int ngx_http_graph_policy_payload_open_error(
     ngx_http_graph_policy_payload_ctx_t *ctx);
 static void ngx_http_graph_policy_payload_close_entry(
     ngx_http_graph_policy_payload_ctx_t *ctx);
@@ -45,11 +45,11 @@ static void ngx_http_graph_policy_payload_close_error(
     ngx_http_graph_policy_payload_ctx_t *ctx);
 static ngx_uint_t ngx_http_graph_policy_payload_named(ngx_str_t *who);
 
-static void *ngx_http_graph_policy_payload_record(
+static ngx_inline void *ngx_http_graph_policy_payload_record(
     ngx_http_graph_policy_payload_ctx_t *ctx, size_t size);
 
 
-ngx_int_t
+int
 ngx_http_graph_policy_payload_open(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_uint_t node)
 {
@@ -86,18 +86,18 @@ ngx_http_graph_policy_payload_open(ngx_http_graph_policy_payload_ctx_t *ctx,
 
     case NGX_HTTP_GRAPH_POLICY_WH_WABA_INFO:
         ctx->named = 1;
-        return NGX_OK;
+        return 1;
 
     case NGX_HTTP_GRAPH_POLICY_WH_ERROR:
         return ngx_http_graph_policy_payload_open_error(ctx);
 
     default:
-        return NGX_OK;
+        return 1;
     }
 }
 
 
-void
+int
 ngx_http_graph_policy_payload_close(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_uint_t node)
 {
@@ -130,10 +130,12 @@ ngx_http_graph_policy_payload_close(ngx_http_graph_policy_payload_ctx_t *ctx,
     default:
         break;
     }
+
+    return 1;
 }
 
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_open_entry(
     ngx_http_graph_policy_payload_ctx_t *ctx)
 {
@@ -142,7 +144,7 @@ ngx_http_graph_policy_payload_open_entry(
     entry = ngx_http_graph_policy_payload_record(ctx,
                                         sizeof(ngx_http_graph_policy_entry_t));
     if (entry == NULL) {
-        return NGX_ERROR;
+        return 0;
     }
 
     ctx->entry_link = ctx->entries;
@@ -154,11 +156,11 @@ ngx_http_graph_policy_payload_open_entry(
     ctx->changes = &entry->changes;
     ctx->silent = NULL;
 
-    return NGX_OK;
+    return 1;
 }
 
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_open_change(
     ngx_http_graph_policy_payload_ctx_t *ctx)
 {
@@ -167,7 +169,7 @@ ngx_http_graph_policy_payload_open_change(
     change = ngx_http_graph_policy_payload_record(ctx,
                                        sizeof(ngx_http_graph_policy_change_t));
     if (change == NULL) {
-        return NGX_ERROR;
+        return 0;
     }
 
     ctx->change_link = ctx->changes;
@@ -188,11 +190,11 @@ ngx_http_graph_policy_payload_open_change(
 
     ctx->payload->nchanges++;
 
-    return NGX_OK;
+    return 1;
 }
 
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_open_item(
     ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_http_graph_policy_item_e place)
@@ -202,7 +204,7 @@ ngx_http_graph_policy_payload_open_item(
     item = ngx_http_graph_policy_payload_record(ctx,
                                          sizeof(ngx_http_graph_policy_item_t));
     if (item == NULL) {
-        return NGX_ERROR;
+        return 0;
     }
 
     item->place = place;
@@ -214,11 +216,11 @@ ngx_http_graph_policy_payload_open_item(
     ctx->group.len = 0;
     ctx->outgoing = 1;
 
-    return NGX_OK;
+    return 1;
 }
 
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_open_contact(
     ngx_http_graph_policy_payload_ctx_t *ctx)
 {
@@ -227,17 +229,17 @@ ngx_http_graph_policy_payload_open_contact(
     contact = ngx_http_graph_policy_payload_record(ctx,
                                       sizeof(ngx_http_graph_policy_contact_t));
     if (contact == NULL) {
-        return NGX_ERROR;
+        return 0;
     }
 
     ctx->contact = contact;
     ctx->who = contact->who;
 
-    return NGX_OK;
+    return 1;
 }
 
 
-static ngx_int_t
+static int
 ngx_http_graph_policy_payload_open_error(
     ngx_http_graph_policy_payload_ctx_t *ctx)
 {
@@ -246,7 +248,7 @@ ngx_http_graph_policy_payload_open_error(
     error = ngx_http_graph_policy_payload_record(ctx,
                                      sizeof(ngx_http_graph_policy_wh_error_t));
     if (error == NULL) {
-        return NGX_ERROR;
+        return 0;
     }
 
     ctx->error_link = ctx->errors;
@@ -257,7 +259,7 @@ ngx_http_graph_policy_payload_open_error(
     ctx->error = error;
     ctx->nerrors++;
 
-    return NGX_OK;
+    return 1;
 }
 
 
@@ -488,7 +490,7 @@ ngx_http_graph_policy_payload_named(ngx_str_t *who)
 
 /* Returns a zeroed record of "size" bytes, NULL if the memory is used up. */
 
-static void *
+static ngx_inline void *
 ngx_http_graph_policy_payload_record(ngx_http_graph_policy_payload_ctx_t *ctx,
     size_t size)
 {

@@ -330,7 +330,7 @@ ngx_http_graph_policy_rules_row(int64_t code, int64_t subcode)
     high = ngx_http_graph_policy_table_n;
 
     while (low < high) {
-        i = low + (high - low) / 2;
+        i = (low + high) / 2;
         row = &ngx_http_graph_policy_table[i];
 
         if (code < row->first) {

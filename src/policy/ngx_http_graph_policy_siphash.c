@@ -12,6 +12,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_eight.h"
 #include "ngx_http_graph_policy_siphash.h"
 
 
@@ -79,31 +80,17 @@ ngx_http_graph_policy_siphash(const uint64_t key[2], const u_char *data,
     last = data + (len - n);
 
     for (p = data; p != last; p += 8) {
-
-#if (NGX_HAVE_LITTLE_ENDIAN)
-        ngx_memcpy(&m, p, 8);
-#else
-        for (m = 0, i = 0; i < 8; i++) {
-            m |= (uint64_t) p[i] << (8 * i);
-        }
-#endif
-
-        ngx_http_graph_policy_sipword(v, m);
+        ngx_http_graph_policy_sipword(v, ngx_http_graph_policy_eight(p));
     }
 
     m = 0;
 
-#if (NGX_HAVE_LITTLE_ENDIAN)
-
     /* The last eight bytes are loaded, and those hashed before shifted out. */
 
     if (n != 0 && len >= 8) {
-        ngx_memcpy(&m, last + n - 8, 8);
-        m >>= 8 * (8 - n);
+        m = ngx_http_graph_policy_eight(last + n - 8) >> (8 * (8 - n));
         n = 0;
     }
-
-#endif
 
     for (i = 0; i < n; i++) {
         m |= (uint64_t) p[i] << (8 * i);

@@ -16,6 +16,7 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
+#include "ngx_http_graph_policy_eight.h"
 #include "ngx_http_graph_policy_json.h"
 #include "ngx_http_graph_policy_yajl.h"
 
@@ -30,7 +31,7 @@
 #define NGX_HTTP_GRAPH_POLICY_YAJL_BUFFER  2048
 
 /* The top bits of eight bytes; they are all zero if the bytes are ASCII. */
-#define NGX_HTTP_GRAPH_POLICY_YAJL_HIGH    0x8080808080808080ULL
+#define NGX_HTTP_GRAPH_POLICY_YAJL_HIGH    NGX_HTTP_GRAPH_POLICY_EIGHT(0x80)
 
 /* 2^53 - 1: every JSON implementation represents numbers up to here exactly. */
 #define NGX_HTTP_GRAPH_POLICY_YAJL_MAX     0x1fffffffffffff
@@ -44,6 +45,8 @@ static void *ngx_http_graph_policy_yajl_realloc(void *data, void *p,
     size_t size);
 static void ngx_http_graph_policy_yajl_free(void *data, void *p);
 
+static ngx_inline const u_char *ngx_http_graph_policy_yajl_ascii(
+    const u_char *p, const u_char *last);
 static ngx_uint_t ngx_http_graph_policy_yajl_is_blank(const u_char *p,
     const u_char *last);
 static int64_t ngx_http_graph_policy_yajl_exponent(const u_char *p,
@@ -79,30 +82,50 @@ ngx_http_graph_policy_json_arena_in_steps(size_t len)
 }
 
 
-static ngx_inline uint64_t
-ngx_http_graph_policy_yajl_word(const u_char *p)
-{
-    uint64_t  word;
-
-    ngx_memcpy(&word, p, sizeof(uint64_t));
-
-    return word;
-}
-
-
 /* Returns 64 bytes, or'ed to eight. */
 
 static ngx_inline uint64_t
 ngx_http_graph_policy_yajl_some(const u_char *p)
 {
-    return ngx_http_graph_policy_yajl_word(p)
-           | ngx_http_graph_policy_yajl_word(p + 8)
-           | ngx_http_graph_policy_yajl_word(p + 16)
-           | ngx_http_graph_policy_yajl_word(p + 24)
-           | ngx_http_graph_policy_yajl_word(p + 32)
-           | ngx_http_graph_policy_yajl_word(p + 40)
-           | ngx_http_graph_policy_yajl_word(p + 48)
-           | ngx_http_graph_policy_yajl_word(p + 56);
+    return ngx_http_graph_policy_eight(p)
+           | ngx_http_graph_policy_eight(p + 8)
+           | ngx_http_graph_policy_eight(p + 16)
+           | ngx_http_graph_policy_eight(p + 24)
+           | ngx_http_graph_policy_eight(p + 32)
+           | ngx_http_graph_policy_eight(p + 40)
+           | ngx_http_graph_policy_eight(p + 48)
+           | ngx_http_graph_policy_eight(p + 56);
+}
+
+
+/*
+ * Passes over blocks of ASCII.  Most bodies are nothing else, so 256 bytes are
+ * looked at in one step, then 64.
+ */
+
+static ngx_inline const u_char *
+ngx_http_graph_policy_yajl_ascii(const u_char *p, const u_char *last)
+{
+    while (last - p >= 256
+           && ((ngx_http_graph_policy_yajl_some(p)
+                | ngx_http_graph_policy_yajl_some(p + 64)
+                | ngx_http_graph_policy_yajl_some(p + 128)
+                | ngx_http_graph_policy_yajl_some(p + 192))
+               & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+              == 0)
+    {
+        p += 256;
+    }
+
+    while (last - p >= 64
+           && (ngx_http_graph_policy_yajl_some(p)
+               & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+              == 0)
+    {
+        p += 64;
+    }
+
+    return p;
 }
 
 
@@ -115,7 +138,6 @@ ngx_int_t
 ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 {
     u_char         c, low, high;
-    uint64_t       some;
     ngx_uint_t     n;
     const u_char  *first;
 
@@ -123,18 +145,7 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
     while (p < last) {
 
-        /*
-         * Most bodies are nothing but ASCII, so 64 bytes are looked at in one
-         * step.
-         */
-
-        while (last - p >= 64
-               && (ngx_http_graph_policy_yajl_some(p)
-                   & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
-                  == 0)
-        {
-            p += 64;
-        }
+        p = ngx_http_graph_policy_yajl_ascii(p, last);
 
         if (p == last) {
             break;
@@ -156,9 +167,11 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
         }
 
         if (last - p >= 8) {
-            ngx_memcpy(&some, p, 8);
 
-            if ((some & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
+            if ((ngx_http_graph_policy_eight(p)
+                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+                == 0)
+            {
                 p += 8;
                 continue;
             }
@@ -167,9 +180,8 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
 
             /* Likewise. */
 
-            ngx_memcpy(&some, last - 8, 8);
-
-            if ((some & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
+            if ((ngx_http_graph_policy_eight(last - 8)
+                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
                 break;
             }
         }
@@ -382,6 +394,7 @@ ngx_http_graph_policy_yajl_free(void *data, void *p)
 int64_t
 ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
 {
+    u_char         digit;
     int64_t        value, power, zeros;
     ngx_uint_t     point;
     const u_char  *q;
@@ -396,8 +409,14 @@ ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
 
     if (last - p <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
 
-        for (q = p; q < last && *q >= '0' && *q <= '9'; q++) {
-            value = value * 10 + (*q - '0');
+        for (q = p; q < last; q++) {
+            digit = (u_char) (*q - '0');
+
+            if (digit > 9) {
+                break;
+            }
+
+            value = value * 10 + digit;
         }
 
         if (q == last) {
@@ -508,6 +527,7 @@ ngx_http_graph_policy_yajl_scale(int64_t value, int64_t power)
 int64_t
 ngx_http_graph_policy_yajl_digits(const u_char *p, size_t len)
 {
+    u_char         digit;
     int64_t        value;
     const u_char  *last;
 
@@ -521,12 +541,13 @@ ngx_http_graph_policy_yajl_digits(const u_char *p, size_t len)
     if (len <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
 
         for ( /* void */ ; p < last; p++) {
+            digit = (u_char) (*p - '0');
 
-            if ((u_char) (*p - '0') > 9) {
+            if (digit > 9) {
                 return -1;
             }
 
-            value = value * 10 + (*p - '0');
+            value = value * 10 + digit;
         }
 
         return value;

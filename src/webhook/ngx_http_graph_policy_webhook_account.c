@@ -38,6 +38,10 @@ static void ngx_http_graph_policy_learn_phones(
 static void ngx_http_graph_policy_learn_phone(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_verdict_t *verdict, ngx_uint_t resolved);
+static void ngx_http_graph_policy_learn_event(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict);
 
 
 void
@@ -84,8 +88,7 @@ ngx_http_graph_policy_learn_account(ngx_http_graph_policy_learning_t *learning)
             ngx_http_graph_policy_learn_phones(learning, &verdict, 0);
 
         } else if (learning->trusted) {
-            ngx_http_graph_policy_learn_failure(learning, &facts, &verdict,
-                                                learning->time);
+            ngx_http_graph_policy_learn_event(learning, &facts, &verdict);
         }
         break;
 
@@ -181,8 +184,7 @@ ngx_http_graph_policy_learn_phone(ngx_http_graph_policy_learning_t *learning,
     if (!resolved) {
         ngx_memzero(&facts, sizeof(ngx_http_graph_policy_facts_t));
 
-        ngx_http_graph_policy_learn_failure(learning, &facts, verdict,
-                                            learning->time);
+        ngx_http_graph_policy_learn_event(learning, &facts, verdict);
         return;
     }
 
@@ -202,4 +204,19 @@ ngx_http_graph_policy_learn_phone(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_learn_resolved(learning,
                                     NGX_HTTP_GRAPH_POLICY_KEY_ACCOUNT_PHONE,
                                     verdict->reason);
+}
+
+
+static void
+ngx_http_graph_policy_learn_event(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict)
+{
+    ngx_http_graph_policy_failure_t  failure;
+
+    if (ngx_http_graph_policy_is_failure(learning, facts, verdict,
+                                         learning->time, &failure))
+    {
+        ngx_http_graph_policy_learn_failure(learning, &failure);
+    }
 }

@@ -173,7 +173,7 @@ ngx_http_graph_policy_begin_payload(ngx_http_request_t *r,
     arena = (need > sizeof(small)) ? p + head + tree : (u_char *) small;
     statuses = ngx_http_graph_policy_zone_awaited(ctx->zone);
 
-    ngx_memzero(learning, offsetof(ngx_http_graph_policy_learning_t, result));
+    ngx_memzero(learning, offsetof(ngx_http_graph_policy_learning_t, identity));
 
     if (slices) {
         learning->reader = ngx_http_graph_policy_payload_begin(body->data,

@@ -416,7 +416,9 @@ ngx_http_graph_policy_learn_inbound(ngx_http_graph_policy_learning_t *learning,
     ctx = learning->ctx;
     id = &learning->identity;
 
-    if (time == 0) {
+    /* Without a gate nobody asks for conversations. */
+
+    if (time == 0 || ctx->zone->conversation_hold == 0) {
         return;
     }
 
@@ -443,6 +445,7 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
     ngx_uint_t                         i, n;
     ngx_http_graph_policy_item_t      *item;
     ngx_http_graph_policy_facts_t      facts;
+    ngx_http_graph_policy_failure_t    failure;
     ngx_http_graph_policy_verdict_t    verdict;
     ngx_http_graph_policy_identity_t  *id;
 
@@ -463,8 +466,14 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
     id = &learning->identity;
     when = (item->time != 0) ? item->time : learning->time;
 
+    if (!ngx_http_graph_policy_is_failure(learning, &facts, &verdict, when,
+                                          &failure))
+    {
+        return;
+    }
+
     if (verdict.scope != NGX_HTTP_GRAPH_POLICY_SCOPE_CONVERSATION) {
-        ngx_http_graph_policy_learn_failure(learning, &facts, &verdict, when);
+        ngx_http_graph_policy_learn_failure(learning, &failure);
         return;
     }
 
@@ -484,7 +493,7 @@ ngx_http_graph_policy_learn_error(ngx_http_graph_policy_learning_t *learning)
             continue;
         }
 
-        ngx_http_graph_policy_learn_failure(learning, &facts, &verdict, when);
+        ngx_http_graph_policy_learn_failure(learning, &failure);
     }
 }
 

@@ -22,6 +22,7 @@
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_webhook.h"
 #include "ngx_http_graph_policy_zone.h"
+#include "ngx_http_graph_policy_zone_learn.h"
 
 
 /*
@@ -55,7 +56,6 @@ struct ngx_http_graph_policy_learning_s {
     ngx_uint_t                               marked;    /* phones, by events */
 
     /* The members below are about the open change. */
-    ngx_http_graph_policy_identity_t         identity;  /* account, phone */
     uint64_t                                 now;
     time_t                                   time;      /* entry's, or 0 */
     time_t                                   oldest;    /* inbound, or 0 */
@@ -67,7 +67,11 @@ struct ngx_http_graph_policy_learning_s {
 
     unsigned                                 waited:1;  /* for a slice */
 
-    /* It stands last because it is large and isn't zeroed. */
+    /*
+     * The members below are large and aren't zeroed.  The identity, an account
+     * and a phone, is the open change's.
+     */
+    ngx_http_graph_policy_identity_t         identity;
     ngx_http_graph_policy_webhook_result_t   result;
 };
 
@@ -83,14 +87,23 @@ void ngx_http_graph_policy_learn_account(
     ngx_http_graph_policy_learning_t *learning);
 
 /*
- * learn_failure() sets a state at learning->identity, if the verdict is of a
- * kind that sets one and "time", in seconds, is recent.  learn_resolved() ends
+ * Returns 1 if the verdict is of a kind that sets a state and "time", in
+ * seconds, is recent; then "failure" is filled in, and refers to the facts and
+ * the verdict.
+ */
+ngx_uint_t ngx_http_graph_policy_is_failure(
+    ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_facts_t *facts,
+    ngx_http_graph_policy_verdict_t *verdict, time_t time,
+    ngx_http_graph_policy_failure_t *failure);
+
+/*
+ * learn_failure() sets a state at learning->identity.  learn_resolved() ends
  * the state at "kind" of the identity, if it was set before learning->time.
  */
 void ngx_http_graph_policy_learn_failure(
     ngx_http_graph_policy_learning_t *learning,
-    ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict, time_t time);
+    ngx_http_graph_policy_failure_t *failure);
 void ngx_http_graph_policy_learn_resolved(
     ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_key_e kind, ngx_http_graph_policy_reason_e reason);

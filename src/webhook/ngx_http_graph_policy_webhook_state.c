@@ -30,18 +30,14 @@
 #include "ngx_http_graph_policy_zone_learn.h"
 
 
-void
-ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
+ngx_uint_t
+ngx_http_graph_policy_is_failure(ngx_http_graph_policy_learning_t *learning,
     ngx_http_graph_policy_facts_t *facts,
-    ngx_http_graph_policy_verdict_t *verdict, time_t time)
+    ngx_http_graph_policy_verdict_t *verdict, time_t time,
+    ngx_http_graph_policy_failure_t *failure)
 {
-    ngx_int_t                                rc;
-    ngx_http_graph_policy_ref_t             *ref;
-    ngx_http_graph_policy_view_t             view;
-    ngx_http_graph_policy_limits_t           limits;
-    ngx_http_graph_policy_outcome_t          outcome;
-    ngx_http_graph_policy_failure_t          failure;
-    ngx_http_graph_policy_webhook_result_t  *result;
+    ngx_http_graph_policy_limits_t   limits;
+    ngx_http_graph_policy_outcome_t  outcome;
 
     ngx_http_graph_policy_limits(learning->glcf,
                                  learning->ctx->zone->conversation_hold,
@@ -52,22 +48,35 @@ ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
                                        0, &limits, &outcome)
         || !ngx_http_graph_policy_is_recent(time, learning->now))
     {
-        return;
+        return 0;
     }
 
-    failure.verdict = verdict;
-    failure.facts = facts;
-    failure.source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
-    failure.status = NGX_HTTP_BAD_REQUEST;
-    failure.lease = 0;
-    failure.now = learning->now;
-    failure.sent = ngx_http_graph_policy_cause_time(time, learning->now);
-    failure.hold = outcome.hold;
-    failure.max = outcome.max;
-    failure.confirm = outcome.confirm;
+    failure->verdict = verdict;
+    failure->facts = facts;
+    failure->source = NGX_HTTP_GRAPH_POLICY_SOURCE_WEBHOOK;
+    failure->status = NGX_HTTP_BAD_REQUEST;
+    failure->lease = 0;
+    failure->now = learning->now;
+    failure->sent = ngx_http_graph_policy_cause_time(time, learning->now);
+    failure->hold = outcome.hold;
+    failure->max = outcome.max;
+    failure->confirm = outcome.confirm;
+
+    return 1;
+}
+
+
+void
+ngx_http_graph_policy_learn_failure(ngx_http_graph_policy_learning_t *learning,
+    ngx_http_graph_policy_failure_t *failure)
+{
+    ngx_int_t                                rc;
+    ngx_http_graph_policy_ref_t             *ref;
+    ngx_http_graph_policy_view_t             view;
+    ngx_http_graph_policy_webhook_result_t  *result;
 
     rc = ngx_http_graph_policy_zone_learn(learning->ctx->zone,
-                                          &learning->identity, &failure,
+                                          &learning->identity, failure,
                                           learning->changes, &view);
 
     if (rc != NGX_OK || view.transition == NGX_HTTP_GRAPH_POLICY_NOTHING) {

@@ -17,6 +17,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 #include "ngx_http_graph_policy_compat.h"
+#include "ngx_http_graph_policy_eight.h"
 #include "ngx_http_graph_policy_rules.h"
 #include "ngx_http_graph_policy_text.h"
 #include "ngx_http_graph_policy_webhook.h"
@@ -143,10 +144,20 @@ ngx_http_graph_policy_has_tag(ngx_list_t *headers)
 static ngx_uint_t
 ngx_http_graph_policy_is_tag(ngx_str_t *name)
 {
-    u_char  c;
-    size_t  i;
+    u_char    c;
+    size_t    i;
+    uint64_t  first, letters;
 
-    if (name->len < sizeof(NGX_HTTP_GRAPH_POLICY_TAG_PREFIX) - 1) {
+    first = ngx_http_graph_policy_eight((u_char *) "x\0graph\0");
+    letters = ngx_http_graph_policy_eight((u_char *)
+                                          "\377\0\377\377\377\377\377\0");
+
+    /* Most names are shorter, or differ in one of the first letters. */
+
+    if (name->len < sizeof(NGX_HTTP_GRAPH_POLICY_TAG_PREFIX) - 1
+        || ((ngx_http_graph_policy_eight(name->data)
+             | NGX_HTTP_GRAPH_POLICY_EIGHT(0x20)) & letters) != first)
+    {
         return 0;
     }
 
@@ -210,6 +221,18 @@ ngx_http_graph_policy_push_number(ngx_http_request_t *r,
     ngx_http_graph_policy_tag_t *tag, int64_t number)
 {
     ngx_str_t  value;
+
+    static u_char  digits[] = "0123456789";
+
+    if (number >= 0 && number <= 9) {
+
+        /* That is how many errors most payloads have. */
+
+        value.data = &digits[number];
+        value.len = 1;
+
+        return ngx_http_graph_policy_push_tag(r, tag, &value);
+    }
 
     value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
     if (value.data == NULL) {

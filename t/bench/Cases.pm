@@ -199,9 +199,6 @@ sub webhooks {
     return @cases;
 }
 
-# That of a failure bears up to four more headers to the application, has an
-# address whose slashes are escaped, as Meta writes it, and a code to decide on.
-
 sub webhook_case {
     my ($gated, $what, $count) = @_;
 
@@ -213,7 +210,7 @@ sub webhook_case {
             . ($count > 1 ? "$count $what" : "1 KB, $what")
             . ($gated ? ', conversations on' : ''),
         limit => $count > 1 ? undef
-            : $gated ? 4 : $what eq 'failed' ? 3.25 : 3.1,
+            : $gated ? 4 : 3.1,
         bare => 'bare-webhook',
         conf => $gated ? 'webhook-gate' : 'webhook',
         requests => $count == 100 ? [20, 120] : undef,
