@@ -43,6 +43,13 @@ typedef struct {
     unsigned                        has_error:1;
     unsigned                        has_first:1;
     unsigned                        in_errors:1;
+
+    /*
+     * Those that yajl is to call for the next token.  It looks into the table
+     * each time, and decodes a string only if there is one for it; most texts
+     * are of no interest here.
+     */
+    yajl_callbacks                  callbacks;
 } ngx_http_graph_policy_json_ctx_t;
 
 
@@ -107,13 +114,14 @@ ngx_http_graph_policy_json_parse(u_char *body, size_t len, void *arena,
     ngx_http_graph_policy_json_ctx_t  ctx;
 
     ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
-    ngx_memzero(&ctx, sizeof(ngx_http_graph_policy_json_ctx_t));
+    ngx_memzero(&ctx, offsetof(ngx_http_graph_policy_json_ctx_t, callbacks));
 
     ctx.error = facts;
     ctx.member = NGX_HTTP_GRAPH_POLICY_JSON_OTHER;
+    ctx.callbacks = ngx_http_graph_policy_json_callbacks;
 
-    rc = ngx_http_graph_policy_yajl_run(&ngx_http_graph_policy_json_callbacks,
-                                        body, len, arena, &ctx);
+    rc = ngx_http_graph_policy_yajl_run(&ctx.callbacks, body, len, arena,
+                                        &ctx);
 
     if (rc != NGX_OK) {
         ngx_memzero(facts, sizeof(ngx_http_graph_policy_facts_t));
@@ -242,6 +250,7 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
         end = NGX_HTTP_GRAPH_POLICY_JSON_OTHER;
 
     } else {
+        ctx->callbacks.yajl_string = NULL;
         return 1;
     }
 
@@ -255,6 +264,10 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
 
     if (i < end && ngx_memcmp(text, name[i].data, len) == 0) {
         ctx->member = i;
+        ctx->callbacks.yajl_string = ngx_http_graph_policy_json_string;
+
+    } else {
+        ctx->callbacks.yajl_string = NULL;
     }
 
     return 1;

@@ -46,6 +46,13 @@ typedef struct {
 
     unsigned      in_object:1;      /* the document is an object */
     unsigned      has_status:1;
+
+    /*
+     * Those that yajl is to call for the next token.  It looks into the table
+     * each time, and decodes a string or a name only if there is one for it;
+     * most texts are of no interest here.
+     */
+    yajl_callbacks  callbacks;
 } ngx_http_graph_policy_message_ctx_t;
 
 
@@ -55,6 +62,8 @@ static int ngx_http_graph_policy_message_number(void *data, const char *text,
     size_t len);
 static int ngx_http_graph_policy_message_start_map(void *data);
 static int ngx_http_graph_policy_message_start_array(void *data);
+static int ngx_http_graph_policy_message_start(
+    ngx_http_graph_policy_message_ctx_t *ctx);
 static int ngx_http_graph_policy_message_end(void *data);
 static int ngx_http_graph_policy_message_map_key(void *data,
     const unsigned char *text, size_t len);
@@ -105,10 +114,9 @@ ngx_http_graph_policy_message_read(u_char *body, size_t len, void *arena,
     ctx.addressed = 0;
     ctx.in_object = 0;
     ctx.has_status = 0;
+    ctx.callbacks = ngx_http_graph_policy_message_callbacks;
 
-    if (ngx_http_graph_policy_yajl_run(
-                                      &ngx_http_graph_policy_message_callbacks,
-                                      body, len, arena, &ctx)
+    if (ngx_http_graph_policy_yajl_run(&ctx.callbacks, body, len, arena, &ctx)
         != NGX_OK)
     {
         return NGX_DECLINED;
@@ -179,29 +187,34 @@ ngx_http_graph_policy_message_start_map(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-    ngx_http_graph_policy_message_address(ctx);
-
-    ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
-
-    if (ctx->depth++ == 0) {
+    if (ctx->depth == 0) {
         ctx->in_object = 1;
     }
 
-    return ctx->depth <= NGX_HTTP_GRAPH_POLICY_JSON_DEPTH;
+    return ngx_http_graph_policy_message_start(ctx);
 }
 
 
 static int
 ngx_http_graph_policy_message_start_array(void *data)
 {
-    ngx_http_graph_policy_message_ctx_t *ctx = data;
+    return ngx_http_graph_policy_message_start(data);
+}
 
+
+static int
+ngx_http_graph_policy_message_start(ngx_http_graph_policy_message_ctx_t *ctx)
+{
     ngx_http_graph_policy_message_address(ctx);
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
-    ctx->depth++;
+    ctx->callbacks.yajl_string = NULL;
 
-    return ctx->depth <= NGX_HTTP_GRAPH_POLICY_JSON_DEPTH;
+    if (ctx->depth != 0) {
+        ctx->callbacks.yajl_map_key = NULL;
+    }
+
+    return ++ctx->depth <= NGX_HTTP_GRAPH_POLICY_JSON_DEPTH;
 }
 
 
@@ -210,7 +223,9 @@ ngx_http_graph_policy_message_end(void *data)
 {
     ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-    ctx->depth--;
+    if (--ctx->depth == 1) {
+        ctx->callbacks.yajl_map_key = ngx_http_graph_policy_message_map_key;
+    }
 
     return 1;
 }
@@ -243,8 +258,10 @@ ngx_http_graph_policy_message_map_key(void *data, const unsigned char *text,
     }
 
     ctx->member = member;
+    ctx->callbacks.yajl_string = NULL;
 
     if (member != NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER) {
+        ctx->callbacks.yajl_string = ngx_http_graph_policy_message_string;
 
         /*
          * The last of several members with the same name counts, even if it

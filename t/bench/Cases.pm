@@ -89,6 +89,13 @@ sub sends {
           request => request('accepted', text => 'What they say. ' x 70),
           expect => [200, ''] },
 
+        # as many senders write what isn't ASCII
+
+        { title => 'accepted send, 1 KB of escapes, likewise', limit => 1.95,
+          conf => 'gate', first => [request('window')],
+          request => request('accepted', text => '\\u00e9\\n' x 130),
+          expect => [200, ''] },
+
         { title => "accepted send, $states others limited", limit => 1.26,
           cpu => 1.15, conf => 'full', states => $states,
           request => sub { request('accepted', to => 15_550_000_000 + $_[0]) },
