@@ -472,6 +472,11 @@ sub run {
                 PeerPort => $self->{port});
     });
 
+    # it listens before its workers are there
+    GraphPolicy::wait_until(sub {
+        return $self->workers >= ($self->{workers} || 1);
+    }, 5) if $up && !$gone;
+
     delete $running{$pid} if $gone;
     $self->{failed} = $gone || !$up;
 
