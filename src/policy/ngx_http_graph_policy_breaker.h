@@ -30,7 +30,9 @@
 /*
  * The later of two changes is found by their times.  A time that is further
  * ahead of the clock than AHEAD counts as long past, as the clock was stepped
- * back since.  Events bring times of Meta's clock, so AHEAD_EVENT is longer.
+ * back since.  A worker reads the clock once for all events that it handles in
+ * a row, so what others have just written is often ahead of it by a little.
+ * Events bring times of Meta's clock, so AHEAD_EVENT is longer.
  */
 #define NGX_HTTP_GRAPH_POLICY_AHEAD        1000
 #define NGX_HTTP_GRAPH_POLICY_AHEAD_EVENT  60000
@@ -47,7 +49,8 @@
  * the tokens, and the end of the wait in until[0].
  *
  * "until" has the lower 32 bits of a time.  A time that is further ahead than a
- * lease can last is over, as the clock was stepped back since.
+ * lease can last, by more than AHEAD, is over, as the clock was stepped back
+ * since.
  */
 
 typedef struct {
@@ -228,7 +231,7 @@ ngx_http_graph_policy_position_e ngx_http_graph_policy_breaker_position(
 /*
  * Returns the time until which it blocks, or is remembered, without regard to
  * leases.  If the clock was stepped back, the end may be further ahead than the
- * hold can last; the state is then over now.
+ * hold can last, by more than AHEAD; the state is then over now.
  */
 uint64_t ngx_http_graph_policy_breaker_until(
     ngx_http_graph_policy_breaker_t *b, uint64_t now);

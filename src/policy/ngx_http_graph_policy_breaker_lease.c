@@ -56,7 +56,8 @@ ngx_http_graph_policy_breaker_until(ngx_http_graph_policy_breaker_t *b,
     reach = b->armed ? (uint64_t) b->hold + b->hold / 10
                      : ngx_max(b->hold, NGX_HTTP_GRAPH_POLICY_MEMORY);
 
-    return (b->until > now + reach) ? now : b->until;
+    return (b->until > now + reach + NGX_HTTP_GRAPH_POLICY_AHEAD)
+           ? now : b->until;
 }
 
 
@@ -99,9 +100,16 @@ ngx_http_graph_policy_breaker_left(ngx_http_graph_policy_breaker_t *b,
         reach = NGX_HTTP_GRAPH_POLICY_LEASE;
     }
 
+    /*
+     * A lease that another worker has just taken lasts longer than any can, if
+     * that worker has read the clock later than this one.
+     */
+
     left = (int32_t) (b->leases.until[slot] - (uint32_t) now);
 
-    return (left > 0 && (uint32_t) left <= reach) ? (ngx_uint_t) left : 0;
+    return (left > 0
+            && (uint32_t) left <= reach + NGX_HTTP_GRAPH_POLICY_AHEAD)
+           ? (ngx_uint_t) left : 0;
 }
 
 

@@ -51,6 +51,7 @@
 #define HOLD          10000
 #define MAX           900000
 #define CONFIRM       8000
+#define AHEAD         NGX_HTTP_GRAPH_POLICY_AHEAD
 
 #define OWNER         5
 #define STRANGER      6
@@ -258,6 +259,61 @@ test_confirm(void)
 }
 
 
+/*
+ * Each worker reads the clock by itself, before it handles its events: what
+ * another one has just written may be of a later time.
+ */
+
+static void
+test_behind(void)
+{
+    asker_t    asker;
+    terms_t    terms;
+    uint64_t   now;
+    breaker_t  b;
+
+    asker = message(OWNER);
+    terms = set_by(0);
+    now = T + HOLD;
+
+    b = armed();
+    lease(&b, 1, &terms, &asker, now + 1);
+    is_int(ask(&b, &terms, &asker, now), OPEN,
+           "who is a millisecond behind sees the lease");
+    is_int(position(&b, now), OPEN, "and where the state stands");
+    lease(&b, 2, &terms, &asker, now + HOUR);
+    is_int(ask(&b, &terms, &asker, now + HOUR - AHEAD), OPEN,
+           "as does who is behind by as much as may be");
+    is_int(ask(&b, &terms, &asker, now + HOUR - AHEAD - 1), DUE,
+           "further behind the clock was set back");
+
+    terms = set_by(OWNER);
+    b = armed();
+    lease(&b, 1, &terms, &asker, now + 1);
+    is_int(ask(&b, &terms, &asker, now), OPEN,
+           "the one that has set it is no other");
+
+    terms = set_by(0);
+    b = armed();
+    lease(&b, 1, &terms, &asker, now);
+    settle(&b, 1, WAMID, UNCONFIRMED, now + HOUR, 0);
+    is_int(ask(&b, &terms, &asker, now + HOUR - AHEAD), OPEN,
+           "a message waits for its status");
+    is_int(ask(&b, &terms, &asker, now + HOUR - AHEAD - 1), DUE,
+           "but not for a wrong clock");
+
+    /* a hold that got all of its jitter */
+
+    memset(&b, 0, sizeof(breaker_t));
+    trip(&b, T - 1000, T, HOLD, MAX, HOLD / 10);
+    is_int(b.until, T + HOLD + HOLD / 10, "the longest hold");
+    is_int(ask(&b, &terms, &asker, T - 1), OPEN, "blocks who is behind");
+    is_int(ask(&b, &terms, &asker, T - AHEAD), OPEN, "by as much as may be");
+    is_int(ask(&b, &terms, &asker, T - AHEAD - 1), DUE,
+           "but not for a wrong clock");
+}
+
+
 static void
 test_clock(void)
 {
@@ -327,6 +383,7 @@ main(void)
     test_two();
     test_stranger();
     test_confirm();
+    test_behind();
     test_clock();
 
     return tap_done();
