@@ -32,9 +32,10 @@ server {
     listen 127.0.0.1:%PORT%;
     listen 127.0.0.1:%PORT2% http2;
 
-    client_max_body_size 16m;
-    proxy_http_version   1.1;
-    graph_policy         zone=z;
+    client_max_body_size   16m;
+    proxy_http_version     1.1;
+    underscores_in_headers on;
+    graph_policy           zone=z;
 
     location / {
         proxy_pass http://127.0.0.1:%GRAPH%;
@@ -729,6 +730,17 @@ $hook->is_refused($plain, 403, 'dry run, not signed', path => '/dry',
     is(tags($hook->received), '- - - -', 'spoofed: removed');
     is($hook->received->{headers}{'x-other'}, 'stays',
         'spoofed: no other is removed');
+
+    # the same to an application that doesn't distinguish "_" and "-"
+
+    $hook->is_received($plain, 'spoofed with "_"', headers => [
+        'X_Graph_Error_Category' => 'fatal', 'x-graph_error-code' => 131042,
+        'X_GRAPH-ERROR_REASON' => 'billing', 'x_graph_error_count' => 7,
+        'X_Graph_Errors' => 'stays', 'X-Grapf-Error-Code' => 'stays']);
+    is_deeply([sort grep { /graph.?error|grapf/ }
+            keys %{$hook->received->{headers}}],
+        ['x-grapf-error-code', 'x_graph_errors'],
+        'spoofed with "_": removed, and no other');
 
     $hook->is_received(of_phone(statuses => [status(131047)]),
         'spoofed, with an error', headers => \@spoof);

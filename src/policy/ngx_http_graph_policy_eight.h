@@ -9,7 +9,7 @@
 
 
 /*
- * Texts of which each request has some are looked at by eight bytes at a time.
+ * Texts of which each request has some are looked at eight bytes at a time.
  * Nothing here takes a lock or has memory of its own.
  */
 
@@ -88,6 +88,8 @@ ngx_http_graph_policy_same(const u_char *one, const u_char *two, size_t len)
         return head[0] == head[1] && tail[0] == tail[1];
     }
 
+    /* There is no other byte in up to three. */
+
     return one[0] == two[0] && one[len / 2] == two[len / 2]
            && one[len - 1] == two[len - 1];
 }
@@ -96,7 +98,8 @@ ngx_http_graph_policy_same(const u_char *one, const u_char *two, size_t len)
 /*
  * Most ids and numbers have 8 to 16 digits, and each body has some, so eight of
  * them are looked at at once: the upper half of a digit's byte is 3, and still
- * is when 6 has been added.  Returns 1 if all of "len" bytes are digits.
+ * is when 6 has been added.  A byte of which that carries to the next one has
+ * another upper half itself.  Returns 1 if all of "len" bytes are digits.
  */
 
 static ngx_inline ngx_uint_t

@@ -11,8 +11,7 @@
  * there spell the parent form of a user's id in different ways, so all of them
  * are known here.
  *
- * Pure: no lock, no memory but these tables, of which only the indexes change,
- * once.
+ * Pure: no lock, no memory but these tables, which shape_init() completes once.
  */
 
 

@@ -134,7 +134,7 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[];
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
 
 
-/* Makes the indexes; it has to be called first. */
+/* Completes the nodes: "what" and "index"; it has to be called first. */
 void ngx_http_graph_policy_shape_init(void);
 
 /* Returns the value of a word of "len" bytes. */

@@ -181,7 +181,9 @@ ngx_http_graph_policy_yajl_utf8(const u_char *p, const u_char *last)
             /* Likewise. */
 
             if ((ngx_http_graph_policy_eight(last - 8)
-                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH) == 0) {
+                 & NGX_HTTP_GRAPH_POLICY_YAJL_HIGH)
+                == 0)
+            {
                 break;
             }
         }

@@ -144,19 +144,25 @@ ngx_http_graph_policy_has_tag(ngx_list_t *headers)
 static ngx_uint_t
 ngx_http_graph_policy_is_tag(ngx_str_t *name)
 {
-    u_char    c;
+    u_char    c, *prefix;
     size_t    i;
-    uint64_t  first, letters;
+    uint64_t  letters;
 
-    first = ngx_http_graph_policy_eight((u_char *) "x\0graph\0");
+    prefix = (u_char *) NGX_HTTP_GRAPH_POLICY_TAG_PREFIX;
+
+    /* those of the first eight bytes that are letters, in either case */
+
     letters = ngx_http_graph_policy_eight((u_char *)
                                           "\377\0\377\377\377\377\377\0");
 
     /* Most names are shorter, or differ in one of the first letters. */
 
     if (name->len < sizeof(NGX_HTTP_GRAPH_POLICY_TAG_PREFIX) - 1
-        || ((ngx_http_graph_policy_eight(name->data)
-             | NGX_HTTP_GRAPH_POLICY_EIGHT(0x20)) & letters) != first)
+        || (((ngx_http_graph_policy_eight(name->data)
+              | NGX_HTTP_GRAPH_POLICY_EIGHT(0x20))
+             ^ ngx_http_graph_policy_eight(prefix))
+            & letters)
+           != 0)
     {
         return 0;
     }
@@ -168,7 +174,7 @@ ngx_http_graph_policy_is_tag(ngx_str_t *name)
             c = '-';
         }
 
-        if (c != (u_char) NGX_HTTP_GRAPH_POLICY_TAG_PREFIX[i]) {
+        if (c != prefix[i]) {
             return 0;
         }
     }
