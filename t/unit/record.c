@@ -322,8 +322,8 @@ refused(void)
         "{\"link\":\"1\",\"account\":\"a/b\",\"confirmed\":1}",
         "{\"link\":\"1\",\"account\":\"2\",\"number\":\"1\",\"confirmed\":1}",
         "{\"link\":\"1\",\"confirmed\":1}",
-        "{\"link\":\"1\",\"account\":\"2\",\"confirmed\":1,"
-        "\"key\":\"a\"}", "\xff", "{\"\xff\":1,\"lines\":1}"
+        "{\"link\":\"1\",\"account\":\"2\",\"confirmed\":1,\"key\":\"a\"}",
+        "\xff", "{\"\xff\":1,\"lines\":1}"
     };
 
     for (i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
