@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 
-# How the source is laid out: who may need whom, and how long things get.
+# How the source is laid out: who may need whom, how long things get, and what
+# the fuzz targets of records know of them.
 
 use strict;
 use warnings;
@@ -147,6 +148,27 @@ SKIP: {
     }
 
     is_deeply([sort keys %needs], [], 'no two object files need each other');
+}
+
+
+# -- what fuzz targets begin with ---------------------------------------------
+
+# a member that neither is in a seed nor in the dictionary is hardly ever found
+my @members = $text{"${prefix}_record.c"} =~ /_(?:member|number)\("(\w+)"/g;
+my $words   = slurp("$top/t/fuzz/record.dict") =~ s/\\"/"/gr;
+
+cmp_ok(scalar @members, '>', 40, 'the members of a record are found');
+is_deeply([grep { $words !~ /"\Q$_\E":/ } @members], [],
+    'the dictionary of records has each member');
+
+for my $target (qw(record entry)) {
+    my $seeds = join '', map { slurp($_) } glob("$top/t/fuzz/seeds/$target/*");
+    my @of    = $target eq 'record' ? @members : grep {
+        $text{"${prefix}_record.c"}
+            =~ /\("$_", (?:STATE|CONVERSATION|BOTH|LINK),/ } @members;
+
+    is_deeply([grep { $seeds !~ /"\Q$_\E":/ } @of], [],
+        "the seeds of $target have each member");
 }
 
 

@@ -78,6 +78,9 @@ is_state(record_t *record)
     check(record->reason != NGX_HTTP_GRAPH_POLICY_PHONES_DISCONNECTED);
     check(record->source <= 2);
     check(record->armed <= 1 && record->dry_run <= 1);
+    check(record->frozen <= 1 && record->moved <= 1);
+    check(record->setter_leased <= 1);
+    check(record->confirm <= 0xffffffff);
     check(record->code >= -1 && record->subcode >= -1);
     check(record->status <= 999);
     check(record->hold <= 0xffffffff && record->max <= 0xffffffff);
@@ -88,6 +91,7 @@ is_state(record_t *record)
 
     is_text(&record->key, record->kind == 2 || record->kind == 3);
     is_text(&record->trace, 0);
+    is_text(&record->node, 0);
 }
 
 
@@ -123,6 +127,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check(record.conversation != 0);
         check(record.reason < NGX_HTTP_GRAPH_POLICY_NREASONS);
         check(record.source <= 2 && record.armed <= 1);
+        check(record.dry_run <= 1);
+        check(record.fixed <= 1 && record.inbound <= 1);
         check(record.hold <= 0xffffffff);
         break;
 
