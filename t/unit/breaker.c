@@ -527,6 +527,16 @@ test_stale(void)
     is_int(trip(&b, T + HOLD + 300, T + HOLD + 400, HOLD, MAX, 0), REARMED,
            "one sent after it is a relapse");
 
+    /* a clock may be behind by a little; a change further ahead is of none */
+
+    b = armed(HOLD, MAX);
+    is_int(clear(&b, T - NGX_HTTP_GRAPH_POLICY_AHEAD - 1,
+                 T - NGX_HTTP_GRAPH_POLICY_AHEAD), NOTHING,
+           "a success sent before it was set, by a clock that is behind");
+    is_int(clear(&b, T - NGX_HTTP_GRAPH_POLICY_AHEAD - 2,
+                 T - NGX_HTTP_GRAPH_POLICY_AHEAD - 1), CLEARED,
+           "one that comes so early that the clock was wrong then");
+
     /* the pause after a probe without outcome is no change of the state */
 
     b = probed(HOLD, MAX);

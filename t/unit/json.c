@@ -866,6 +866,53 @@ test_large(void)
 
 
 /*
+ * Text is looked at in words, and in many at a time: a byte that isn't UTF-8 is
+ * seen wherever it stands, and so is one that is cut at the end.
+ */
+
+static void
+test_utf8(void)
+{
+    size_t   len, i, wrong;
+    u_char  *p;
+
+    wrong = 0;
+
+    for (len = 1; len <= 200; len++) {
+
+        /* a memory checker sees reads before and behind it */
+
+        p = malloc(len);
+        memset(p, 'a', len);
+
+        wrong += (ngx_http_graph_policy_yajl_utf8(p, p + len) != NGX_OK);
+
+        for (i = 0; i < len; i++) {
+            p[i] = 0x80;
+            wrong += (ngx_http_graph_policy_yajl_utf8(p, p + len)
+                      != NGX_DECLINED);
+            p[i] = 0xc3;
+            wrong += (ngx_http_graph_policy_yajl_utf8(p, p + len)
+                      != NGX_DECLINED);
+
+            if (i + 1 < len) {
+                p[i + 1] = 0xa4;
+                wrong += (ngx_http_graph_policy_yajl_utf8(p, p + len)
+                          != NGX_OK);
+                p[i + 1] = 'a';
+            }
+
+            p[i] = 'a';
+        }
+
+        free(p);
+    }
+
+    is_int(wrong, 0, "a byte that isn't UTF-8 is seen at each place");
+}
+
+
+/*
  * The most memory goes to a decoded text just too long for its buffer, one
  * that grows bit by bit, and a cut token besides.
  */
@@ -922,6 +969,19 @@ test_arena(void)
     parse("", 0, &facts, &used);
     ok(used < ngx_http_graph_policy_json_arena(0), "an empty body takes %zu",
        used);
+
+    /* what a body may have others wait for, or not get */
+
+    n = 3 * 1024 * 1024;
+    ok(ngx_http_graph_policy_json_arena(n)
+       <= ngx_http_graph_policy_json_arena(0) + 4 * n,
+       "an arena is four times as long as a body");
+    ok(ngx_http_graph_policy_json_arena_in_steps(n)
+       <= ngx_http_graph_policy_json_arena_in_steps(0) + 8 * n,
+       "and eight times, where it comes in steps");
+    ok(ngx_http_graph_policy_json_arena_in_steps(0) <= 16 * 1024,
+       "with %zu bytes for each",
+       ngx_http_graph_policy_json_arena_in_steps(0));
 }
 
 
@@ -1002,6 +1062,7 @@ main(void)
     test_broken();
     test_depth();
     test_large();
+    test_utf8();
     test_arena();
     test_again();
 

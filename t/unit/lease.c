@@ -42,6 +42,8 @@
 #define confirm(...)   ngx_http_graph_policy_breaker_confirm(__VA_ARGS__)
 #define make_due(...)  ngx_http_graph_policy_breaker_make_due(__VA_ARGS__)
 #define resolve(...)   ngx_http_graph_policy_breaker_resolve(__VA_ARGS__)
+#define blocked_until(...)                                                    \
+    ngx_http_graph_policy_breaker_blocked_until(__VA_ARGS__)
 #define until_of(...)  ngx_http_graph_policy_breaker_until(__VA_ARGS__)
 #define order_of(...)  ngx_http_graph_policy_breaker_order(__VA_ARGS__)
 #define order_key(...)  ngx_http_graph_policy_breaker_order_key(__VA_ARGS__)
@@ -158,6 +160,17 @@ test_two(void)
     b = armed();
     lease(&b, 1, &terms, &stranger, now);
     is_int(ask(&b, &terms, &owner, now), OPEN, "what nobody has set has one");
+
+    /* one that has waited for a probe for long */
+
+    b = armed();
+    is_int(blocked_until(&b, now + HOUR), now, "due, it blocks until its end");
+    lease(&b, 1, &terms, &stranger, now + HOUR);
+    is_int(blocked_until(&b, now + HOUR),
+           now + HOUR + NGX_HTTP_GRAPH_POLICY_LEASE,
+           "while somebody probes until the lease's");
+    is_int(blocked_until(&b, now + HOUR + NGX_HTTP_GRAPH_POLICY_LEASE), now,
+           "and no longer");
 }
 
 
@@ -224,6 +237,18 @@ test_confirm(void)
     lease(&b, 5, &terms, &asker, now);
     is_int(confirm(&b, 5, SUCCESS, now + 5, 0), NOTHING,
            "a lease is no message");
+
+    /* nor is a message a lease, though it lies where tokens do */
+
+    b = armed();
+    lease(&b, 1, &terms, &asker, now);
+    settle(&b, 1, WAMID, UNCONFIRMED, now, 0);
+    is_int(settle(&b, (uint32_t) WAMID, 0, FAILURE, now, 0), NOTHING,
+           "a probe from before doesn't end a wait for a status");
+    is_int(settle(&b, WAMID >> 32, 0, FAILURE, now, 0), NOTHING,
+           "whichever half of its message its lease is");
+    is_int(confirm(&b, WAMID, SUCCESS, now + 5, 0), CLEARED,
+           "which goes on");
 
     b = armed();
     lease(&b, 1, &terms, &asker, now);

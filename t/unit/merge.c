@@ -430,6 +430,11 @@ test_digest(void)
     ok(ngx_http_graph_policy_merge_digest(1, 2, 4) != a, "of their change");
     ok(ngx_http_graph_policy_merge_digest(1, 3, 3) != a, "of their reason");
     ok(ngx_http_graph_policy_merge_digest(2, 2, 3) != a, "of their key");
+
+    /* hosts of several versions compare them: SplitMix64's first of seed 0 */
+
+    ok(ngx_http_graph_policy_merge_digest((uint64_t) -3, 2, 1)
+       == 0xe220a8397b1dcdafULL, "the same ones in each version");
 }
 
 

@@ -37,7 +37,10 @@ test_read(void)
         { "MOVED 866 [2001:db8::7]:6379", "2001:db8::7", 6379 },
         { "MOVED 1 node-1.redis.internal:6379", "node-1.redis.internal",
           6379 },
-        { "MOVED 1 :6379", "", 6379 }
+        { "MOVED 1 :6379", "", 6379 },
+        { "MOVED 1 [::1:6379", "[::1", 6379 },
+        { "MOVED 1 node]:6379", "node]", 6379 },
+        { "MOVED 1 []:6379", "[]", 6379 }
     };
 
     static const char  *wrong[] = {

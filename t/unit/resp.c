@@ -266,6 +266,32 @@ test_refused(void)
 }
 
 
+/* what comes before an answer is whole is kept, up to that much */
+
+static void
+test_size(void)
+{
+    u_char                        *text;
+    ngx_http_graph_policy_resp_t  *resp;
+
+    text = malloc(NGX_HTTP_GRAPH_POLICY_RESP_SIZE);
+    memset(text, 'x', NGX_HTTP_GRAPH_POLICY_RESP_SIZE);
+    text[0] = '+';
+
+    resp = ngx_http_graph_policy_resp_create(tell, NULL);
+    (void) ngx_http_graph_policy_resp_feed(resp, text,
+                                           NGX_HTTP_GRAPH_POLICY_RESP_SIZE);
+    is_int(ngx_http_graph_policy_resp_next(resp), NGX_AGAIN,
+           "a megabyte without an end may yet have one");
+    (void) ngx_http_graph_policy_resp_feed(resp, (u_char *) "x", 1);
+    is_int(ngx_http_graph_policy_resp_next(resp), NGX_DECLINED,
+           "a byte more may not");
+    ngx_http_graph_policy_resp_destroy(resp);
+
+    free(text);
+}
+
+
 static void
 test_stays_wrong(void)
 {
@@ -345,6 +371,7 @@ main(void)
 {
     test_read();
     test_refused();
+    test_size();
     test_stays_wrong();
     test_command();
     test_memory();

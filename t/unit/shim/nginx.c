@@ -57,6 +57,7 @@ static ngx_uint_t     shim_npages;
 static u_char        *shim_first;
 
 
+static u_char *shim_print(u_char *buf, const char *fmt, va_list args);
 static ngx_int_t shim_run(ngx_slab_pool_t *pool, ngx_uint_t n);
 static void shim_rotate(ngx_rbtree_t *tree, ngx_rbtree_node_t *node);
 static void shim_replace(ngx_rbtree_t *tree, ngx_rbtree_node_t *node,
@@ -109,14 +110,24 @@ void
 ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
     const char *fmt, ...)
 {
+    u_char   *p;
+    va_list   args;
+
     if (ngx_http_graph_policy_locks != 0) {
         abort();
     }
 
-    /* the format is enough to know a line by */
-
     shim_level = level;
-    (void) snprintf((char *) shim_log, SHIM_LOG, "%s", fmt);
+
+    va_start(args, fmt);
+    p = shim_print(shim_log, fmt, args);
+    va_end(args);
+
+    if (err != 0) {
+        p += sprintf((char *) p, " (%d: %s)", err, strerror(err));
+    }
+
+    *p = '\0';
 }
 
 
@@ -182,29 +193,34 @@ ngx_shared_memory_add(ngx_conf_t *cf, ngx_str_t *name, size_t size, void *tag)
 }
 
 
-/* "%ui", "%V" and "%Z" are all that is needed */
+/* what the zone prints is all that is needed */
 
-u_char * ngx_cdecl
-ngx_sprintf(u_char *buf, const char *fmt, ...)
+static u_char *
+shim_print(u_char *buf, const char *fmt, va_list args)
 {
-    va_list     args;
     ngx_str_t  *text;
-
-    va_start(args, fmt);
 
     while (*fmt != '\0') {
 
         if (*fmt != '%') {
             *buf++ = *fmt++;
 
-        } else if (fmt[1] == 'u') {
+        } else if (fmt[1] == 'u') {     /* "%ui", "%uz" */
             buf += sprintf((char *) buf, "%lu",
                            (unsigned long) va_arg(args, ngx_uint_t));
             fmt += 3;
 
+        } else if (fmt[1] == 'z') {
+            buf += sprintf((char *) buf, "%ld", (long) va_arg(args, ssize_t));
+            fmt += 2;
+
         } else if (fmt[1] == 'V') {
             text = va_arg(args, ngx_str_t *);
             buf = ngx_cpymem(buf, text->data, text->len);
+            fmt += 2;
+
+        } else if (fmt[1] == 's') {
+            buf += sprintf((char *) buf, "%s", va_arg(args, char *));
             fmt += 2;
 
         } else if (fmt[1] == 'Z') {
@@ -216,6 +232,17 @@ ngx_sprintf(u_char *buf, const char *fmt, ...)
         }
     }
 
+    return buf;
+}
+
+
+u_char * ngx_cdecl
+ngx_sprintf(u_char *buf, const char *fmt, ...)
+{
+    va_list  args;
+
+    va_start(args, fmt);
+    buf = shim_print(buf, fmt, args);
     va_end(args);
 
     return buf;

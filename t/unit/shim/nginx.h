@@ -17,7 +17,7 @@
 #define SHIM_LOG    512
 
 
-/* the format of the last line that was logged, empty at first, and its level */
+/* the last line that was logged, as nginx writes it, empty at first; its level */
 extern u_char           shim_log[SHIM_LOG];
 extern ngx_uint_t       shim_level;
 

@@ -481,6 +481,59 @@ test_lookup(void)
     each = id;
     is_int(ngx_http_graph_policy_zone_lookup(zone, &each, now, &view),
            NGX_HTTP_GRAPH_POLICY_MAY_WRITE, "nor is there one without a gate");
+
+    /* who asks sweeps, as who sends does */
+
+    zone_start(ZONE_SIZE);
+    zone_fail(&id, 131045, ANSWER);
+    zone_at(T0 + 2 * HOLD + NGX_HTTP_GRAPH_POLICY_ABANDONED);
+    each = id;
+    is_int(ngx_http_graph_policy_zone_lookup(zone, &each, now, &view),
+           NGX_HTTP_GRAPH_POLICY_MAY_WRITE, "what nobody probed blocks nobody");
+    is_int(ngx_http_graph_policy_zone_armed(zone), 0, "and is dropped");
+    zone_agrees("after a question");
+}
+
+
+/* what the API tells of the past of a state: it was set, probed, and so on */
+
+static void
+test_past(void)
+{
+    ngx_uint_t                     i, n;
+    identity_t                     id;
+    ngx_http_graph_policy_step_t   steps[NGX_HTTP_GRAPH_POLICY_STEPS];
+
+    static const ngx_uint_t        what[] = {
+        SET, NGX_HTTP_GRAPH_POLICY_STEP_PROBE, REARMED,
+        NGX_HTTP_GRAPH_POLICY_STEP_PROBE
+    };
+
+    zone_start(ZONE_SIZE);
+    id = zone_who("10001", "20001", 7);
+    zone_fail(&id, 131045, WEBHOOK);
+
+    zone_at(T0 + 2 * HOLD);
+    is_int(zone_ask(&id), PROBE, "a send probes");
+    zone_failure(131045, ANSWER);
+    zone_answer(&id, ERROR);
+    zone_settle(0);
+    zone_at(now + 4 * HOLD);
+    is_int(zone_ask(&id), PROBE, "and later another one");
+
+    is_int(zone_listed(), 1, "there is one state");
+    is_int(ngx_http_graph_policy_zone_past(zone, &view, steps, &n), NGX_OK,
+           "which has a past");
+    is_int(n, 4, "of four steps");
+
+    for (i = 0; i < 4; i++) {
+        is_int(steps[i].what, what[i], "what came as number %d", (int) i + 1);
+        is_int(steps[i].time, T0 + (i > 2 ? 6 : i > 0 ? 2 : 0) * HOLD, "when");
+        is_int(steps[i].code, 131045, "with the code");
+        is_int(steps[i].hold, i > 1 ? 2 * HOLD : HOLD, "the hold");
+        is_int(steps[i].source, i > 1 ? ANSWER : WEBHOOK, "the source");
+        is_int(steps[i].elsewhere, 0, "and on this host");
+    }
 }
 
 
@@ -494,6 +547,7 @@ main(void)
     test_lease_tokens();
     test_paused();
     test_lookup();
+    test_past();
 
     return tap_done();
 }

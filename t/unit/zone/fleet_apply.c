@@ -86,16 +86,25 @@ test_apply(void)
     host_hear();
     is_int(view.until, T0 + HOLD - 3000, "a hastened end is taken as it is");
     host_another();
+    zone_at(now + 500);
     record = first;
     record.since = first.changed + 500;
     host_hear();
     is_int(view.since, first.changed, "a start is no later than the change");
     host_another();
-    zone_at(now + 500);
+    record.since = first.changed + 500;
     record.source = WEBHOOK;
     host_hear();
     is_int(view.since, first.changed + 500,
            "but where the cause is an event's, that came later");
+    host_another();
+    record.since = now + AHEAD;
+    host_hear();
+    is_int(view.since, now, "now at the latest, by a clock that is ahead");
+    host_another();
+    record.since = now + AHEAD + 1;
+    host_hear();
+    is_int(view.since, first.changed, "and with its change, by one that is wrong");
     zone_at(now - 500);
 
     /* nothing is believed that is ahead, or over, or stale */

@@ -207,8 +207,9 @@ test_reload(void)
 
     sh->magic++;
     is_int(reload(NULL, 1), NGX_ERROR, "what isn't a zone isn't taken over");
-    ok(strstr((char *) shim_log, "laid out by another version") != NULL,
-       "which is said");
+    is_str(shim_log, "graph_policy_zone \"one\" was laid out by another version"
+           " of the module, restart nginx to start it afresh",
+           "which is said, and no error of the system");
     is_int(shim_level, NGX_LOG_EMERG, "as an emergency");
     zone_memory.shm.exists = 0;
     old->sh->magic--;
@@ -226,15 +227,19 @@ test_reload(void)
     /* a zone can't join a fleet, leave one, or change its key */
 
     is_int(reload(&zone_sharing, 0), NGX_ERROR, "a zone can't join a fleet");
-    ok(strstr((char *) shim_log, "fleet on reload") != NULL, "it is told");
+    is_str(shim_log, "graph_policy_zone \"one\" can't join a fleet on reload,"
+           " restart nginx or rename the zone", "it is told");
 
     zone_start_shared(ZONE_SIZE);
     is_int(reload(&zone_sharing, 0), NGX_OK, "one of a fleet stays there");
     is_int(reload(NULL, 0), NGX_ERROR, "but can't leave it");
+    is_str(shim_log, "graph_policy_zone \"one\" can't leave a fleet on reload,"
+           " restart nginx or rename the zone", "it is told");
     zone = old;
     zone_sharing.key[0]++;
     is_int(reload(&zone_sharing, 0), NGX_ERROR, "nor change its key");
-    ok(strstr((char *) shim_log, "sync key") != NULL, "it is told");
+    is_str(shim_log, "graph_policy_zone \"one\" can't change its sync key on"
+           " reload, restart nginx or rename the zone", "it is told");
     zone = old;
     zone_sharing.key[0]--;
     zone_sharing.key[1]++;
@@ -285,9 +290,17 @@ test_resized(void)
     before[2].shm.size = ZONE_LARGE;
     ngx_slab_init((ngx_slab_pool_t *) zone_memory.shm.addr);
     is_int(zone_memory.init(&zone_memory, NULL), NGX_OK, "a zone is made");
-    ok(strstr((char *) shim_log, "changed its size") != NULL,
-       "one of another size is: its states are gone");
+    is_str(shim_log, "graph_policy_zone \"one\" changed its size from 1048576 to"
+           " 262144 and starts without its states",
+           "one of another size is: its states are gone");
     is_int(shim_level, NGX_LOG_WARN, "as a warning");
+
+    z->file = (ngx_http_graph_policy_state_file_t *) &z;
+    ngx_slab_init((ngx_slab_pool_t *) zone_memory.shm.addr);
+    is_int(zone_memory.init(&zone_memory, NULL), NGX_OK, "a zone is made");
+    is_str(shim_log, "graph_policy_zone \"one\" changed its size from 1048576 to"
+           " 262144 and starts from its state file",
+           "unless there is a file of them");
 
     shim_get_cycle()->shared_memory.part.nelts = 0;
     shim_get_cycle()->shared_memory.part.next = NULL;
@@ -316,7 +329,8 @@ test_recover(void)
     sh->editing = 1;
     is_int(zone_ask(&id), PASS, "a zone that can't be trusted blocks nobody");
     sh = zone->sh;
-    ok(strstr((char *) shim_log, "a worker died") != NULL, "which is said");
+    is_str(shim_log, "a worker died while it changed graph_policy_zone \"one\","
+           " the zone starts afresh without its states", "which is said");
     is_int(shim_level, NGX_LOG_ALERT, "as an alert");
     shim_log[0] = '\0';
     zone_ask(&id);
@@ -337,6 +351,9 @@ test_recover(void)
     sh->editing = 1;
     zone_ask(&id);
     is_int(zone->sh->keep.lost, 1, "with a file it says that states are lost");
+    is_str(shim_log, "a worker died while it changed graph_policy_zone \"one\","
+           " the zone starts afresh from its state file",
+           "and that the file has them");
 
     /* of a fleet the others know all */
 

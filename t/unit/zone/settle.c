@@ -324,6 +324,25 @@ test_wait_over(void)
     is_int(changes.n, 1, "and so does an old event");
     is_int(ngx_http_graph_policy_zone_armed(zone), 0, "nothing is armed");
 
+    /* an operator finds nothing to end, and it is remembered from its end on */
+
+    id = probing(WEBHOOK);
+    zone->memory = 600000;
+    zone_answer(&id, ACCEPTED)->message = 55;
+    zone_settle(0);
+    view = changes.views[0];
+    end = now + CONFIRM;
+    zone_at(end + 700);
+    is_int(ngx_http_graph_policy_zone_end(zone, view.hash, view.stored_reason,
+                                          now, &changes),
+           NGX_DECLINED, "nor has an operator anything to end");
+    is_int(changes.n, 1, "but tells of the end");
+    ngx_http_graph_policy_zone_lock(zone);
+    is_int(ngx_http_graph_policy_state_find(sh, view.hash,
+                                            DISCONNECTED)->breaker.changed,
+           end, "which was that of the wait");
+    ngx_http_graph_policy_zone_unlock(zone);
+
     /* a phone that is registered anew is due before */
 
     id = probing(WEBHOOK);
