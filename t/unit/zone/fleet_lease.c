@@ -153,6 +153,18 @@ test_apply_lease(void)
     is_int(view.until, now + CONFIRM, "as long as that");
     zone_at(now - CONFIRM);
 
+    /* but not to its probe, which is older than the end of that */
+
+    host_another();
+    record = leased;
+    host_hear();
+    zone_at(now + CONFIRM);
+    record.message = 0;
+    record.lease_until = now + NGX_HTTP_GRAPH_POLICY_LEASE;
+    is_int(host_hear(), SAME, "another probe that is under way");
+    is_int(zone_ask(&id), PASS, "brings nothing back that a wait has ended");
+    zone_at(now - CONFIRM);
+
     /* a change ends what was on its way */
 
     host_another();
@@ -176,7 +188,7 @@ test_apply_due(void)
 {
     uint64_t    until;
     record_t    first;
-    identity_t  id;
+    identity_t  id, other;
 
     /* in the same version the last end that isn't the hold's stands */
 
@@ -222,7 +234,27 @@ test_apply_due(void)
     zone_ask(&id);
     is_int(view.until, until, "nor does the hold");
 
+    /* nobody probes it: it is dropped a day after that end, as any other */
+
+    host_another();
+    record = first;
+    host_hear();
+    record.moved = 1;
+    record.until = T0 + 1000;
+    host_hear();
+    zone_at(T0 + 1100 + NGX_HTTP_GRAPH_POLICY_ABANDONED);
+    other = zone_who("10002", "20002", 8);
+    zone_ask(&other);
+    is_int(ngx_http_graph_policy_zone_armed(zone), 0,
+           "it is dropped when that is long over");
+    zone_agrees("without it");
+
     /* one that is made due is another version */
+
+    zone_at(T0);
+    host_another();
+    record = first;
+    host_hear();
 
     record.moved = 1;
     record.changed++;
