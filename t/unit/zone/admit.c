@@ -482,6 +482,36 @@ test_lookup(void)
     is_int(ngx_http_graph_policy_zone_lookup(zone, &each, now, &view),
            NGX_HTTP_GRAPH_POLICY_MAY_WRITE, "nor is there one without a gate");
 
+    /* of two that end together what stops templates, too, is shown */
+
+    zone_start(ZONE_SIZE);
+    zone_fail(&id, 131047, WEBHOOK);
+    each = id;
+    each.credential = 0;
+    zone_failure(131045, API)->hold = GATE;
+    ngx_http_graph_policy_zone_put(zone, &each, KEY_PHONE, &failure, 0,
+                                   &changes, &view);
+    is_int(view.until, T0 + GATE, "a state ends when a limit does");
+    each = id;
+    is_int(ngx_http_graph_policy_zone_lookup(zone, &each, now, &view),
+           NGX_HTTP_GRAPH_POLICY_MAY_NOT_WRITE, "nothing may be sent");
+    is_int(view.reason, DISCONNECTED, "for the state's reason");
+
+    /* a location that holds for less may write when that is over */
+
+    zone_start(ZONE_SIZE);
+    zone->conversation_hold = GATE / 2;
+    zone_fail(&id, 131047, WEBHOOK);
+    zone_at(T0 + GATE / 2 - 1);
+    each = id;
+    is_int(ngx_http_graph_policy_zone_lookup(zone, &each, now, &view),
+           NGX_HTTP_GRAPH_POLICY_MAY_SEND_TEMPLATES, "a limit holds");
+    is_int(view.until, T0 + GATE / 2, "for as long as the longest gate");
+    zone_at(T0 + GATE / 2);
+    each = id;
+    is_int(ngx_http_graph_policy_zone_lookup(zone, &each, now, &view),
+           NGX_HTTP_GRAPH_POLICY_MAY_WRITE, "and no longer");
+
     /* who asks sweeps, as who sends does */
 
     zone_start(ZONE_SIZE);
