@@ -17,7 +17,8 @@
 #define SHIM_LOG    512
 
 
-/* the last line that was logged, as nginx writes it, empty at first; its level */
+/* the last line that was logged, as nginx writes it, empty at first, and its
+   level */
 extern u_char           shim_log[SHIM_LOG];
 extern ngx_uint_t       shim_level;
 

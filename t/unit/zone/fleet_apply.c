@@ -100,11 +100,11 @@ test_apply(void)
     host_another();
     record.since = now + AHEAD;
     host_hear();
-    is_int(view.since, now, "now at the latest, by a clock that is ahead");
+    is_int(view.since, now, "now at the latest, by a clock ahead");
     host_another();
     record.since = now + AHEAD + 1;
     host_hear();
-    is_int(view.since, first.changed, "and with its change, by one that is wrong");
+    is_int(view.since, first.changed, "with its change, by one that is wrong");
     zone_at(now - 500);
 
     /* nothing is believed that is ahead, or over, or stale */

@@ -290,16 +290,16 @@ test_resized(void)
     before[2].shm.size = ZONE_LARGE;
     ngx_slab_init((ngx_slab_pool_t *) zone_memory.shm.addr);
     is_int(zone_memory.init(&zone_memory, NULL), NGX_OK, "a zone is made");
-    is_str(shim_log, "graph_policy_zone \"one\" changed its size from 1048576 to"
-           " 262144 and starts without its states",
+    is_str(shim_log, "graph_policy_zone \"one\" changed its size from 1048576"
+           " to 262144 and starts without its states",
            "one of another size is: its states are gone");
     is_int(shim_level, NGX_LOG_WARN, "as a warning");
 
     z->file = (ngx_http_graph_policy_state_file_t *) &z;
     ngx_slab_init((ngx_slab_pool_t *) zone_memory.shm.addr);
     is_int(zone_memory.init(&zone_memory, NULL), NGX_OK, "a zone is made");
-    is_str(shim_log, "graph_policy_zone \"one\" changed its size from 1048576 to"
-           " 262144 and starts from its state file",
+    is_str(shim_log, "graph_policy_zone \"one\" changed its size from 1048576"
+           " to 262144 and starts from its state file",
            "unless there is a file of them");
 
     shim_get_cycle()->shared_memory.part.nelts = 0;
