@@ -664,11 +664,12 @@ sub inbound {
 sub by_hand {
     my ($self, $place, $hold, $frozen) = @_;
 
+    $self->expire;
+
     my $state = $self->{states}{ name($place) } //= { %$place, armed => 0,
         changed => -1, setter => '', remembered => -1, leases => [],
         category => 'fatal' };
 
-    $self->expire;
     $state->{max} = max($self->{max}, $hold);
     $self->arm($state, $hold, 1);
     $self->describe($state);
