@@ -54,6 +54,11 @@ my @once = (
     . ' 1 time 500, 0 time 500, 1 send message 1003 tokA e133010 plain'
     . ' 15550001111, 0 list',
 
+    # a phone is registered where its state is due, which it isn't elsewhere
+    '0 send template 1003 tokB e33 gate 15550001111, 1 list, 0 time 111666,'
+    . ' 0 hold message 1003 tokB gate 15550001111, 1 register 1003 tokB,'
+    . ' 1 list, 0 list',
+
     # a temporary state is told back as it was told
     '0 send message 1001 tokA e4 dry 15550001111, 0 time 24391,'
     . ' 0 time 21139, 1 time 123902, 1 list',

@@ -414,11 +414,17 @@ ngx_http_graph_policy_breaker_make_due(ngx_http_graph_policy_breaker_t *b,
 
     if (now < ngx_http_graph_policy_breaker_until(b, now)) {
         b->until = now;
-        b->moved = 1;
 
-    } else if (!leased) {
+    } else if (!leased && b->moved) {
         return 0;
     }
+
+    /*
+     * A hold that is over here may be running on other hosts, each of which
+     * prolongs it by itself.
+     */
+
+    b->moved = 1;
 
     /* Requests that were sent since the last change are as new as before. */
 

@@ -706,6 +706,15 @@ test_make_due(void)
     settle(&b, 1, INCONCLUSIVE, T + HOLD, 0);
     is_int(make_due(&b, T + HOLD + 1), 1, "a pause is made due as well");
     is_int(position(&b, T + HOLD + 1), DUE, "the next send is the probe");
+
+    /* one that is due by its hold may not be so on other hosts */
+
+    b = armed(HOLD, MAX);
+    now = T + 2 * HOLD;
+    is_int(position(&b, now), DUE, "it is due");
+    is_int(make_due(&b, now), 1, "made due all the same");
+    ok(b.until < now && b.moved, "from when it was");
+    is_int(make_due(&b, now), 0, "once");
 }
 
 
@@ -1540,7 +1549,9 @@ test_any(void)
 
         case 4:
             if (below(8) == 0) {
-                bad += make_due(&b, now) && before != OPEN;
+                what = make_due(&b, now);
+                bad += what && before == CLOSED;
+                bad += what && before == DUE && was.moved;
                 bad += before != CLOSED && position(&b, now) != DUE;
                 continue;
             }

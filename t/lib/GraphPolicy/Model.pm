@@ -170,6 +170,7 @@ sub arm {
     $state->{hold}       = $hold;
     $state->{armed}      = 1;
     $state->{span}       = 0;
+    $state->{moved}      = 0;
     $state->{rough}      = 0;
     $state->{changed}    = $self->{now};
     $state->{host}       = $self->{host};
@@ -233,6 +234,7 @@ sub put_off {
     # a host that has prolonged it may tell that back
     $state->{span} = $self->{hosts} > 1;
     $self->end($state, $self->{now} + $rest, int($rest / 10), !$state->{span});
+    $state->{moved} = 1;
 }
 
 # whether somebody but the one who asks probes already, or a status is awaited
@@ -743,13 +745,14 @@ sub registered {
             || is_frozen($state)
             || $state->{bound} ne '' && $state->{bound} ne $token;
 
-        next if !$self->leased($state, '')
+        # what is due here by its hold may not be so on another host yet
+        next if !$self->leased($state, '') && $state->{moved}
             && $self->{now} >= $self->from($state);
 
         $state->{host}       = $self->{host};
+        $state->{moved}      = 1;
         $state->{leases}     = [];
         $state->{confirming} = undef;
-
 
         # others take its end as it is
         for my $end (@$state{qw(from to)}) {

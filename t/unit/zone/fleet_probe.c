@@ -254,6 +254,26 @@ test_made_due(void)
     zone_ask(&id);
     is_int(host_hear(), APPLIED, "that ends what another host has given away");
     is_int(zone_ask(&id), PROBE, "so the next message probes there");
+
+    /* where the hold is over here, and still running there */
+
+    id = state_due(ANSWER);
+    first = record;
+    first.changed = now - HOLD - 1;
+    first.until = first.changed + HOLD + 1;
+    host_with(&first);
+    ngx_http_graph_policy_zone_make_due(zone, &id, now);
+    is_int(host_tell(), 1, "made due where it is due already");
+    is_int(record.moved, 1, "by more than the hold's end");
+    ngx_http_graph_policy_zone_make_due(zone, &id, now);
+    is_int(host_tell(), 0, "which is told once");
+
+    first.until = first.changed + HOLD + HOLD / 10;
+    first.moved = 1;
+    host_with(&first);
+    is_int(zone_ask(&id), BLOCK, "another host's hold runs a little longer");
+    is_int(host_hear(), APPLIED, "which hears of it");
+    is_int(zone_ask(&id), PROBE, "and lets the next message probe, too");
 }
 
 
