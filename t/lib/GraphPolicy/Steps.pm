@@ -114,6 +114,7 @@ package GraphPolicy::Steps;
 use strict;
 use warnings;
 
+use IO::Socket::UNIX ();
 use Test::Base ();
 use Test::More;
 use Test::Nginx::Socket ();
@@ -533,6 +534,9 @@ sub send_http2 {
     my ($block) = @_;
 
     my $socket = Test::Nginx::Util::server_root() . '/logs/http2.sock';
+
+    # under valgrind Test::Nginx doesn't wait until nginx listens
+    GraphPolicy::wait_until(sub { IO::Socket::UNIX->new(Peer => $socket) });
 
     for my $step (@{ $block->first_steps }) {
         $step->{body} = '';
