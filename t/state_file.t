@@ -296,6 +296,8 @@ ok(!-e "$file.tmp", 'and none is left');
 # -- a worker that takes the states along -------------------------------------
 
 SKIP: {
+    skip 'gdb sees valgrind instead of nginx', 3
+        if $ENV{TEST_NGINX_USE_VALGRIND};
     skip 'there is no gdb', 3 if system('gdb --version >/dev/null 2>&1');
 
     $nginx->{workers} = 1;
