@@ -231,9 +231,11 @@ sub put_off {
     my ($self, $state) = @_;
 
     my $rest = min($state->{hold}, $retry);
-    # a host that has prolonged it may tell that back
+    # a host that has prolonged it may tell that back, or to a third one, which
+    # then prolongs it once more
     $state->{span} = $self->{hosts} > 1;
-    $self->end($state, $self->{now} + $rest, int($rest / 10), !$state->{span});
+    $self->end($state, $self->{now} + $rest,
+        int($rest / 10) * max(1, $self->{hosts} - 1), !$state->{span});
     $state->{moved} = 1;
 }
 
@@ -672,8 +674,11 @@ sub by_hand {
         changed => -1, setter => '', remembered => -1, leases => [],
         category => 'fatal' };
 
+    my $before = $state->{changed};
+
     $state->{max} = max($self->{max}, $hold);
     $self->arm($state, $hold, 1);
+    $state->{changed} = max($state->{changed}, $before + 1);
     $self->describe($state);
     $self->end($state, NEVER, 0) if $frozen;
 }

@@ -321,6 +321,9 @@ sub do_hold {
     my $ask     = ask($kind, $phone, $token, $place, $to);
     my $message = 'wamid.' . ++$self->{ids};
 
+    # when it was sent is reckoned back from its answer by the clock of timers,
+    # which goes its own way here
+    $self->pass(500);
     $self->make_sure if $ask->{place} eq 'dry';
 
     my $may     = $model->expected($ask);
