@@ -241,6 +241,8 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
     ngx_str_t   *name;
     ngx_uint_t   i, end;
 
+    ctx->callbacks.yajl_string = NULL;
+
     if (ctx->depth == ctx->object) {
         i = NGX_HTTP_GRAPH_POLICY_JSON_CODE;
         end = NGX_HTTP_GRAPH_POLICY_JSON_ERROR;
@@ -250,7 +252,6 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
         end = NGX_HTTP_GRAPH_POLICY_JSON_OTHER;
 
     } else {
-        ctx->callbacks.yajl_string = NULL;
         return 1;
     }
 
@@ -265,9 +266,6 @@ ngx_http_graph_policy_json_map_key(void *data, const unsigned char *text,
     if (i < end && ngx_memcmp(text, name[i].data, len) == 0) {
         ctx->member = i;
         ctx->callbacks.yajl_string = ngx_http_graph_policy_json_string;
-
-    } else {
-        ctx->callbacks.yajl_string = NULL;
     }
 
     return 1;

@@ -61,9 +61,7 @@ static int ngx_http_graph_policy_message_string(void *data,
 static int ngx_http_graph_policy_message_number(void *data, const char *text,
     size_t len);
 static int ngx_http_graph_policy_message_start_map(void *data);
-static int ngx_http_graph_policy_message_start_array(void *data);
-static int ngx_http_graph_policy_message_start(
-    ngx_http_graph_policy_message_ctx_t *ctx);
+static int ngx_http_graph_policy_message_start(void *data);
 static int ngx_http_graph_policy_message_end(void *data);
 static int ngx_http_graph_policy_message_map_key(void *data,
     const unsigned char *text, size_t len);
@@ -88,7 +86,7 @@ static yajl_callbacks  ngx_http_graph_policy_message_callbacks = {
     ngx_http_graph_policy_message_start_map,
     ngx_http_graph_policy_message_map_key,
     ngx_http_graph_policy_message_end,
-    ngx_http_graph_policy_message_start_array,
+    ngx_http_graph_policy_message_start,
     ngx_http_graph_policy_message_end
 };
 
@@ -196,15 +194,10 @@ ngx_http_graph_policy_message_start_map(void *data)
 
 
 static int
-ngx_http_graph_policy_message_start_array(void *data)
+ngx_http_graph_policy_message_start(void *data)
 {
-    return ngx_http_graph_policy_message_start(data);
-}
+    ngx_http_graph_policy_message_ctx_t *ctx = data;
 
-
-static int
-ngx_http_graph_policy_message_start(ngx_http_graph_policy_message_ctx_t *ctx)
-{
     ngx_http_graph_policy_message_address(ctx);
 
     ctx->member = NGX_HTTP_GRAPH_POLICY_MESSAGE_OTHER;
@@ -294,44 +287,30 @@ void
 ngx_http_graph_policy_message_fold(
     ngx_http_graph_policy_recipient_t *recipient)
 {
-    u_char      c, *p;
-    size_t      i, len;
-    ngx_uint_t  digits;
+    u_char  c, *p;
+    size_t  i, len;
 
     p = recipient->data;
-    digits = 1;
 
     /* Most names are a number and nothing else. */
 
-    if (ngx_http_graph_policy_are_digits(p, recipient->len)) {
-        len = recipient->len;
-        i = len;
-
-    } else {
+    if (!ngx_http_graph_policy_are_digits(p, recipient->len)) {
         len = 0;
-        i = 0;
-    }
 
-    for ( /* void */ ; i < recipient->len; i++) {
-        c = p[i];
+        for (i = 0; i < recipient->len; i++) {
+            c = p[i];
 
-        if (c < '0' || c > '9') {
-
-            if (c == '+' || c == ' ' || c == '-' || c == '(' || c == ')') {
-                continue;
+            if (c != '+' && c != ' ' && c != '-' && c != '(' && c != ')') {
+                p[len++] = c;
             }
-
-            digits = 0;
         }
 
-        p[len++] = c;
+        recipient->len = len;
     }
-
-    recipient->len = len;
 
     /* In all three countries a number has 13 digits with the optional one. */
 
-    if (len != 13 || !digits) {
+    if (recipient->len != 13 || !ngx_http_graph_policy_are_digits(p, 13)) {
         return;
     }
 

@@ -71,6 +71,8 @@ static ngx_http_graph_policy_payload_noinline int
     ngx_http_graph_policy_payload_pass_over(
     ngx_http_graph_policy_payload_ctx_t *ctx);
 static ngx_inline int ngx_http_graph_policy_payload_start(
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t list);
+static ngx_inline int ngx_http_graph_policy_payload_push(
     ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t what);
 static ngx_inline void ngx_http_graph_policy_payload_enter(
     ngx_http_graph_policy_payload_ctx_t *ctx,
@@ -236,19 +238,7 @@ ngx_http_graph_policy_payload_string(void *data, const unsigned char *text,
 static int
 ngx_http_graph_policy_payload_start_map(void *data)
 {
-    ngx_http_graph_policy_payload_ctx_t *ctx = data;
-
-    ngx_uint_t  what;
-
-    what = ctx->next;
-
-    if (what >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS
-        || ngx_http_graph_policy_shape[what].members == NULL)
-    {
-        return ngx_http_graph_policy_payload_pass_over(ctx);
-    }
-
-    return ngx_http_graph_policy_payload_start(ctx, what);
+    return ngx_http_graph_policy_payload_start(data, 0);
 }
 
 
@@ -308,20 +298,7 @@ ngx_http_graph_policy_payload_search(ngx_http_graph_policy_payload_ctx_t *ctx,
 static int
 ngx_http_graph_policy_payload_start_array(void *data)
 {
-    ngx_http_graph_policy_payload_ctx_t *ctx = data;
-
-    ngx_uint_t  what;
-
-    what = ctx->next;
-
-    if (what >= NGX_HTTP_GRAPH_POLICY_WH_SCALARS
-        || ngx_http_graph_policy_shape[what].element
-           == NGX_HTTP_GRAPH_POLICY_WH_NONE)
-    {
-        return ngx_http_graph_policy_payload_pass_over(ctx);
-    }
-
-    return ngx_http_graph_policy_payload_start(ctx, what);
+    return ngx_http_graph_policy_payload_start(data, 1);
 }
 
 
@@ -330,19 +307,20 @@ ngx_http_graph_policy_payload_end(void *data)
 {
     ngx_http_graph_policy_payload_ctx_t *ctx = data;
 
-    ngx_http_graph_policy_node_t  *closed;
+    ngx_http_graph_policy_node_t  *closed, *none;
 
     closed = ctx->node;
 
     ngx_http_graph_policy_payload_enter(ctx, *--ctx->top);
 
     if (closed->record) {
-        return ngx_http_graph_policy_payload_close(ctx, closed->what);
+        return ngx_http_graph_policy_payload_close(ctx,
+                                         closed - ngx_http_graph_policy_shape);
     }
 
-    if (closed->what == NGX_HTTP_GRAPH_POLICY_WH_NONE
-        && ctx->node->what != NGX_HTTP_GRAPH_POLICY_WH_NONE)
-    {
+    none = &ngx_http_graph_policy_shape[NGX_HTTP_GRAPH_POLICY_WH_NONE];
+
+    if (closed == none && ctx->node != none) {
         ctx->callbacks.yajl_map_key = ngx_http_graph_policy_payload_map_key;
     }
 
@@ -366,7 +344,25 @@ ngx_http_graph_policy_payload_value(ngx_http_graph_policy_payload_ctx_t *ctx,
     ctx->text.len = len;
     ctx->text.number = number;
 
-    return ngx_http_graph_policy_payload_scalar(ctx, what, &ctx->text);
+    return ngx_http_graph_policy_payload_scalar(ctx, what);
+}
+
+
+static ngx_inline int
+ngx_http_graph_policy_payload_start(ngx_http_graph_policy_payload_ctx_t *ctx,
+    ngx_uint_t list)
+{
+    ngx_uint_t  what, fits;
+
+    what = ctx->next;
+
+    fits = (what < NGX_HTTP_GRAPH_POLICY_WH_SCALARS)
+           && (list ? ngx_http_graph_policy_shape[what].element
+                      != NGX_HTTP_GRAPH_POLICY_WH_NONE
+                    : ngx_http_graph_policy_shape[what].members != NULL);
+
+    return fits ? ngx_http_graph_policy_payload_push(ctx, what)
+                : ngx_http_graph_policy_payload_pass_over(ctx);
 }
 
 
@@ -386,13 +382,13 @@ ngx_http_graph_policy_payload_pass_over(
     ctx->callbacks.yajl_string = NULL;
     ctx->callbacks.yajl_map_key = NULL;
 
-    return ngx_http_graph_policy_payload_start(ctx,
-                                               NGX_HTTP_GRAPH_POLICY_WH_NONE);
+    return ngx_http_graph_policy_payload_push(ctx,
+                                              NGX_HTTP_GRAPH_POLICY_WH_NONE);
 }
 
 
 static ngx_inline int
-ngx_http_graph_policy_payload_start(ngx_http_graph_policy_payload_ctx_t *ctx,
+ngx_http_graph_policy_payload_push(ngx_http_graph_policy_payload_ctx_t *ctx,
     ngx_uint_t what)
 {
     if (ctx->top == ctx->outer + NGX_HTTP_GRAPH_POLICY_JSON_DEPTH) {

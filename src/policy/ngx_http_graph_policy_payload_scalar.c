@@ -55,12 +55,14 @@ static int ngx_http_graph_policy_payload_copy(
 
 int
 ngx_http_graph_policy_payload_scalar(ngx_http_graph_policy_payload_ctx_t *ctx,
-    ngx_uint_t scalar, ngx_http_graph_policy_payload_text_t *text)
+    ngx_uint_t scalar)
 {
-    int64_t                          value;
-    ngx_http_graph_policy_word_t    *words;
-    ngx_http_graph_policy_change_t  *change;
+    int64_t                                value;
+    ngx_http_graph_policy_word_t          *words;
+    ngx_http_graph_policy_change_t        *change;
+    ngx_http_graph_policy_payload_text_t  *text;
 
+    text = &ctx->text;
     change = ctx->change;
 
     switch (scalar) {

@@ -11,7 +11,8 @@
  * there spell the parent form of a user's id in different ways, so all of them
  * are known here.
  *
- * Pure: no lock, no memory but these tables, which shape_init() completes once.
+ * Pure: no lock, no memory but these tables, of which only the indexes change,
+ * once.
  */
 
 
@@ -151,30 +152,30 @@ static ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_error[] = {
 
 ngx_http_graph_policy_node_t  ngx_http_graph_policy_shape[] = {
 
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, 0, 0, {0} },     /* NONE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, 0, 0, {0} },     /* DOCUMENT */
-    { ngx_http_graph_policy_shape_root, 0, 0, 0, {0} },     /* ROOT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, 0, 0, {0} },    /* ENTRIES */
-    { ngx_http_graph_policy_shape_entry, 0, 0, 1, {0} },    /* ENTRY */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, 0, 0, {0} },   /* CHANGES */
-    { ngx_http_graph_policy_shape_change, 0, 0, 1, {0} },   /* CHANGE */
-    { ngx_http_graph_policy_shape_value, 0, 0, 0, {0} },    /* VALUE */
-    { ngx_http_graph_policy_shape_metadata, 0, 0, 0, {0} }, /* METADATA */
-    { ngx_http_graph_policy_shape_ban, 0, 0, 0, {0} },      /* BAN_INFO */
-    { ngx_http_graph_policy_shape_waba, 0, 0, 1, {0} },     /* WABA_INFO */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, 1, {0} },    /* VALUE_ERRORS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, 0, 0, {0} },  /* MESSAGES */
-    { ngx_http_graph_policy_shape_message, 0, 0, 1, {0} },  /* MESSAGE */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, 0, 0, {0} },   /* STATUSES */
-    { ngx_http_graph_policy_shape_status, 0, 0, 1, {0} },   /* STATUS */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, 0, 0, {0} },  /* CONTACTS */
-    { ngx_http_graph_policy_shape_contact, 0, 0, 1, {0} },  /* CONTACT */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, 0, 0, {0} },     /* CALLS */
-    { ngx_http_graph_policy_shape_call, 0, 0, 1, {0} },     /* CALL */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, 0, 0, {0} },     /* HISTORY */
-    { ngx_http_graph_policy_shape_part, 0, 0, 1, {0} },     /* PART */
-    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, 0, {0} },    /* ERRORS */
-    { ngx_http_graph_policy_shape_error, 0, 0, 1, {0} }     /* ERROR */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_NONE, 0, {0} },        /* NONE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ROOT, 0, {0} },        /* DOCUMENT */
+    { ngx_http_graph_policy_shape_root, 0, 0, {0} },        /* ROOT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ENTRY, 0, {0} },       /* ENTRIES */
+    { ngx_http_graph_policy_shape_entry, 0, 1, {0} },       /* ENTRY */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CHANGE, 0, {0} },      /* CHANGES */
+    { ngx_http_graph_policy_shape_change, 0, 1, {0} },      /* CHANGE */
+    { ngx_http_graph_policy_shape_value, 0, 0, {0} },       /* VALUE */
+    { ngx_http_graph_policy_shape_metadata, 0, 0, {0} },    /* METADATA */
+    { ngx_http_graph_policy_shape_ban, 0, 0, {0} },         /* BAN_INFO */
+    { ngx_http_graph_policy_shape_waba, 0, 1, {0} },        /* WABA_INFO */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 1, {0} },       /* VALUE_ERRORS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_MESSAGE, 0, {0} },     /* MESSAGES */
+    { ngx_http_graph_policy_shape_message, 0, 1, {0} },     /* MESSAGE */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_STATUS, 0, {0} },      /* STATUSES */
+    { ngx_http_graph_policy_shape_status, 0, 1, {0} },      /* STATUS */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CONTACT, 0, {0} },     /* CONTACTS */
+    { ngx_http_graph_policy_shape_contact, 0, 1, {0} },     /* CONTACT */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_CALL, 0, {0} },        /* CALLS */
+    { ngx_http_graph_policy_shape_call, 0, 1, {0} },        /* CALL */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_PART, 0, {0} },        /* HISTORY */
+    { ngx_http_graph_policy_shape_part, 0, 1, {0} },        /* PART */
+    { NULL, NGX_HTTP_GRAPH_POLICY_WH_ERROR, 0, {0} },       /* ERRORS */
+    { ngx_http_graph_policy_shape_error, 0, 1, {0} }        /* ERROR */
 };
 
 
@@ -246,7 +247,6 @@ ngx_http_graph_policy_shape_init(void)
 
     for (n = 0; n < NGX_HTTP_GRAPH_POLICY_WH_SCALARS; n++) {
         node = &ngx_http_graph_policy_shape[n];
-        node->what = n;
         words = node->members;
 
         for (i = 0; words != NULL && words[i].name.len != 0; i++) {

@@ -98,8 +98,6 @@ typedef struct {
     /* wh_e of the elements of a list, else NONE */
     unsigned                       element:8;
 
-    unsigned                       what:8;        /* its own wh_e */
-
     /* payload_open() and payload_close() have something to do */
     unsigned                       record:1;
 
@@ -134,7 +132,7 @@ extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_statuses[];
 extern ngx_http_graph_policy_word_t  ngx_http_graph_policy_shape_directions[];
 
 
-/* Completes the nodes: "what" and "index"; it has to be called first. */
+/* Makes the indexes; it has to be called first. */
 void ngx_http_graph_policy_shape_init(void);
 
 /* Returns the value of a word of "len" bytes. */
@@ -245,12 +243,11 @@ typedef struct {
  * The functions below return what yajl's callbacks do: 1, or 0 if the memory is
  * used up.
  *
- * payload_scalar() puts a scalar into the open record that it belongs to, in
+ * payload_scalar() puts ctx->text into the open record that it belongs to, in
  * place of an earlier one; "scalar" is a wh_e.
  */
 int ngx_http_graph_policy_payload_scalar(
-    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar,
-    ngx_http_graph_policy_payload_text_t *text);
+    ngx_http_graph_policy_payload_ctx_t *ctx, ngx_uint_t scalar);
 
 /*
  * payload_open() opens a zeroed record for a node.  payload_close() closes it:

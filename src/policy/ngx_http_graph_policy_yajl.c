@@ -396,38 +396,24 @@ ngx_http_graph_policy_yajl_free(void *data, void *p)
 int64_t
 ngx_http_graph_policy_yajl_integer(const u_char *p, const u_char *last)
 {
-    u_char         digit;
-    int64_t        value, power, zeros;
-    ngx_uint_t     point;
-    const u_char  *q;
+    int64_t     value, power, zeros;
+    ngx_uint_t  point;
 
     if (*p == '-') {
         return -1;
     }
 
-    value = 0;
-
     /* A code is a few digits and nothing else. */
 
     if (last - p <= NGX_HTTP_GRAPH_POLICY_YAJL_FEW) {
+        value = ngx_http_graph_policy_yajl_digits(p, last - p);
 
-        for (q = p; q < last; q++) {
-            digit = (u_char) (*q - '0');
-
-            if (digit > 9) {
-                break;
-            }
-
-            value = value * 10 + digit;
-        }
-
-        if (q == last) {
+        if (value >= 0) {
             return value;
         }
-
-        value = 0;
     }
 
+    value = 0;
     power = 0;
     zeros = 0;
     point = 0;
